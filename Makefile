@@ -1,0 +1,34 @@
+# Everything runs in .venv, which the first target that needs it creates.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := demo
+
+.PHONY: demo test lint format clean
+
+demo: .venv/installed  ## the four commands on the digits that come with scikit-learn; no network needed
+	$(BIN)/evacli lr-find --dataset digits --run $(DEMO)
+	$(BIN)/evacli train --epochs 5 --run $(DEMO)
+	$(BIN)/evacli gradcam --n 25 --run $(DEMO)
+	$(BIN)/evacli report --run $(DEMO)
+	@echo "Open $(DEMO)/report.html"
+
+test: .venv/installed  ## all tests, warnings as errors
+	$(BIN)/pytest
+
+lint: .venv/installed  ## style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/installed
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	@touch $@
+
+clean:
+	rm -rf .venv $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis

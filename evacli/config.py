@@ -1,0 +1,131 @@
+"""The validated configuration of a run, to and from JSON.
+
+`None` stands for "decided when the data is known": `resolve` replaces it, so the file in the run directory says what
+was really used.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from evacli.errors import ConfigError, Contradiction, RunError
+from evacli.rundir import RunDir, write_text_atomically
+
+Dataset = Literal["cifar10", "cifar100", "fashion_mnist", "mnist", "digits"]
+Schedule = Literal["constant", "step", "exponential", "cosine", "plateau", "cyclical", "one-cycle"]
+Precision = Literal["auto", "float32", "bfloat16"]
+Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Pixels = Annotated[int, Meta(ge=0, le=4096)]
+Rate = Annotated[float, Meta(gt=0, le=1e6)]
+Share = Annotated[float, Meta(ge=0, lt=1)]
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a run is made with. Pixels, epochs and images are counts; rates are per step."""
+
+    # data
+    dataset: Dataset = "cifar10"
+    data: str | None = None
+    val_split: Share = 0.0
+    limit_train: Count | None = None
+    limit_test: Count | None = None
+    skip_bad: bool = False
+    # network
+    model: Annotated[str, Meta(min_length=1)] = "eva"
+    # augmentation; None: chosen from the size and the kind of the images
+    cutout: Pixels | None = None
+    crop: Pixels | None = None
+    flip: bool | None = None
+    # optimisation; lr None: the suggestion of lr-find, else the recipe's default
+    lr: Rate | None = None
+    schedule: Schedule = "one-cycle"
+    momentum: Share = 0.9
+    weight_decay: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    label_smoothing: Share = 0.0
+    batch_size: Count = 128
+    epochs: Count = 100
+    seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    precision: Precision = "auto"
+
+
+# May change between two commands on a trained run: they lengthen it, or say how to compute, not what.
+EXTENDABLE = frozenset({"epochs"})
+
+
+def option(field: str) -> str:
+    """The command-line spelling of a configuration field."""
+    return "--" + field.replace("_", "-")
+
+
+def make(settings: Mapping[str, Any], base: Config | None = None) -> Config:
+    """`base` (default: the defaults) with `settings` applied; validates every value.
+
+    Raises:
+        ConfigError: naming the option, the value and what was expected.
+    """
+    values = msgspec.structs.asdict(base or Config()) | dict(settings)
+    try:
+        return msgspec.convert(values, Config)
+    except msgspec.ValidationError as e:
+        raise _config_error(str(e), values) from e
+
+
+def _config_error(reason: str, values: Mapping[str, Any]) -> ConfigError:
+    expected, _, field = reason.partition(" - at `$.")
+    field = field.rstrip("`")
+    if field not in values:
+        known = ", ".join(sorted(Config.__struct_fields__))
+        return ConfigError(f"{reason}.", f"The settings are: {known}.")
+    expected = expected[0].lower() + expected[1:].replace("`", "")
+    return ConfigError(f"{option(field)} {values[field]}: {expected}.", _choices(field))
+
+
+def _choices(field: str) -> str:
+    choices = {"dataset": Dataset, "schedule": Schedule, "precision": Precision}.get(field)
+    return f"Choose one of {', '.join(choices.__args__)}." if choices else ""
+
+
+def read(run: RunDir) -> Config | None:
+    """The configuration stored in the run, None where there is none.
+
+    Raises:
+        RunError: if the file is not a configuration that this version of evacli understands.
+    """
+    try:
+        return msgspec.json.decode(run.config.read_bytes(), type=Config)
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as e:
+        raise RunError(f"{run.config} is not an evacli configuration: {e}.", "Name another --run.") from e
+
+
+def write(run: RunDir, config: Config) -> None:
+    """Stores the configuration in the run."""
+    text = msgspec.json.format(msgspec.json.encode(config), indent=2).decode()
+    write_text_atomically(run.config, text + "\n")
+
+
+def inherit(run: RunDir, settings: Mapping[str, Any]) -> Config:
+    """The run's configuration with explicit `settings` on top; a trained run accepts no contradiction.
+
+    Raises:
+        Contradiction: showing each setting that differs from what the trained run was made with.
+    """
+    stored = read(run)
+    config = make(settings, stored)
+    if stored is not None and run.checkpoint.exists():
+        differing = [f for f in differences(stored, config) if f not in EXTENDABLE]
+        if differing:
+            shown = "; ".join(f"{option(f)} {getattr(config, f)} (run: {getattr(stored, f)})" for f in differing)
+            raise Contradiction(
+                f"{run.path} was trained with other settings: {shown}.",
+                "Leave the option out, or name a new --run.",
+            )
+    return config
+
+
+def differences(a: Config, b: Config) -> list[str]:
+    """The fields in which two configurations differ."""
+    return [f for f in Config.__struct_fields__ if getattr(a, f) != getattr(b, f)]

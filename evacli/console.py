@@ -1,0 +1,118 @@
+"""The only output sink: results go to stdout, everything else to stderr.
+
+Text is never read as rich markup, so a class called `[/]` prints as it is spelled; control characters and lone
+surrogates, which a terminal would obey or refuse, are shown escaped.
+"""
+
+import sys
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+_state = {"quiet": False, "json": False}
+
+
+def configure(*, quiet: bool = False, json: bool = False) -> None:
+    """Chooses what is shown: `quiet` drops everything but results and errors, `json` everything but the JSON."""
+    _state.update(quiet=quiet, json=json)
+
+
+def printable(text: object) -> str:
+    """`text` with control characters and lone surrogates escaped, safe for any terminal and any encoding."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def _stdout() -> Console:
+    return Console(markup=False, highlight=False, soft_wrap=True)
+
+
+def _stderr() -> Console:
+    return Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+
+
+def is_terminal() -> bool:
+    """Whether a person watches the progress: stderr is a terminal and nothing asked for silence."""
+    return _stderr().is_terminal and not (_state["quiet"] or _state["json"])
+
+
+def result(renderable: RenderableType) -> None:
+    """Prints a result to stdout; with `--json` nothing, since the JSON carries it."""
+    if not _state["json"]:
+        _stdout().print(renderable)
+
+
+def json(value: object) -> None:
+    """Prints `value` as one JSON document, if the caller asked for `--json`."""
+    if _state["json"]:
+        import msgspec
+
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+
+
+def note(message: str, style: str = "dim") -> None:
+    """Tells in a line on stderr what happens."""
+    if not (_state["quiet"] or _state["json"]):
+        _stderr().print(Text(printable(message), style=style))
+
+
+def warn(message: str) -> None:
+    """Tells in a line on stderr what the user should know, also with `--quiet`."""
+    _stderr().print(Text.assemble(("warning: ", "yellow"), printable(message)))
+
+
+def fail(message: str, fix: str = "") -> None:
+    """The one line of an error on stderr: what was wrong and what to do."""
+    fix = f" {printable(fix)}" if fix else ""
+    _stderr().print(Text.assemble(("error: ", "bold red"), printable(message), (fix, "cyan")))
+
+
+def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
+    """A table with its first column to the left and all others to the right."""
+    grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for i, column in enumerate(columns):
+        grid.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
+    for row in rows:
+        grid.add_row(*(cell if isinstance(cell, Text) else printable(cell) for cell in row))
+    return grid
+
+
+def progress(*extra_columns: ProgressColumn) -> Progress:
+    """A progress display on stderr, silent without a terminal.
+
+    Use: `with progress() as bars: task = bars.add_task("reading", total=n); bars.advance(task)`.
+    """
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        *extra_columns,
+        console=_stderr(),
+        transient=True,
+        disable=not is_terminal(),
+    )
+
+
+def track(items: Iterable[Any], description: str, total: int | None = None) -> Iterable[Any]:
+    """Yields `items` under a progress bar."""
+    with progress() as bars:
+        yield from bars.track(items, total=total, description=description)
+
+
+def status(message: str) -> AbstractContextManager[object]:
+    """A spinner for work whose length is unknown, such as importing TensorFlow."""
+    from contextlib import nullcontext
+
+    return _stderr().status(Text(printable(message))) if is_terminal() else nullcontext()

@@ -1,0 +1,62 @@
+"""What every data source turns into."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images of one split with their labels.
+
+    Attributes:
+        images: (N, H, W, 3) uint8, RGB.
+        labels: (N,) int64, each an index into the class names.
+        names: N names: the file's path relative to the data folder, or what the format calls the image; the decimal
+            index in the split where it has no name.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: NDArray[np.integer]) -> "Split":
+        """The images at `indices`, in that order."""
+        return Split(self.images[indices], self.labels[indices], [self.names[i] for i in indices])
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set ready for use.
+
+    Attributes:
+        train: what the network learns from.
+        validation: cut off the training images by `--val-split`, else None.
+        test: what the network is judged on.
+        class_names: the name of each label.
+        mirrored: whether an image mirrored left to right still shows its class; digits do not.
+        fingerprint: hexadecimal digest over pixels, labels and class names of all splits.
+    """
+
+    train: Split
+    validation: Split | None
+    test: Split
+    class_names: tuple[str, ...]
+    mirrored: bool
+    fingerprint: str
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, 3) in pixels."""
+        height, width, channels = self.train.images.shape[1:]
+        return height, width, channels
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.class_names)

@@ -1,0 +1,62 @@
+"""Every error that evacli raises on purpose.
+
+    EvacliError                 exit code 1; one line, with the way on
+    ├── ConfigError        2    an option or a configuration that cannot be used
+    │   └── Contradiction  2    an option that contradicts what the run was made with
+    ├── DataError          1    images or labels that cannot be read
+    ├── ModelError         1    an architecture or a model file that cannot be used
+    ├── RunError           1    a run directory that lacks or garbles what a command needs
+    │   └── RunBusy        1    another process is training in it
+    ├── Diverged           1    the loss is not finite
+    └── Interrupted   130/143   stopped by a signal, after saving
+"""
+
+from signal import Signals
+
+
+class EvacliError(Exception):
+    """What went wrong, what was expected and, in `fix`, the command or change that helps."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, fix: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+
+class ConfigError(EvacliError):
+    exit_code = 2
+
+
+class Contradiction(ConfigError):
+    """An option differs from what the run was made with."""
+
+
+class DataError(EvacliError):
+    """Images or labels that cannot be read or used."""
+
+
+class ModelError(EvacliError):
+    """An architecture or a model file that cannot be used."""
+
+
+class RunError(EvacliError):
+    """A run directory lacks or garbles what the command needs."""
+
+
+class RunBusy(RunError):
+    """Another process is using the run directory."""
+
+
+class Diverged(EvacliError):
+    """The training loss became infinite or NaN."""
+
+
+class Interrupted(EvacliError):
+    """A signal stopped the command; everything up to that step is saved."""
+
+    def __init__(self, signum: int, message: str, fix: str = "") -> None:
+        super().__init__(message, fix)
+        self.signum = signum
+        self.exit_code = 128 + Signals(signum)

@@ -1,0 +1,53 @@
+"""The look that all pictures share, and how they are written."""
+
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from evacli.console import printable
+from evacli.rundir import write_atomically
+
+# Okabe & Ito's palette: distinguishable with every common colour blindness.
+BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, GREY = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+    "#666666",
+)
+
+_STYLE = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 150,
+}
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of `width` x `height` inches in the common style, bound to no window."""
+    with matplotlib.rc_context(_STYLE):
+        return Figure(figsize=(width, height))
+
+
+def literal(text: str, limit: int = 40) -> str:
+    """`text` as matplotlib should show it: no mathematics, nothing unprintable, at most `limit` characters."""
+    shown = printable(text)
+    shown = shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    return shown.replace("$", r"\$")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes the figure to `path` as PNG in one step."""
+    with matplotlib.rc_context(_STYLE):
+        write_atomically(path, lambda target: figure.savefig(target, format="png"))
