@@ -1,6 +1,9 @@
 """The look that all pictures share, and how they are written."""
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -19,6 +22,8 @@ BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, GREY = (
     "#666666",
 )
 
+P = ParamSpec("P")
+
 _STYLE = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -34,10 +39,15 @@ _STYLE = {
 }
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of `width` x `height` inches in the common style, bound to no window."""
-    with matplotlib.rc_context(_STYLE):
-        return Figure(figsize=(width, height))
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Makes a drawing function use the common style, and only that function."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with matplotlib.rc_context(_STYLE):
+            return draw(*args, **kwargs)
+
+    return drawn
 
 
 def literal(text: str, limit: int = 40) -> str:
