@@ -38,8 +38,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     cutout: Pixels | None = None
     crop: Pixels | None = None
     flip: bool | None = None
-    # optimisation; lr None: the suggestion of lr-find, else the recipe's default
-    lr: Rate | None = None
+    # optimisation; lr auto: the suggestion of lr-find, else the default of `train`
+    lr: Rate | Literal["auto"] = "auto"
     schedule: Schedule = "one-cycle"
     momentum: Share = 0.9
     weight_decay: Annotated[float, Meta(ge=0, le=1)] = 0.0

@@ -1,0 +1,76 @@
+"""The app: registers the commands and turns errors into one line and an exit code."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from evacli import __version__, console
+from evacli.commands.gradcam import gradcam_command
+from evacli.commands.lr_find import lr_find_command
+from evacli.commands.report import report_command
+from evacli.commands.train import train_command
+from evacli.errors import EvacliError
+
+
+class OneLineErrors(TyperGroup):
+    """Reports every error as one line on stderr; `EVACLI_DEBUG=1` shows the traceback instead."""
+
+    def main(self, args: Sequence[str] | None = None, **extra: Any) -> Any:
+        """Runs the app and leaves with its exit code."""
+        debug = os.environ.get("EVACLI_DEBUG") == "1"
+        extra["standalone_mode"] = False
+        try:
+            sys.exit(super().main(args, **extra) or 0)
+        except EvacliError as e:
+            if debug:
+                raise
+            console.fail(e.message, e.fix)
+            sys.exit(e.exit_code)
+        except typer.Abort:
+            sys.exit(1)
+        except Exception as e:
+            if debug or not hasattr(e, "format_message"):
+                raise
+            # Typer's own complaint about a command line: an unknown option, a value of the wrong type.
+            context = getattr(e, "ctx", None)
+            path = context.command_path if context is not None else "evacli"
+            console.fail(e.format_message(), f"See: {path} --help")
+            sys.exit(getattr(e, "exit_code", 2))
+
+
+app = typer.Typer(
+    name="evacli",
+    cls=OneLineErrors,
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        console.result(f"evacli {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def evacli(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Train an image classifier and see why it errs.
+
+    One run, one command at a time: evacli lr-find, evacli train, evacli report, evacli gradcam.
+    """
+
+
+app.command("lr-find")(lr_find_command)
+app.command("train")(train_command)
+app.command("report")(report_command)
+app.command("gradcam")(gradcam_command)

@@ -1,0 +1,95 @@
+"""The options that commands share, each defined once.
+
+Every field of the configuration is an option of the commands that take `with_settings`; an option that is not given
+leaves the run's stored value alone.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+from typer import BadParameter, Option
+
+from evacli import console
+from evacli.config import Dataset, Precision, Schedule
+from evacli.rundir import DEFAULT_RUN
+
+RunOption = Annotated[Path, Option("--run", help="Directory that the commands of one run share.")]
+JsonOption = Annotated[bool, Option("--json", help="Print the result as JSON, and nothing else, on stdout.")]
+QuietOption = Annotated[bool, Option("--quiet", "-q", help="Print results and problems only.")]
+
+RUN = DEFAULT_RUN
+
+
+def _names(literal: Any) -> str:
+    return ", ".join(get_args(literal))
+
+
+def _number_or_auto(text: str) -> float | str:
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise BadParameter(f"'{text}' is neither a number nor auto.") from None
+
+
+def _setting(type_: Any, panel: str, help_: str, *names: str, **extra: Any) -> Any:
+    return Annotated[type_ | None, Option(*names, help=help_, rich_help_panel=panel, show_default=False, **extra)]
+
+
+_DATA, _NETWORK, _AUGMENTATION, _OPTIMISATION = "Data", "Network", "Augmentation", "Optimisation"
+
+SETTINGS: dict[str, Any] = {
+    "dataset": _setting(str, _DATA, f"Built-in data set: {_names(Dataset)}. [dim]default: cifar10[/]"),
+    "data": _setting(
+        str, _DATA, "Your own data: CIFAR batches (folder or .tar.gz), an .npz, or a folder of images train/CLASS/*."
+    ),
+    "val_split": _setting(float, _DATA, "Share of the training images kept for choosing the best epoch, e.g. 0.1."),
+    "limit_train": _setting(int, _DATA, "Use only N training images.", metavar="N"),
+    "limit_test": _setting(int, _DATA, "Use only N test images.", metavar="N"),
+    "skip_bad": _setting(bool, _DATA, "Go on without image files that cannot be read.", "--skip-bad"),
+    "model": _setting(str, _NETWORK, "eva, resnet9, resnet20, or your own path/to/file.py:build. [dim]default: eva[/]"),
+    "precision": _setting(str, _NETWORK, f"{_names(Precision)}. [dim]default: auto, whichever is faster here[/]"),
+    "cutout": _setting(int, _AUGMENTATION, "Side of the erased square in pixels, 0: off. [dim]default: half the image[/]"),
+    "crop": _setting(int, _AUGMENTATION, "Pad by this many pixels, then crop at random; 0: off. [dim]default: 1/8[/]"),
+    "flip": _setting(bool, _AUGMENTATION, "Mirror at random. [dim]default: yes, but not for digits[/]", "--flip/--no-flip"),
+    "lr": _setting(
+        str,
+        _OPTIMISATION,
+        "Peak learning rate; auto: what lr-find suggested. [dim]default: auto[/]",
+        parser=_number_or_auto,
+        metavar="RATE|auto",
+    ),
+    "schedule": _setting(str, _OPTIMISATION, f"{_names(Schedule)}. [dim]default: one-cycle[/]"),
+    "momentum": _setting(float, _OPTIMISATION, "Momentum of SGD. [dim]default: 0.9[/]"),
+    "weight_decay": _setting(float, _OPTIMISATION, "Decoupled decay, beside the network's own L2. [dim]default: 0[/]"),
+    "label_smoothing": _setting(float, _OPTIMISATION, "Share of the target spread over all classes. [dim]default: 0[/]"),
+    "batch_size": _setting(int, _OPTIMISATION, "Images in a step. [dim]default: 128[/]"),
+    "epochs": _setting(int, _OPTIMISATION, "Passes over the training images. [dim]default: 100[/]"),
+    "seed": _setting(int, _OPTIMISATION, "Seed of everything random. [dim]default: 0[/]"),
+}
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command every setting as an option; it receives those that were given as the dict `settings`."""
+    own = [p for p in inspect.signature(command).parameters.values() if p.name != "settings"]
+
+    @functools.wraps(command)
+    def run(**arguments: Any) -> None:
+        settings = {name: arguments.pop(name) for name in SETTINGS}
+        command(**arguments, settings={k: v for k, v in settings.items() if v is not None})
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    options = [inspect.Parameter(n, keyword, default=None, annotation=a) for n, a in SETTINGS.items()]
+    parameters = [p.replace(kind=keyword) for p in own] + options
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run
+
+
+def configure_output(json: bool, quiet: bool) -> None:
+    """Applies `--json` and `--quiet`."""
+    console.configure(json=json, quiet=quiet)
