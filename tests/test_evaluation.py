@@ -1,0 +1,188 @@
+import contextlib
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from evacli import evaluation, summary
+from evacli.errors import RunError
+from evacli.evaluation import Predictions, load_best, predict
+from evacli.rundir import RunDir
+from evacli.summary import Summary
+
+CLASSES = ("cat", "dog", "frog")
+
+
+def make_summary(**changes: object) -> Summary:
+    values: dict[str, object] = {
+        "state": "finished",
+        "epochs_done": 2,
+        "top_accuracy": 0.5,
+        "top_epoch": 1,
+        "chosen_by": "test",
+        "class_names": CLASSES,
+        "train_images": 12,
+        "test_images": 7,
+        "lr": 0.1,
+        "lr_source": "--lr",
+        "model": "eva",
+        "parameters": 100,
+        "data_fingerprint": "00",
+        "seconds": 1.0,
+        "images_per_second": 24.0,
+    }
+    return Summary(**(values | changes))
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    keras.utils.set_random_seed(1)
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            layers.Input((8, 8, 3)),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(4, 3, activation="relu"),
+            layers.BatchNormalization(),
+            layers.Dropout(0.5),
+            layers.Flatten(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+@pytest.fixture
+def run(tmp_path: Path, model: keras.Model) -> RunDir:
+    run = RunDir(tmp_path / "run")
+    run.create()
+    run.config.write_text("{}")
+    model.save(run.best_model)
+    summary.write(run, make_summary())
+    return run
+
+
+def pixels(n: int) -> np.ndarray:
+    return np.random.default_rng(n).integers(0, 256, (n, 8, 8, 3), np.uint8)
+
+
+def test_the_saved_model_predicts_as_the_one_in_memory(run, model):
+    images = pixels(5)
+    expected = model(images.astype(np.float32), training=False).numpy()
+    np.testing.assert_allclose(predict(load_best(run), images, "test"), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("n", [0, 1, 9, 10, 11, 25])
+def test_every_image_is_predicted_once_and_in_order(model, monkeypatch, n):
+    monkeypatch.setattr(evaluation, "BATCH_SIZE", 10)
+    images = pixels(n)
+    got = predict(model, images, "test")
+    assert got.shape == (n, 3)
+    assert got.dtype == np.float32
+    for image, row in zip(images, got, strict=True):
+        np.testing.assert_allclose(row, model(image[None].astype(np.float32)).numpy()[0], atol=1e-6)
+
+
+def test_the_last_partial_batch_is_not_traced_again(model, monkeypatch):
+    monkeypatch.setattr(evaluation, "BATCH_SIZE", 10)
+    traces = []
+
+    class Spy(keras.layers.Layer):
+        def call(self, x):
+            traces.append(x.shape)
+            return x
+
+    spied = keras.Sequential([keras.layers.Input((8, 8, 3)), Spy(), *model.layers])
+    traces.clear()
+    predict(spied, pixels(25), "test")
+    assert traces == [(10, 8, 8, 3)]
+
+
+def test_images_of_another_size_are_refused(model):
+    with pytest.raises(RunError, match="8x8x3; these are 9x8x3"):
+        predict(model, np.zeros((2, 9, 8, 3), np.uint8), "test")
+
+
+def test_an_untrained_run_names_the_command_that_comes_first(tmp_path):
+    with pytest.raises(RunError, match="no trained model") as e:
+        load_best(RunDir(tmp_path / "none"))
+    assert e.value.fix.startswith("Run first: evacli train")
+
+
+@pytest.mark.parametrize("keep", [0, 1, 0.5, -1])
+def test_a_truncated_model_is_called_damaged(run, keep):
+    content = run.best_model.read_bytes()
+    cut = int(len(content) * keep) if isinstance(keep, float) else len(content[:keep])
+    run.best_model.write_bytes(content[:cut])
+    with pytest.raises(RunError, match="damaged") as e:
+        load_best(run)
+    assert "not found" not in str(e.value)
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("position", [0.1, 0.5, 0.9])
+def test_a_garbled_model_is_one_line_or_loads(run, position):
+    content = bytearray(run.best_model.read_bytes())
+    start = int(len(content) * position)
+    content[start : start + 100] = b"\x55" * 100
+    run.best_model.write_bytes(content)
+    error = ""
+    with contextlib.suppress(RunError):  # some bytes, such as padding, mean nothing
+        try:
+            load_best(run)
+        except RunError as e:
+            error = str(e)
+            raise
+    assert "\n" not in error
+
+
+def test_a_directory_in_place_of_the_model_is_one_line(run):
+    run.best_model.unlink()
+    run.best_model.mkdir()
+    with pytest.raises(RunError, match="damaged"):
+        load_best(run)
+
+
+def rewrite(path: Path, member: str, content: bytes) -> None:
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()} | {member: content}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
+def test_a_small_file_with_a_huge_configuration_is_refused(run):
+    rewrite(run.best_model, "config.json", b" " * (evaluation.MAX_CONFIG_BYTES + 1))
+    with pytest.raises(RunError, match="too much for a model"):
+        load_best(run)
+
+
+@pytest.mark.parametrize("content", [b"", b"null", b"[" * 100_000, b'{"class_name": "Functional"}', b"\xff"])
+def test_a_configuration_that_is_none_is_one_line(run, content):
+    rewrite(run.best_model, "config.json", content)
+    with pytest.raises(RunError, match="not a model that Keras can load") as e:
+        load_best(run)
+    assert "\n" not in str(e.value)
+
+
+def test_a_model_for_other_classes_is_refused(run):
+    summary.write(run, make_summary(class_names=("a", "b")))
+    with pytest.raises(RunError, match="the run has 2 classes"):
+        load_best(run)
+
+
+def test_predictions_follow_their_definitions():
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3], [0.1, 0.0, 0.9], [0.0, 1.0, 0.0]], np.float32)
+    got = Predictions(probabilities, np.array([0, 2, 2, 0]))
+    assert got.predicted.tolist() == [0, 1, 2, 1]
+    assert got.mistakes.tolist() == [1, 3]
+    assert got.accuracy == 0.5
+    np.testing.assert_allclose(got.losses[:3], -np.log([0.7, 0.3, 0.9]), rtol=1e-6)
+    assert 80 < got.losses[3] < np.inf
+
+
+def test_no_images_have_no_accuracy():
+    empty = Predictions(np.empty((0, 3), np.float32), np.empty(0, np.int64))
+    assert np.isnan(empty.accuracy)
+    assert empty.mistakes.size == 0
