@@ -1,0 +1,56 @@
+"""Named architectures, and the user's own, as networks that take raw pixels."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from evacli.errors import ModelError
+from evacli.models import custom
+from evacli.models.eva import eva
+from evacli.models.resnet import resnet9, resnet20
+
+# Each turns normalised images, a keras tensor (B, H, W, C), into class probabilities (B, num_classes).
+ARCHITECTURES: dict[str, Callable[[Any, int], Any]] = {"eva": eva, "resnet9": resnet9, "resnet20": resnet20}
+
+
+def build(
+    name: str,
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> keras.Model:
+    """Makes an untrained network of plain Keras layers that needs no preprocessing outside.
+
+    Args:
+        name: "eva", "resnet9", "resnet20", or the user's own `path/to/file.py:function` (see `evacli.models.custom`).
+        image_shape: (H, W, channels).
+        num_classes: how many classes there are.
+        mean: grey level per channel that becomes zero, exactly.
+        std: grey levels per channel that become one; a constant channel, whose std is 0, is only shifted.
+
+    Returns:
+        A model from raw pixels, (B, H, W, channels) in 0..255, to class probabilities, (B, num_classes) float32.
+
+    Raises:
+        ModelError: if the name is unknown, the images are too small or the user's file does not deliver.
+    """
+    pixels = keras.Input(image_shape, name="pixels")
+    x = _normalise(mean, std)(pixels)
+    if name in ARCHITECTURES:
+        return keras.Model(pixels, ARCHITECTURES[name](x, num_classes), name=name)
+    if custom.is_reference(name):
+        return keras.Model(pixels, custom.apply(name, x, num_classes), name="custom")
+    raise ModelError(
+        f"--model {name}: there is no such network.",
+        f"Choose one of {', '.join(ARCHITECTURES)}, or your own as path/to/file.py:build.",
+    )
+
+
+def _normalise(mean: Sequence[float], std: Sequence[float]) -> keras.layers.Layer:
+    scale = 1 / np.where(std, std, 1).astype(np.float32)
+    # In float32 like the layer's own product, so that a pixel of the mean colour is exactly zero.
+    offset = -(np.asarray(mean, np.float32) * scale)
+    return keras.layers.Rescaling(scale.tolist(), offset.tolist(), name="normalise")

@@ -1,0 +1,145 @@
+"""The user's own network: a function in a Python file.
+
+`--model path/to/file.py:build` names a callable `(input_shape, num_classes) -> keras.Model`. It gets the shape of one
+image, (H, W, channels), already normalised when it arrives. Its model gives one value a class: probabilities, through a
+softmax at its end, or scores, to which evacli adds the softmax. It has to consist of Keras' own layers and operations,
+since `best.keras` opens where nobody has heard of the file.
+"""
+
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from evacli.errors import ModelError
+from evacli.models.logits import ends_in_softmax, last_operation
+
+DEFAULT_FUNCTION = "build"
+
+
+def is_reference(name: str) -> bool:
+    """Whether `name` is spelled like a function in a Python file, `path/to/file.py:function`."""
+    return _split(name)[0].suffix == ".py"
+
+
+def apply(reference: str, x: Any, num_classes: int) -> Any:
+    """Class probabilities of the user's network.
+
+    Args:
+        reference: `path/to/file.py:function`; without the function's name it is `build`.
+        x: normalised images, a keras tensor (B, H, W, channels).
+        num_classes: how many probabilities to give.
+
+    Returns:
+        (B, num_classes) keras tensor, float32.
+
+    Raises:
+        ModelError: if the file, the function or its model cannot be used, with the reason.
+    """
+    model = _make(reference, tuple(x.shape[1:]), num_classes)
+    probabilities = _values(reference, model, x)
+    if probabilities.shape != (None, num_classes):
+        raise _error(reference, f"its model gives {probabilities.shape} instead of (None, {num_classes}) values")
+    _require_reloadable(reference, model)
+    if ends_in_softmax(model):
+        return probabilities
+    _require_scores(reference, model)
+    return keras.layers.Softmax(dtype="float32", name="probabilities")(probabilities)
+
+
+def _split(reference: str) -> tuple[Path, str]:
+    path, colon, function = reference.rpartition(":")
+    return (Path(path), function) if colon and path.endswith(".py") else (Path(reference), DEFAULT_FUNCTION)
+
+
+def _make(reference: str, input_shape: tuple[int, ...], num_classes: int) -> keras.Model:
+    path, name = _split(reference)
+    if not path.is_file():
+        raise _error(reference, "there is no such file")
+    try:
+        # What the file prints, often a model summary, must not mix with the results on stdout.
+        with redirect_stdout(sys.stderr), _imported(path) as module:
+            function: Callable[..., Any] | None = getattr(module, name, None)
+            model = function(input_shape, num_classes) if function else None
+    # A script that ends in sys.exit() must not end the command without a word.
+    except (Exception, SystemExit) as e:
+        raise _error(reference, _reason(e, path)) from e
+    if function is None:
+        raise _error(reference, f"{path.name} defines no {name}")
+    if not isinstance(model, keras.Model):
+        raise _error(reference, f"{name} returned {type(model).__name__} instead of a keras.Model")
+    return model
+
+
+@contextmanager
+def _imported(path: Path) -> Iterator[Any]:
+    # Like a script: its folder is importable as long as it runs, and it leaves no module behind.
+    spec = spec_from_file_location(f"evacli_custom_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    sys.path.insert(0, str(path.parent.resolve()))
+    try:
+        spec.loader.exec_module(module)
+        yield module
+    finally:
+        sys.path.remove(str(path.parent.resolve()))
+        del sys.modules[spec.name]
+
+
+def _values(reference: str, model: keras.Model, x: Any) -> Any:
+    try:
+        return keras.ops.convert_to_tensor(model(x))
+    except Exception as e:
+        raise _error(reference, f"its model does not take {tuple(x.shape[1:])} images: {_reason(e)}") from e
+
+
+def _require_reloadable(reference: str, model: keras.Model) -> None:
+    # A process without the user's file knows none of the classes that the file may have registered.
+    registry = keras.saving.get_custom_objects()
+    registered = dict(registry)
+    registry.clear()
+    try:
+        config = keras.saving.serialize_keras_object(model)
+        keras.saving.deserialize_keras_object(config, safe_mode=True)
+    except Exception as e:
+        raise _error(
+            reference,
+            f"its model could not be opened without the file: {_reason(e)}",
+            "Replace Lambda and custom layers by Keras' own layers and keras.ops.",
+        ) from e
+    finally:
+        registry.update(registered)
+
+
+def _require_scores(reference: str, model: keras.Model) -> None:
+    operation = last_operation(model)
+    activation = getattr(operation, "activation", None)
+    # (8, num_classes) values of noise
+    values = np.asarray(model(np.random.default_rng(0).normal(size=(8, *model.input_shape[1:])).astype(np.float32)))
+    hidden = (values >= 0).all() and np.allclose(values.sum(axis=1), 1, atol=1e-3)
+    if hidden or activation not in (None, keras.activations.linear):
+        raise _error(
+            reference,
+            f"its model ends in {operation.name}, which gives neither scores nor a softmax",
+            "Let its last layer be a softmax, or leave the activation out.",
+        )
+
+
+def _error(reference: str, problem: str, fix: str = "") -> ModelError:
+    default = "Expected: path/to/file.py:build, where build(input_shape, num_classes) returns a keras.Model."
+    return ModelError(f"--model {reference}: {problem}.", fix or default)
+
+
+def _reason(error: BaseException, path: Path | None = None) -> str:
+    # The first line says what went wrong; Keras adds pages of configuration.
+    text = " ".join(str(error).split("\n")[0].split())[:300].rstrip(".")
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return f"{f'line {lines[-1]}: ' if lines else ''}{type(error).__name__}: {text}"
