@@ -1,0 +1,99 @@
+"""Accuracy, loss and learning rate by epoch."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from evacli.figures.style import BLUE, GREEN, GREY, ORANGE, styled
+from evacli.history import Row
+
+FEW_EPOCHS = 30  # up to here each epoch is a dot, so that a single one is seen at all
+
+
+class _Curve(NamedTuple):
+    label: str
+    color: str
+    prefix: str  # of the columns in a Row
+
+
+@styled
+def draw_curves(rows: Sequence[Row], top_epoch: int, chosen_by: str) -> Figure:
+    """Accuracies above losses above the learning rate, on one axis of epochs, the best epoch marked.
+
+    Args:
+        rows: at least one epoch.
+        top_epoch: the epoch that the best model is from.
+        chosen_by: "test" or "validation": the split that the top epoch was chosen on.
+
+    Returns:
+        The figure.
+    """
+    figure = Figure(figsize=(6.4, 7.2))
+    accuracy, loss, rate = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 1.3])
+    curves = _curves(rows, chosen_by)
+    for axes, quantity in (accuracy, "accuracy"), (loss, "loss"):
+        _plot(axes, rows, curves, quantity)
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1))
+    accuracy.set(title="Accuracy")
+    if len(rows) == 1:
+        accuracy.set_ylim(0, 1)
+    loss.set(title="Loss (cross-entropy, nats)")
+    loss.set_ylim(bottom=0)
+    _plot_rate(rate, rows)
+    _mark_top(figure, rows, top_epoch, curves, chosen_by)
+    accuracy.legend(loc="best")
+    return figure
+
+
+def _curves(rows: Sequence[Row], chosen_by: str) -> list[_Curve]:
+    curves = [_Curve("training (while it learns)", BLUE, "train"), _Curve("test", ORANGE, "test")]
+    if getattr(rows[0], "val_accuracy", None) is not None:
+        curves.append(_Curve("validation", GREEN, "val"))
+    elif chosen_by == "validation":  # then the test columns were measured on it
+        curves[1] = _Curve("validation", GREEN, "test")
+    return curves
+
+
+def _values(rows: Sequence[Row], name: str) -> np.ndarray:
+    return np.array([getattr(row, name) for row in rows], float)  # (E,); None becomes NaN, a gap
+
+
+def _dots(rows: Sequence[Row]) -> str:
+    return "." if len(rows) <= FEW_EPOCHS else ""
+
+
+def _plot(axes: Axes, rows: Sequence[Row], curves: Sequence[_Curve], quantity: str) -> None:
+    epochs = _values(rows, "epoch")
+    for curve in curves:
+        values = _values(rows, f"{curve.prefix}_{quantity}")
+        axes.plot(epochs, values, color=curve.color, label=curve.label, marker=_dots(rows), linewidth=1.6)
+
+
+def _plot_rate(axes: Axes, rows: Sequence[Row]) -> None:
+    rates = _values(rows, "lr")
+    axes.plot(_values(rows, "epoch"), rates, color=GREY, marker=_dots(rows), linewidth=1.6)
+    axes.set(title="Learning rate", xlabel="epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if rates.min() > 0 and rates.max() > 20 * rates.min():
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(0, rates.max() * 1.15 or 1)
+
+
+def _mark_top(figure: Figure, rows: Sequence[Row], top_epoch: int, curves: Sequence[_Curve], chosen_by: str) -> None:
+    top = next((row for row in rows if row.epoch == top_epoch), None)
+    if top is None:
+        return
+    for axes in figure.axes:
+        axes.axvline(top_epoch, color=GREY, linestyle=":", linewidth=1.2, zorder=1)
+    curve = next(c for c in curves if c.label == chosen_by)
+    value = getattr(top, f"{curve.prefix}_accuracy")
+    figure.axes[0].plot(top_epoch, value, "*", color=curve.color, markersize=14, markeredgecolor="white", clip_on=False)
+    figure.suptitle(
+        f"Top {chosen_by} accuracy {100 * value:.2f} % at epoch {top_epoch} (epoch chosen by {chosen_by} accuracy)",
+        fontsize=10,
+    )
