@@ -1,13 +1,16 @@
 """What a training came to, to and from `summary.json`."""
 
 import json
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from evacli.errors import RunError
+from evacli.errors import DataError, RunError
 from evacli.rundir import RunDir, write_text_atomically
+
+if TYPE_CHECKING:
+    from evacli.data.types import Data
 
 MAX_BYTES = 16 * 2**20
 
@@ -23,6 +26,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         epochs_done: how many epochs the history has.
         top_accuracy: the highest accuracy, a share of 1, on the split that chose the epoch.
         top_epoch: the epoch of the top accuracy, counted from 1; the best model is from its end; 0 before any is done.
+        test_accuracy: the best model's accuracy on the test images; equal to the top accuracy where they chose it.
         chosen_by: the split that the top epoch was chosen on.
         class_names: the name of each output of the network.
         train_images: how many images the network learnt from.
@@ -42,6 +46,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     epochs_done: Count
     top_accuracy: Share
     top_epoch: Count
+    test_accuracy: Share
     chosen_by: Literal["test", "validation"]
     class_names: Annotated[tuple[str, ...], Meta(min_length=1)]
     train_images: Count
@@ -78,3 +83,43 @@ def read(run: RunDir) -> Summary:
 def write(run: RunDir, summary: Summary) -> None:
     """Stores the summary in the run."""
     write_text_atomically(run.summary, json.dumps(msgspec.to_builtins(summary), indent=2) + "\n")
+
+
+def check_data(trained: Summary, data: "Data") -> str:
+    """Compares data with what the run was trained on; the outputs of the network mean the run's classes.
+
+    Returns:
+        A sentence on how the images differ, empty if they are the same.
+
+    Raises:
+        DataError: if the classes differ, in name or in order.
+    """
+    if data.class_names != trained.class_names:
+        raise DataError(
+            f"The data has other classes than the run: {_class_difference(trained.class_names, data.class_names)}.",
+            "Use the data that the run was trained on, or train a new --run.",
+        )
+    if data.fingerprint == trained.data_fingerprint:
+        return ""
+    now = _sizes(len(data.train), len(data.validation or ()), len(data.test))
+    then = _sizes(trained.train_images, trained.validation_images, trained.test_images)
+    return f"The images are not those that the run was trained on: {now} now, {then} then{' too' * (now == then)}."
+
+
+def _sizes(train: int, validation: int, test: int) -> str:
+    held_back = f" + {validation:,} validation" if validation else ""
+    return f"{train:,} training{held_back} + {test:,} test images"
+
+
+def _class_difference(expected: tuple[str, ...], found: tuple[str, ...]) -> str:
+    missing = [name for name in expected if name not in found]
+    extra = [name for name in found if name not in expected]
+    if not (missing or extra):
+        return "the same names in another order"
+    parts = (("without ", missing), ("with the new ", extra))
+    return ", ".join(prefix + _listed(names) for prefix, names in parts if names)
+
+
+def _listed(names: list[str], limit: int = 3) -> str:
+    shown = [repr(name[:40]) for name in names[:limit]]
+    return ", ".join(shown) + (f" and {len(names) - limit} more" if len(names) > limit else "")

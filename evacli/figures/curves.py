@@ -34,7 +34,7 @@ def draw_curves(rows: Sequence[Row], top_epoch: int, chosen_by: str) -> Figure:
     """
     figure = Figure(figsize=(6.4, 7.2))
     accuracy, loss, rate = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 1.3])
-    curves = _curves(rows, chosen_by)
+    curves = _curves(rows)
     for axes, quantity in (accuracy, "accuracy"), (loss, "loss"):
         _plot(axes, rows, curves, quantity)
     accuracy.yaxis.set_major_formatter(PercentFormatter(1))
@@ -49,13 +49,10 @@ def draw_curves(rows: Sequence[Row], top_epoch: int, chosen_by: str) -> Figure:
     return figure
 
 
-def _curves(rows: Sequence[Row], chosen_by: str) -> list[_Curve]:
+def _curves(rows: Sequence[Row]) -> list[_Curve]:
     curves = [_Curve("training (while it learns)", BLUE, "train"), _Curve("test", ORANGE, "test")]
-    if getattr(rows[0], "val_accuracy", None) is not None:
-        curves.append(_Curve("validation", GREEN, "val"))
-    elif chosen_by == "validation":  # then the test columns were measured on it
-        curves[1] = _Curve("validation", GREEN, "test")
-    return curves
+    validated = any(row.val_accuracy is not None for row in rows)
+    return [*curves, _Curve("validation", GREEN, "val")] if validated else curves
 
 
 def _values(rows: Sequence[Row], name: str) -> np.ndarray:
@@ -85,15 +82,15 @@ def _plot_rate(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def _mark_top(figure: Figure, rows: Sequence[Row], top_epoch: int, curves: Sequence[_Curve], chosen_by: str) -> None:
-    top = next((row for row in rows if row.epoch == top_epoch), None)
-    if top is None:
+    top = [row for row in rows if row.epoch == top_epoch]
+    deciding = [curve for curve in curves if curve.label == chosen_by]
+    if not (top and deciding):
         return
     for axes in figure.axes:
         axes.axvline(top_epoch, color=GREY, linestyle=":", linewidth=1.2, zorder=1)
-    curve = next(c for c in curves if c.label == chosen_by)
-    value = getattr(top, f"{curve.prefix}_accuracy")
-    figure.axes[0].plot(top_epoch, value, "*", color=curve.color, markersize=14, markeredgecolor="white", clip_on=False)
-    figure.suptitle(
-        f"Top {chosen_by} accuracy {100 * value:.2f} % at epoch {top_epoch} (epoch chosen by {chosen_by} accuracy)",
-        fontsize=10,
+    value = _values(top, f"{deciding[0].prefix}_accuracy")[0]
+    figure.axes[0].plot(
+        top_epoch, value, "*", color=deciding[0].color, markersize=14, markeredgecolor="white", clip_on=False
     )
+    chosen = f"(epoch chosen by {chosen_by} accuracy)"
+    figure.suptitle(f"Top {chosen_by} accuracy {value:.2%} at epoch {top_epoch} {chosen}", fontsize=10)

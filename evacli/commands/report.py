@@ -1,0 +1,35 @@
+"""`evacli report`."""
+
+from typing import TYPE_CHECKING
+
+from evacli import console
+from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output
+
+if TYPE_CHECKING:
+    from evacli.reporting import ReportResult
+
+
+def report_command(run: RunOption = RUN, json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """Judge the trained network: curves, confusions, its worst mistakes, all in one HTML file.
+
+    Example: evacli report --run runs/first
+    """
+    configure_output(json, quiet)
+    from evacli.reporting import report
+
+    result = report(run)
+    console.result(console.table(f"Report of {result.run}", ("", ""), _lines(result)))
+    console.json(result)
+    console.note(f"Wrote {result.report}")
+
+
+def _lines(result: "ReportResult") -> list[tuple[str, str]]:
+    chosen = f"{result.top_accuracy:.2%} at epoch {result.top_epoch}, chosen by {result.chosen_by} accuracy"
+    return [
+        (f"top {result.chosen_by} accuracy", chosen),
+        *([("test accuracy", f"{result.test_accuracy:.2%}")] if result.chosen_by == "validation" else []),
+        ("training accuracy, not augmented", f"{result.train_accuracy:.2%}"),
+        ("mistakes", f"{result.mistakes:,} of {result.test_images:,} test images"),
+        *(("confused most", f"{p.first} and {p.second}, {p.mistakes:,} times") for p in result.most_confused[:1]),
+        ("report", result.report),
+    ]

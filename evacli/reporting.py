@@ -1,0 +1,199 @@
+"""The report: what a training came to, in numbers, pictures and one page."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from evacli import config, console, history, summary
+from evacli.config import Config
+from evacli.errors import RunError
+from evacli.history import Row
+from evacli.rundir import DEFAULT_RUN, RunDir, write_text_atomically
+from evacli.summary import Summary
+
+# NumPy, Keras and matplotlib are imported once the run is known to be a trained one.
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from evacli.data.types import Data
+    from evacli.evaluation import Predictions
+    from evacli.metrics import ClassScore, ConfusedPair
+
+MISTAKES_SHOWN = 24
+# The best model's accuracy here and when it was saved: apart by more, the file is not from that epoch.
+SAME_ACCURACY = 0.01
+
+
+class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a report says; accuracies are shares of 1.
+
+    Attributes:
+        run: the run directory.
+        report: the page.
+        misclassified: the table of wrong predictions.
+        top_accuracy: the best epoch's accuracy on the split that chose it.
+        top_epoch: that epoch, counted from 1.
+        chosen_by: "test" or "validation".
+        test_accuracy: of the best model, measured now.
+        train_accuracy: the same on the training images, without augmentation.
+        test_images: how many test images there are.
+        mistakes: how many of them were taken for another class.
+        classes: precision, recall and F1 of each class.
+        most_confused: the pairs of classes with the most mistakes between them.
+    """
+
+    run: str
+    report: str
+    misclassified: str
+    top_accuracy: float
+    top_epoch: int
+    chosen_by: str
+    test_accuracy: float
+    train_accuracy: float
+    test_images: int
+    mistakes: int
+    classes: list["ClassScore"]
+    most_confused: list["ConfusedPair"]
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What the run has stored."""
+
+    run: RunDir
+    settings: Config
+    trained: Summary
+    rows: list[Row]
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What the best model says about the data; `confusions` is (C, C), row: true class."""
+
+    data: "Data"
+    test: "Predictions"
+    confusions: "NDArray[np.int64]"
+    train_accuracy: float
+    notices: list[str]
+
+
+def report(run: str | Path = DEFAULT_RUN) -> ReportResult:
+    """Judges the run's best model and writes `report.html`, two pictures and the table of mistakes into the run.
+
+    Args:
+        run: the run directory, in which `train` has finished at least one epoch.
+
+    Returns:
+        The figures of the report.
+
+    Raises:
+        RunError: if the run is not trained or its files cannot be used.
+        DataError: if the data cannot be read, or has other classes than the run.
+    """
+    record = _read(RunDir(run))
+    evidence = _examine(record)
+    result = _conclude(record, evidence)
+    _write_pictures(record, evidence)
+    _write_texts(record, evidence, result)
+    return result
+
+
+def _read(run: RunDir) -> _Record:
+    run.require_trained()
+    rows = history.read_csv(run.history)
+    if not rows:
+        raise RunError(f"{run.history} has no epochs.", f"Run evacli train{run.option}.")
+    return _Record(run, config.read(run) or Config(), summary.read(run), rows)
+
+
+def _examine(record: _Record) -> _Evidence:
+    with console.status("loading TensorFlow"):
+        from evacli import data, evaluation, metrics
+    model = evaluation.load_best(record.run)
+    images = data.load(record.settings)
+    difference = summary.check_data(record.trained, images)
+    test, train = (
+        evaluation.Predictions(evaluation.predict(model, split.images, name), split.labels)
+        for split, name in ((images.test, "test images"), (images.train, "training images"))
+    )
+    confusions = metrics.count_confusions(test.labels, test.predicted, images.num_classes)
+    notices = [text for text in (_state(record), difference or _mismatch(record.trained, test)) if text]
+    for text in notices:
+        console.warn(text)
+    return _Evidence(images, test, confusions, train.accuracy, notices)
+
+
+def _state(record: _Record) -> str:
+    done = f"{record.trained.epochs_done} of {record.settings.epochs} epochs"
+    return {
+        "finished": "",
+        "unfinished": f"The training is unfinished: {done} are done.",
+        "failed": f"The training failed after {done}: its loss was no longer finite.",
+    }[record.trained.state]
+
+
+def _mismatch(trained: Summary, test: "Predictions") -> str:
+    tolerance = max(SAME_ACCURACY, 1.5 / len(test.labels))  # one image may fall on the other side by rounding
+    if trained.chosen_by != "test" or abs(test.accuracy - trained.top_accuracy) <= tolerance:
+        return ""
+    return (
+        f"The saved model reaches {test.accuracy:.2%} on the test images, not the {trained.top_accuracy:.2%} "
+        f"that the training measured at epoch {trained.top_epoch}."
+    )
+
+
+def _conclude(record: _Record, evidence: _Evidence) -> ReportResult:
+    from evacli import metrics
+
+    test, names = evidence.test, record.trained.class_names
+    return ReportResult(
+        run=str(record.run.path),
+        report=str(record.run.report),
+        misclassified=str(record.run.misclassified),
+        top_accuracy=record.trained.top_accuracy,
+        top_epoch=record.trained.top_epoch,
+        chosen_by=record.trained.chosen_by,
+        test_accuracy=test.accuracy,
+        train_accuracy=evidence.train_accuracy,
+        test_images=len(test.labels),
+        mistakes=len(test.mistakes),
+        classes=metrics.score_classes(test.labels, test.predicted, names),
+        most_confused=metrics.most_confused(evidence.confusions, names),
+    )
+
+
+def _write_pictures(record: _Record, evidence: _Evidence) -> None:
+    from evacli.figures.confusion import draw_confusion
+    from evacli.figures.curves import draw_curves
+    from evacli.figures.style import save
+
+    run, trained = record.run, record.trained
+    save(draw_curves(record.rows, trained.top_epoch, trained.chosen_by), run.curves_png)
+    save(draw_confusion(evidence.confusions, trained.class_names), run.confusion_png)
+
+
+def _write_texts(record: _Record, evidence: _Evidence, result: ReportResult) -> None:
+    from evacli import mistakes, page
+
+    run, trained, settings = record.run, record.trained, record.settings
+    test, split, names = evidence.test, evidence.data.test, trained.class_names
+    write_text_atomically(run.misclassified, mistakes.to_csv(test, split, names))
+    html = page.render(
+        title=page.title(trained, settings),
+        result=result,
+        trained=trained,
+        notices=evidence.notices,
+        cards=page.cards(result, trained),
+        pictures={
+            "curves": page.embed_picture(run.curves_png),
+            "confusion": page.embed_picture(run.confusion_png),
+            "lr_find": page.embed_picture(run.lr_find_png),
+            "gradcam": page.embed_picture(run.gradcam_png),
+        },
+        gallery=page.gallery(test, split, names, mistakes.worst_first(test)[:MISTAKES_SHOWN]),
+        tables=page.tables(trained, settings),
+    )
+    write_text_atomically(run.report, html)
