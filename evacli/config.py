@@ -5,7 +5,7 @@ was really used.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -50,8 +50,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     precision: Precision = "auto"
 
 
-# May change between two commands on a trained run: they lengthen it, or say how to compute, not what.
-EXTENDABLE = frozenset({"epochs"})
+# May change between two commands on a trained run: how long it trains, and where the same data lies.
+CHANGEABLE = frozenset({"epochs", "dataset", "data", "skip_bad"})
 
 
 def option(field: str) -> str:
@@ -83,8 +83,8 @@ def _config_error(reason: str, values: Mapping[str, Any]) -> ConfigError:
 
 
 def _choices(field: str) -> str:
-    choices = {"dataset": Dataset, "schedule": Schedule, "precision": Precision}.get(field)
-    return f"Choose one of {', '.join(choices.__args__)}." if choices else ""
+    choices = get_args({"dataset": Dataset, "schedule": Schedule, "precision": Precision}.get(field))
+    return f"Choose one of {', '.join(choices)}." if choices else ""
 
 
 def read(run: RunDir) -> Config | None:
@@ -107,23 +107,40 @@ def write(run: RunDir, config: Config) -> None:
     write_text_atomically(run.config, text + "\n")
 
 
-def inherit(run: RunDir, settings: Mapping[str, Any]) -> Config:
+def inherit(run: RunDir, settings: Mapping[str, Any], *, trained: bool | None = None) -> Config:
     """The run's configuration with explicit `settings` on top; a trained run accepts no contradiction.
+
+    Args:
+        run: the run directory.
+        settings: fields of `Config` that were asked for explicitly.
+        trained: whether contradictions are refused; None: if the run has a checkpoint.
 
     Raises:
         Contradiction: showing each setting that differs from what the trained run was made with.
     """
     stored = read(run)
-    config = make(settings, stored)
-    if stored is not None and run.checkpoint.exists():
-        differing = [f for f in differences(stored, config) if f not in EXTENDABLE]
-        if differing:
-            shown = "; ".join(f"{option(f)} {getattr(config, f)} (run: {getattr(stored, f)})" for f in differing)
-            raise Contradiction(
-                f"{run.path} was trained with other settings: {shown}.",
-                "Leave the option out, or name a new --run.",
-            )
-    return config
+    settings = dict(settings)
+    if "dataset" in settings:
+        settings.setdefault("data", None)
+    trained = run.checkpoint.exists() if trained is None else trained
+    if not (stored and trained):
+        return make(settings, stored)
+    if settings.get("lr") == "auto":
+        del settings["lr"]
+    wanted = make(settings, stored)
+    differing = contradictions(stored, wanted)
+    if differing:
+        raise Contradiction(
+            f"{run.path} was trained with other settings: {differing}.",
+            "Leave the option out, name a new --run, or start anew with --overwrite.",
+        )
+    return wanted
+
+
+def contradictions(stored: Config, wanted: Config) -> str:
+    """The settings in which two configurations differ and must not, as a person reads them; empty if none."""
+    differing = [f for f in differences(stored, wanted) if f not in CHANGEABLE]
+    return "; ".join(f"{option(f)} {getattr(wanted, f)} (run: {getattr(stored, f)})" for f in differing)
 
 
 def differences(a: Config, b: Config) -> list[str]:

@@ -6,7 +6,8 @@ surrogates, which a terminal would obey or refuse, are shown escaped.
 
 import sys
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -34,23 +35,26 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
-def _stdout() -> Console:
+def stdout() -> Console:
+    """Where results go."""
     return Console(markup=False, highlight=False, soft_wrap=True)
 
 
-def _stderr() -> Console:
+@cache
+def stderr() -> Console:
+    """Where everything else goes; one console, so that lines printed during a live display stay above it."""
     return Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
 
 
 def is_terminal() -> bool:
     """Whether a person watches the progress: stderr is a terminal and nothing asked for silence."""
-    return _stderr().is_terminal and not (_state["quiet"] or _state["json"])
+    return stderr().is_terminal and not (_state["quiet"] or _state["json"])
 
 
 def result(renderable: RenderableType) -> None:
     """Prints a result to stdout; with `--json` nothing, since the JSON carries it."""
     if not _state["json"]:
-        _stdout().print(renderable)
+        stdout().print(renderable)
 
 
 def json(value: object) -> None:
@@ -64,18 +68,18 @@ def json(value: object) -> None:
 def note(message: str, style: str = "dim") -> None:
     """Tells in a line on stderr what happens."""
     if not (_state["quiet"] or _state["json"]):
-        _stderr().print(Text(printable(message), style=style))
+        stderr().print(Text(printable(message), style=style))
 
 
 def warn(message: str) -> None:
     """Tells in a line on stderr what the user should know, also with `--quiet`."""
-    _stderr().print(Text.assemble(("warning: ", "yellow"), printable(message)))
+    stderr().print(Text.assemble(("warning: ", "yellow"), printable(message)))
 
 
 def fail(message: str, fix: str = "") -> None:
     """The one line of an error on stderr: what was wrong and what to do."""
     fix = f" {printable(fix)}" if fix else ""
-    _stderr().print(Text.assemble(("error: ", "bold red"), printable(message), (fix, "cyan")))
+    stderr().print(Text.assemble(("error: ", "bold red"), printable(message), (fix, "cyan")))
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
@@ -99,7 +103,7 @@ def progress(*extra_columns: ProgressColumn) -> Progress:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         *extra_columns,
-        console=_stderr(),
+        console=stderr(),
         transient=True,
         disable=not is_terminal(),
     )
@@ -113,6 +117,4 @@ def track(items: Iterable[Any], description: str, total: int | None = None) -> I
 
 def status(message: str) -> AbstractContextManager[object]:
     """A spinner for work whose length is unknown, such as importing TensorFlow."""
-    from contextlib import nullcontext
-
-    return _stderr().status(Text(printable(message))) if is_terminal() else nullcontext()
+    return stderr().status(Text(printable(message))) if is_terminal() else nullcontext()

@@ -10,11 +10,11 @@ import msgspec
 from evacli.errors import RunError
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One epoch. Losses are mean cross-entropies in nats without penalties; accuracies are shares of 1.
 
-    `lr` is the rate of the epoch's last step. The `test_` columns are measured on the split that chooses the best
-    epoch: the test images, or the validation images under `--val-split`.
+    The `train_` figures are means over the epoch's augmented batches, taken while the network changes; the others are
+    measured at its end. `lr` is the rate of the epoch's last step. The `val_` ones exist under `--val-split` only.
     """
 
     epoch: int
@@ -24,17 +24,26 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     test_loss: float
     test_accuracy: float
     seconds: float
+    val_loss: float | None = None
+    val_accuracy: float | None = None
+
+    @property
+    def deciding_accuracy(self) -> float:
+        """What the best epoch is chosen by: validation accuracy where there is one, else test accuracy."""
+        return self.test_accuracy if self.val_accuracy is None else self.val_accuracy
 
 
 COLUMNS = Row.__struct_fields__
+_OPTIONAL = ("val_loss", "val_accuracy")
 
 
 def to_csv(rows: Sequence[Row]) -> str:
-    """The rows as CSV with a header line, floats to full precision."""
+    """The rows as CSV with a header line, floats to full precision; validation columns only if there are any."""
+    columns = [c for c in COLUMNS if c not in _OPTIONAL or any(getattr(row, c) is not None for row in rows)]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(msgspec.structs.astuple(row) for row in rows)
+    writer.writerow(columns)
+    writer.writerows([getattr(row, c) for c in columns] for row in rows)
     return out.getvalue()
 
 
@@ -48,11 +57,11 @@ def read_csv(path: Path) -> list[Row]:
         with path.open(encoding="utf-8", newline="") as lines:
             return [msgspec.convert(row, Row, strict=False) for row in csv.DictReader(lines)]
     except (OSError, UnicodeDecodeError, csv.Error, msgspec.ValidationError) as e:
-        raise RunError(f"{path} is not a history of epochs: {e}.", "Run evacli train again; it rewrites the file.") from e
+        raise RunError(
+            f"{path} is not a history of epochs: {e}.", "Run evacli train again; it rewrites the file."
+        ) from e
 
 
 def best(rows: Sequence[Row]) -> Row:
-    """The first row with the highest test accuracy."""
-    return max(rows, key=lambda row: (row.test_accuracy, -row.epoch))
-
-
+    """The first row with the highest deciding accuracy; `rows` must not be empty."""
+    return max(rows, key=lambda row: (row.deciding_accuracy, -row.epoch))

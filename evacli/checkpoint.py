@@ -1,0 +1,114 @@
+"""The checkpoint: everything that a training needs to go on exactly, as one file that is replaced in one step.
+
+Layout: an uncompressed `.npz` of plain arrays (no pickles) named `group/index`, and `progress`, the bytes of a JSON
+document.
+"""
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from evacli.config import Config
+from evacli.errors import RunError
+from evacli.history import Row
+from evacli.rundir import RunDir, write_atomically
+
+Arrays = dict[str, list[NDArray[Any]]]
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far a training is, beside its arrays.
+
+    Attributes:
+        config: the resolved configuration.
+        lr: the peak learning rate.
+        lr_source: where the learning rate came from, as a person reads it.
+        rows: one per finished epoch.
+        batch: finished batches of the epoch after those.
+        seconds: spent on that epoch so far.
+        best_epoch: the epoch, counted from 1, whose weights are the best; 0 before there is one.
+        class_names: the classes trained on.
+        data_fingerprint: `Data.fingerprint` of what is trained on.
+        versions: versions and settings that the arithmetic depends on.
+    """
+
+    config: Config
+    lr: float
+    lr_source: str
+    rows: tuple[Row, ...] = ()
+    batch: int = 0
+    seconds: float = 0.0
+    best_epoch: int = 0
+    class_names: tuple[str, ...]
+    data_fingerprint: str
+    versions: dict[str, str]
+
+
+def save(run: RunDir, progress: Progress, arrays: Arrays) -> None:
+    """Replaces the run's checkpoint in one step.
+
+    Raises:
+        RunError: if it cannot be written; the previous one is whole then.
+    """
+    document = json.dumps(msgspec.to_builtins(progress)).encode()
+    named = {f"{group}/{i}": array for group, values in arrays.items() for i, array in enumerate(values)}
+
+    def write(target: Any) -> None:
+        np.savez(target, allow_pickle=False, progress=np.frombuffer(document, np.uint8), **named)
+
+    write_atomically(run.checkpoint, write)
+
+
+def load(run: RunDir) -> tuple[Progress, Arrays] | None:
+    """The run's checkpoint, None where there is none.
+
+    Raises:
+        RunError: if the file is cut short, garbled or no checkpoint of evacli.
+    """
+    try:
+        with np.load(run.checkpoint, allow_pickle=False) as stored:
+            progress = msgspec.convert(json.loads(stored["progress"].tobytes()), Progress)
+            names = [name for name in stored.files if "/" in name]
+            return progress, _grouped({name: stored[name] for name in names})
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as e:
+        reason = str(e).splitlines()[0] if str(e) else type(e).__name__
+        raise RunError(
+            f"{run.checkpoint} is damaged or no checkpoint of evacli: {reason.rstrip('.')}.",
+            f"Start anew: evacli train{run.option} --overwrite",
+        ) from e
+
+
+def _grouped(named: Mapping[str, NDArray[Any]]) -> Arrays:
+    groups: dict[str, dict[int, NDArray[Any]]] = {}
+    for name, array in named.items():
+        group, _, index = name.partition("/")
+        groups.setdefault(group, {})[int(index)] = array
+    return {group: [arrays[i] for i in sorted(arrays)] for group, arrays in groups.items()}
+
+
+def values(variables: Sequence[Any]) -> list[NDArray[Any]]:
+    """The values of Keras variables, copied."""
+    return [np.array(variable.numpy()) for variable in variables]
+
+
+def restore(variables: Sequence[Any], arrays: Sequence[NDArray[Any]], what: str, run: RunDir) -> None:
+    """Assigns checkpointed `arrays` to Keras `variables`, all or none.
+
+    Raises:
+        RunError: if number, shapes or kinds differ, as with a checkpoint of another network.
+    """
+    expected = [(tuple(v.shape), np.dtype(v.dtype)) for v in variables]
+    if expected != [(a.shape, a.dtype) for a in arrays]:
+        raise RunError(
+            f"The {what} in {run.checkpoint} do not fit this run's network.",
+            f"Put the run's own file back, or start anew: evacli train{run.option} --overwrite",
+        )
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)

@@ -1,0 +1,89 @@
+"""What a person sees of a training: bars for the epochs and the batches, and a line for each finished epoch."""
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.text import Text
+
+from evacli import console, history
+from evacli.history import Row
+
+_HEADER = (
+    f"{'epoch':>9}  {'lr':>9}  {'train loss':>10} {'accuracy':>9}  {'test loss':>9} {'accuracy':>9}  "
+    f"{'best':>8}  {'time':>7}"
+)
+
+
+def duration(seconds: float) -> str:
+    """`seconds` as h:mm:ss, or m:ss below an hour."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class _TimeLeft(ProgressColumn):
+    """Time left from this session's own pace; the epochs of earlier sessions took no time in this one."""
+
+    def render(self, task: Task) -> Text:
+        done = task.completed - task.fields["resumed_at"]
+        if not done or not task.total or task.elapsed is None:
+            return Text("-:-- left", style="cyan")
+        return Text(f"{duration(task.elapsed / done * (task.total - task.completed))} left", style="cyan")
+
+
+class TrainingDisplay:
+    """Shows a training on stderr; without a terminal only the line per epoch."""
+
+    def __init__(self, epochs: int, steps_per_epoch: int, batch_size: int, first_step: int) -> None:
+        self.epochs, self.steps_per_epoch, self.batch_size = epochs, steps_per_epoch, batch_size
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _TimeLeft(),
+            TextColumn("{task.fields[figures]}", markup=False),
+            console=console.stderr(),
+            transient=True,
+            disable=not console.is_terminal(),
+        )
+        self._started, self._first_step = time.monotonic(), first_step
+        # In steps, so that the time left moves within an epoch too.
+        self._all = self._progress.add_task(
+            "training", total=epochs * steps_per_epoch, completed=first_step, figures="", resumed_at=first_step
+        )
+        done = first_step % steps_per_epoch
+        self._epoch = self._progress.add_task(
+            "epoch", total=steps_per_epoch, completed=done, figures="", resumed_at=done
+        )
+
+    def __enter__(self) -> "TrainingDisplay":
+        console.note(_HEADER, style="bold")
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def epoch_begins(self, epoch: int, first_batch: int) -> None:
+        """Starts the bar of `epoch`, counted from 0."""
+        self._progress.reset(
+            self._epoch, description=f"epoch {epoch + 1}/{self.epochs}", completed=first_batch, resumed_at=first_batch
+        )
+
+    def batch_ends(self, step: int, lr: float, loss: float, accuracy: float) -> None:
+        """Moves the bars to `step` finished batches since the start of the training."""
+        rate = (step - self._first_step) * self.batch_size / (time.monotonic() - self._started)
+        self._progress.update(self._all, completed=step, figures=f"{rate:,.0f} images/s  lr {lr:.3g}")
+        batch = (step - 1) % self.steps_per_epoch + 1
+        self._progress.update(self._epoch, completed=batch, figures=f"loss {loss:.3f}  accuracy {accuracy:.1%}")
+
+    def epoch_ends(self, rows: Sequence[Row]) -> None:
+        """Prints the line of the last of `rows`."""
+        row, best = rows[-1], history.best(rows)
+        line = (
+            f"{f'{row.epoch}/{self.epochs}':>9}  {row.lr:9.3g}  {row.train_loss:10.4f} {row.train_accuracy:9.2%}  "
+            f"{row.test_loss:9.4f} {row.test_accuracy:9.2%}  {best.deciding_accuracy:8.2%}  {duration(row.seconds):>7}"
+        )
+        console.note(line, style="green" if best is row else "")

@@ -1,0 +1,172 @@
+"""A network, its optimizer and its stream of augmented batches, put together from a configuration and data."""
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from evacli import models
+from evacli.augment import Augmentation
+from evacli.backend import keras, tf
+from evacli.config import Config
+from evacli.data.types import Data
+from evacli.errors import ConfigError
+from evacli.precision import choose
+from evacli.twin import training_twin
+
+Colour = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What learns.
+
+    Attributes:
+        config: with every value decided.
+        data: what it learns from.
+        model: plain Keras layers, from raw pixels to probabilities; what a user gets.
+        twin: the same network on fast layers, from raw pixels to logits, compiled; what trains.
+        augmentation: applied to every training image.
+        images: (N, H, W, 3) uint8, the training images where the graph reads them.
+        labels: (N,) int32, theirs.
+    """
+
+    config: Config
+    data: Data
+    model: keras.Model
+    twin: keras.Model
+    augmentation: Augmentation
+    images: tf.Tensor
+    labels: tf.Tensor
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch, the last one perhaps smaller."""
+        return -(-len(self.data.train) // self.config.batch_size)
+
+    def batches(self, epoch: int, first_batch: int = 0) -> tf.data.Dataset:
+        """The augmented batches of an epoch, from `first_batch` on.
+
+        Order and augmentation are functions of (seed, epoch, batch) alone, so that an interrupted epoch goes on with
+        exactly the batches that it would have had.
+
+        Args:
+            epoch: counted from 0.
+            first_batch: how many batches to leave out.
+
+        Returns:
+            Pairs of (B, H, W, 3) uint8 and (B,) int32.
+        """
+        order = np.random.default_rng([self.config.seed, epoch]).permutation(len(self.data.train))
+
+        def make(batch: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            seed = tf.stack([self.config.seed, epoch * self.steps_per_epoch + batch])
+            return self.augmentation(tf.gather(self.images, indices), seed), tf.gather(self.labels, indices)
+
+        batches = tf.data.Dataset.from_tensor_slices(order).batch(self.config.batch_size)
+        return batches.enumerate().skip(first_batch).map(make).prefetch(2)
+
+    def publish(self) -> None:
+        """Copies what the twin has learnt into the plain model.
+
+        The moving statistics of BatchNorm start at 0 and 1 and forget that start by a factor of `momentum` a step. What
+        is left of it after few steps is taken out, as Adam does with its moments (Kingma & Ba 2014, arXiv 1412.6980,
+        section 3); after some hundred steps this changes nothing.
+        """
+        self.model.set_weights(self.twin.get_weights())
+        steps = int(self.twin.optimizer.iterations)
+        for layer in _batch_norms(self.model) if steps else ():
+            start = layer.momentum**steps
+            layer.moving_mean.assign(layer.moving_mean / (1 - start))
+            layer.moving_variance.assign((layer.moving_variance - start) / (1 - start))
+
+
+def assemble(config: Config, data: Data) -> Learner:
+    """Builds the learner; the same configuration and data give the same learner.
+
+    Raises:
+        ConfigError: if a setting does not fit the images.
+        ModelError: if the network cannot be built.
+    """
+    config = _resolve(config, data)
+    keras.utils.set_random_seed(config.seed)
+    mean, std = _colour_statistics(data.train.images)
+    model = models.build(config.model, data.image_shape, data.num_classes, mean, std)
+    twin = training_twin(model, config.precision)
+    twin.set_weights(model.get_weights())
+    _compile(twin, config)
+    fill = (round(mean[0]), round(mean[1]), round(mean[2]))
+    augmentation = Augmentation(int(config.cutout or 0), int(config.crop or 0), bool(config.flip), fill)
+    images, labels = tf.constant(data.train.images), tf.constant(data.train.labels, tf.int32)
+    return Learner(config, data, model, twin, augmentation, images, labels)
+
+
+def _batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    nested = [_batch_norms(layer) for layer in model.layers if isinstance(layer, keras.Model)]
+    own = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    return own + [layer for layers in nested for layer in layers]
+
+
+def _resolve(config: Config, data: Data) -> Config:
+    """Decides what was left open: Cutout of half the shorter side, a crop of an eighth of it."""
+    side = min(data.image_shape[:2])
+    resolved = msgspec.structs.replace(
+        config,
+        cutout=side // 2 if config.cutout is None else config.cutout,
+        crop=side // 8 if config.crop is None else config.crop,
+        flip=data.mirrored if config.flip is None else config.flip,
+        precision=choose(config.precision),
+    )
+    for name, value, limit in (("cutout", resolved.cutout, 2 * side), ("crop", resolved.crop, side)):
+        if value is not None and value > limit:
+            raise ConfigError(f"--{name} {value} is too much for images of {side} pixels.", f"Use at most {limit}.")
+    return resolved
+
+
+def _colour_statistics(images: NDArray[np.uint8]) -> tuple[Colour, Colour]:
+    """Mean and standard deviation of each channel in grey levels.
+
+    The mean is rounded, so that uint8 pixels that Cutout fills with it are exactly zero after normalisation.
+    """
+    counts = np.stack([np.bincount(images[..., c].reshape(-1), minlength=256) for c in range(3)])  # (3, 256)
+    levels = np.arange(256)
+    mean = (counts @ levels) / counts.sum(axis=1)
+    std = np.sqrt(np.maximum((counts @ levels**2) / counts.sum(axis=1) - mean**2, 1))
+    return tuple(map(float, mean.round())), tuple(map(float, std))  # type: ignore[return-value]
+
+
+def _compile(twin: keras.Model, config: Config) -> None:
+    rate = 1.0 if config.lr == "auto" else config.lr
+    optimizer = keras.optimizers.SGD(rate, momentum=config.momentum, weight_decay=config.weight_decay or None)
+    optimizer.exclude_from_weight_decay([v for v in twin.trainable_variables if len(v.shape) < 2])
+    optimizer.build(twin.trainable_variables)
+    twin.compile(
+        optimizer=optimizer,
+        loss=_SmoothedCrossEntropy(config.label_smoothing),
+        metrics=[
+            keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
+            keras.metrics.SparseCategoricalCrossentropy(name="cross_entropy", from_logits=True),
+        ],
+        # XLA's CPU code for this step runs on one core and is slower.
+        jit_compile=False,
+    )
+
+
+class _SmoothedCrossEntropy(keras.losses.Loss):
+    """Cross-entropy against the true class with weight 1 - s and all classes with weight s.
+
+    Szegedy et al. 2015, arXiv 1512.00567, section 7.
+    """
+
+    def __init__(self, smoothing: float) -> None:
+        super().__init__(name="loss")
+        self.smoothing = smoothing
+
+    def call(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        """(B,) losses from (B,) labels and (B, C) logits."""
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(tf.reshape(labels, [-1]), tf.int32), logits)
+        if not self.smoothing:
+            return loss
+        uniform = -tf.reduce_mean(tf.nn.log_softmax(logits), axis=-1)
+        return (1 - self.smoothing) * loss + self.smoothing * uniform
