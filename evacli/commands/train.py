@@ -2,10 +2,12 @@
 
 from typing import Annotated, Any
 
+from rich.text import Text
 from typer import Option
 
 from evacli import console
 from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output, with_settings
+from evacli.summary import Summary
 
 
 @with_settings
@@ -13,7 +15,7 @@ def train_command(
     settings: dict[str, Any],
     run: RunOption = RUN,
     overwrite: Annotated[bool, Option("--overwrite", help="Start anew, replacing the run's results.")] = False,
-    checkpoint_minutes: Annotated[float, Option(help="Save at least this often inside an epoch.")] = 5.0,
+    checkpoint_minutes: Annotated[float, Option(help="Save at least this often inside an epoch.", min=0.0)] = 5.0,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -24,6 +26,15 @@ def train_command(
     configure_output(json, quiet)
     from evacli.training import train
 
-    result = train(run, overwrite=overwrite, checkpoint_minutes=checkpoint_minutes, **settings)
-    console.result(result.text)
-    console.json(result)
+    summary = train(run, overwrite=overwrite, checkpoint_minutes=checkpoint_minutes, **settings)
+    console.result(_outcome(summary))
+    console.result(f"Best model: {run}/best.keras; next: evacli report, evacli gradcam")
+    console.json(summary)
+
+
+def _outcome(summary: Summary) -> Text:
+    top = Text.assemble(("Top accuracy ", "bold"), (f"{summary.top_accuracy:.2%}", "bold green"))
+    top.append(f" in epoch {summary.top_epoch} of {summary.epochs_done}, ")
+    if summary.chosen_by == "test":
+        return top.append("an epoch chosen by test accuracy (--val-split chooses without looking at the test images).")
+    return top.append(f"chosen by validation accuracy; that epoch's test accuracy is {summary.test_accuracy:.2%}.")
