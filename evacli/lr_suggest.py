@@ -1,0 +1,178 @@
+"""Learning rates read off the curve of a range test: pure functions of (learning rates, losses).
+
+The range test is Smith 2015 (arXiv 1506.01186, section 3.3): raise the learning rate from low to high during one short
+run and look where the loss falls. `valley`, `steep`, `minimum_over_ten` and `slide` go back to the rules of those names
+that fastai documents (https://docs.fast.ai/callback.schedule.html, "Suggestion methods"). These here work along the
+logarithm of the learning rate instead of along the index, so they mean the same in a linear sweep.
+
+Every rule is a heuristic and takes what `smooth` and the cutting of both ends left of the curve; `suggest` does all of
+that. Each gives a rate inside the sweep or None where its idea does not apply. All of them see the loss late: the
+moving average follows the batches by about 1 / (1 - beta) steps, which moves what they find to higher rates.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from statistics import median
+from typing import Literal
+
+from evacli.errors import EvacliError
+
+Rule = Callable[[Sequence[float], Sequence[float]], float | None]
+Stop = Literal["diverged", "not finite"]
+
+# The first losses are an average of too few, the last ones belong to the explosion (fastai's numbers).
+SKIP_FIRST, SKIP_LAST = 10, 5
+MIN_STEPS = SKIP_FIRST + SKIP_LAST + 10
+
+
+class NoSuggestion(EvacliError):
+    """The curve of a range test does not tell a learning rate."""
+
+
+def smooth(losses: Sequence[float], beta: float = 0.98) -> list[float]:
+    """Exponential moving average without the pull towards zero at its start (Kingma & Ba 2014, section 3)."""
+    average, smoothed = 0.0, []
+    for step, loss in enumerate(losses, 1):
+        average = beta * average + (1 - beta) * loss
+        smoothed.append(average / (1 - beta**step))
+    return smoothed
+
+
+def reason_to_stop(losses: Sequence[float]) -> Stop | None:
+    """Why a sweep has seen enough, if it has: the smoothed loss exceeds four times its best, or is not finite."""
+    smoothed = smooth(losses)
+    if not all(map(math.isfinite, smoothed)):
+        return "not finite"
+    return "diverged" if smoothed and smoothed[-1] > 4 * min(smoothed) else None
+
+
+def valley(learning_rates: Sequence[float], losses: Sequence[float]) -> float | None:
+    """Two thirds along the longest descent, in log learning rate.
+
+    The descent is the longest strictly falling subsequence, so single bumps do not end it. Fails where a long, flat
+    drift before the real fall counts as descent: the suggestion is then too low.
+    """
+    first, last = _longest_descent(losses)
+    if first == last:
+        return None
+    start, end = learning_rates[first], learning_rates[last]
+    return min(max(start, math.cbrt(start) * math.cbrt(end) ** 2), end)
+
+
+def steep(learning_rates: Sequence[float], losses: Sequence[float]) -> float | None:
+    """Where the loss falls fastest: the minimum of d loss / d log(learning rate).
+
+    Fails on noisy curves, where one lucky batch makes the steepest slope.
+    """
+    slopes = _slopes(learning_rates, losses)
+    best = min(range(len(slopes)), key=slopes.__getitem__)
+    return learning_rates[best] if slopes[best] < 0 else None
+
+
+def minimum_over_ten(learning_rates: Sequence[float], losses: Sequence[float]) -> float | None:
+    """A tenth of the learning rate with the lowest loss, which itself is on the brink of divergence.
+
+    Fails where the loss still falls at the end of the sweep (the minimum is then not the curve's but the sweep's) and
+    where a tenth is below the lowest rate that was tried: None.
+    """
+    lowest = min(range(len(losses)), key=losses.__getitem__)
+    suggestion = learning_rates[lowest] / 10
+    return suggestion if suggestion >= learning_rates[0] else None
+
+
+def slide(
+    learning_rates: Sequence[float], losses: Sequence[float], decades: float = 1.2, tolerance: float = 0.03
+) -> float | None:
+    """The low end of the highest interval of 1.2 decades at both ends of which the loss falls about equally fast.
+
+    Seen from the high end, that is where the explosion no longer disturbs the descent. Equally fast: the slopes, in
+    nats per factor e, differ by at most `tolerance`. Fails where descent and flat start blend into each other (it
+    slides too far down), and where the descent is shorter than the interval: usually None.
+    """
+    slopes = _slopes(learning_rates, losses)
+    for high in reversed(range(len(slopes))):
+        wanted = learning_rates[high] / 10**decades
+        if wanted < learning_rates[0]:
+            break
+        low = bisect_left(learning_rates, wanted)
+        if slopes[low] < 0 and abs(slopes[high] - slopes[low]) <= tolerance:
+            return learning_rates[low]
+    return None
+
+
+RULES: dict[str, Rule] = {"valley": valley, "steep": steep, "minimum/10": minimum_over_ten, "slide": slide}
+
+# The rule whose suggestion `train` takes.
+CHOSEN_RULE = "valley"
+
+
+def suggest(learning_rates: Sequence[float], losses: Sequence[float]) -> dict[str, float | None]:
+    """What each rule suggests for a recorded sweep.
+
+    Args:
+        learning_rates: of each step, rising.
+        losses: of each step's batch in nats, not smoothed; ends where a loss is not finite.
+
+    Returns:
+        A learning rate, or None, for each name in `RULES`.
+
+    Raises:
+        NoSuggestion: if too few steps were recorded, or the smoothed loss falls by less than neighbouring batches
+            differ. (Under pure noise about one curve in a hundred passes that test.)
+    """
+    losses = _finite_start(losses)
+    if len(losses) < MIN_STEPS:
+        raise NoSuggestion(
+            f"Only {len(losses)} learning rates could be tried, at least {MIN_STEPS} are needed.",
+            "Start lower (--min-lr), end lower (--max-lr) or take more --steps.",
+        )
+    kept = slice(SKIP_FIRST, len(losses) - SKIP_LAST)
+    smoothed = smooth(losses)[kept]
+    if _fall(smoothed) <= _noise(losses[kept]):
+        raise NoSuggestion(
+            f"The loss never falls clearly between learning rates {learning_rates[0]:.3g} and "
+            f"{learning_rates[len(losses) - 1]:.3g}.",
+            "Try another range (--min-lr, --max-lr), more --steps or a larger --batch-size.",
+        )
+    return {name: rule(learning_rates[kept], smoothed) for name, rule in RULES.items()}
+
+
+def _finite_start(losses: Sequence[float]) -> Sequence[float]:
+    bad = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
+    return losses[:bad]
+
+
+def _fall(losses: Sequence[float]) -> float:
+    """How far the lowest loss is below the highest one before it."""
+    lowest = min(range(len(losses)), key=losses.__getitem__)
+    return max(losses[: lowest + 1]) - losses[lowest]
+
+
+def _noise(losses: Sequence[float]) -> float:
+    """How much the losses of neighbouring batches differ, or what float32 cannot tell apart if that is more."""
+    return max(median(abs(a - b) for a, b in pairwise(losses)), 1e-6 * max(map(abs, losses)))
+
+
+def _longest_descent(losses: Sequence[float]) -> tuple[int, int]:
+    """First and last index of the longest strictly falling subsequence, by patience sorting; of equals the lowest."""
+    # Entry k belongs to the subsequence of k + 1 losses that ends highest: its last loss, negated, and its first index.
+    ends: list[float] = []
+    firsts: list[int] = []
+    longest = (0, 0)
+    for i, loss in enumerate(losses):
+        k = bisect_left(ends, -loss)
+        first = firsts[k - 1] if k else i
+        if k == len(ends):
+            longest = (first, i)
+        ends[k : k + 1] = [-loss]
+        firsts[k : k + 1] = [first]
+    return longest
+
+
+def _slopes(learning_rates: Sequence[float], losses: Sequence[float]) -> list[float]:
+    """The derivative with respect to log(learning rate), in nats per factor e."""
+    import numpy as np
+
+    return [float(slope) for slope in np.gradient(losses, np.log(learning_rates))]
