@@ -1,0 +1,182 @@
+"""The Grad-CAM picture: each image beside itself under its heat maps.
+
+Laid out in pixels of the written file, so that what was composed is what is seen and nothing is resampled twice.
+"""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from numpy.typing import NDArray
+
+from evacli.figures.style import BLUE, GREY, VERMILION, literal, styled
+
+Image = NDArray[np.uint8]  # (H, W, 3) RGB
+Heat = NDArray[np.float32]  # (h, w), 0 to 1
+
+DPI = 150
+COLUMNS = 5
+CELL = 392  # width of an image with its overlays
+ALONE = 2 * CELL  # the same where it is the only one
+GAP = 4
+MARGIN = 28
+TITLE, TEXT, SMALL = 15, 12, 8.5  # points
+LINE = 1.35  # of the size of the letters
+LETTER = 0.6  # mean width of a letter, of its height
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """An image, what the network said about it, and where it looked.
+
+    Attributes:
+        index: of the image in its split.
+        image: (H, W, 3) uint8, RGB.
+        predicted: class name.
+        predicted_probability: share of 1.
+        true: class name.
+        true_probability: share of 1.
+        maps: (T, h, w) from 0 to 1, in the order in which they are shown.
+    """
+
+    index: int
+    image: Image
+    predicted: str
+    predicted_probability: float
+    true: str
+    true_probability: float
+    maps: NDArray[np.float32]
+
+
+def overlay(image: Image, heat: Heat, alpha: float = 0.5) -> Image:
+    """Blends `image` with `heat` in the colours of jet: alpha * image + (1 - alpha) * jet(heat).
+
+    Args:
+        image: (H, W, 3) uint8, RGB.
+        heat: (H, W) from 0 to 1.
+        alpha: weight of the image.
+    """
+    jet = matplotlib.colormaps["jet"](heat)[..., :3] * 255  # RGB; OpenCV's own colour map would be BGR
+    return np.rint(alpha * image + (1 - alpha) * jet).astype(np.uint8)
+
+
+def panels(image: Image, maps: Sequence[Heat] | NDArray[np.float32], width: int, alpha: float = 0.5) -> Image:
+    """Sets the image and its overlays side by side, with white gaps, as wide as `width` pixels allow.
+
+    Heat maps are stretched bilinearly over the whole image: their corners are the image's corners.
+    """
+    side = (width - GAP * len(maps)) // (len(maps) + 1)
+    large = _fit(image, side)
+    size = large.shape[1::-1]
+    overlays = [overlay(large, cv2.resize(heat, size, interpolation=cv2.INTER_LINEAR), alpha) for heat in maps]
+    gap = np.full((large.shape[0], GAP, 3), 255, np.uint8)
+    parts = [large] + [part for shown in overlays for part in (gap, shown)]
+    return np.concatenate(parts, axis=1)
+
+
+def _fit(image: Image, side: int) -> Image:
+    """`image` scaled to a square of `side` pixels, its proportions kept."""
+    height, width = image.shape[:2]
+    scale = side / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA))
+
+
+@styled
+def grid(explanations: Sequence[Explanation], title: str, subtitle: str, alpha: float = 0.5) -> Figure:
+    """Draws a cell for each explanation, in rows of five.
+
+    Args:
+        explanations: at least one, of images of one size.
+        title: in bold at the top; names the layer.
+        subtitle: below it; says what the panels of a cell are.
+        alpha: weight of the image in the overlays.
+    """
+    cell = ALONE if len(explanations) == 1 else CELL
+    strips = [panels(e.image, e.maps, cell, alpha) for e in explanations]
+    columns = min(COLUMNS, len(strips))
+    width = columns * (cell + MARGIN) + MARGIN
+    head = [(line, TITLE) for line in _wrapped(title, TITLE, width)]
+    head += [(line, TEXT) for line in _wrapped(subtitle, TEXT, width)]
+    top = MARGIN + sum(_height(points) for _, points in head) + MARGIN // 2
+    pitch = 2 * _height(TEXT) + strips[0].shape[0] + MARGIN  # from one row of cells to the next
+    bottom = top + pitch * -(-len(strips) // columns)
+    figure, axes = _canvas(width, bottom + _height(TEXT) + MARGIN)
+    _draw_lines(axes, head, MARGIN)
+    for i, (explanation, strip) in enumerate(zip(explanations, strips, strict=True)):
+        _draw_cell(axes, explanation, strip, (MARGIN + i % columns * (cell + MARGIN), top + i // columns * pitch), cell)
+    _draw_key(axes, MARGIN, bottom)
+    return figure
+
+
+def _canvas(width: int, height: int) -> tuple[Figure, Axes]:
+    """A figure and axes all over it, in pixels from the top left corner."""
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    figure.set_layout_engine("none")
+    FigureCanvasAgg(figure)  # keeps its renderer, so that measuring text is cheap
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.axis("off")
+    return figure, axes
+
+
+def _draw_lines(axes: Axes, lines: Sequence[tuple[str, float]], y: float) -> None:
+    for line, points in lines:
+        axes.text(MARGIN, y, line, fontsize=points, fontweight="bold" if points == TITLE else "normal", va="top")
+        y += _height(points)
+
+
+def _draw_cell(axes: Axes, explanation: Explanation, strip: Image, corner: tuple[int, int], width: int) -> None:
+    x, y = corner
+    second = y + _height(TEXT)
+    index = axes.text(x + width, second, f"#{explanation.index}", fontsize=SMALL, color=GREY, va="top", ha="right")
+    room = width - index.get_window_extent().width - GAP
+    said = axes.text(x, y, "", fontsize=TEXT, color=VERMILION, va="top")
+    true = axes.text(x, second, "", fontsize=TEXT, color=BLUE, va="top")
+    _fill(said, "predicted", explanation.predicted, explanation.predicted_probability, width)
+    _fill(true, "true", explanation.true, explanation.true_probability, room)
+    _draw_image(axes, strip, x, y + 2 * _height(TEXT))
+
+
+def _fill(text: Text, what: str, name: str, probability: float, room: float) -> None:
+    """Writes `what name 83 %` into `text`, the name shortened until it fits in `room` pixels."""
+    for limit in range(40, 0, -1):
+        text.set_text(f"{what} {literal(name, limit)} {probability * 100:.0f} %")
+        if text.get_window_extent().width <= room:
+            break
+
+
+def _draw_image(axes: Axes, image: Image, x: float, y: float) -> None:
+    height, width = image.shape[:2]
+    axes.imshow(image, extent=(x, x + width, y + height, y), interpolation="nearest", aspect="auto")
+
+
+def _draw_key(axes: Axes, x: float, y: float) -> None:
+    """What the colours mean: a bar from no evidence to the strongest; each map has its own scale."""
+    low = axes.text(x, y, "no evidence", fontsize=TEXT, va="top")
+    bar = x + low.get_window_extent().width + MARGIN / 2
+    gradient = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (round(TEXT * DPI / 72), 1))
+    _draw_image(axes, overlay(np.zeros((*gradient.shape, 3), np.uint8), gradient, alpha=0), bar, y)
+    axes.text(bar + gradient.shape[1] + MARGIN / 2, y, "strongest of its map", fontsize=TEXT, va="top")
+
+
+def _wrapped(text: str, points: float, width: int) -> list[str]:
+    lines = textwrap.wrap(text, _letters(points, width - 2 * MARGIN))
+    return [literal(line, limit=len(line)) for line in lines]
+
+
+def _height(points: float) -> int:
+    """Pixels that a line of text needs."""
+    return round(points * LINE * DPI / 72)
+
+
+def _letters(points: float, width: int) -> int:
+    """How many letters of mean width fit in `width` pixels."""
+    return int(width / (points * LETTER * DPI / 72))
