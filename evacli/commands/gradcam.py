@@ -1,0 +1,49 @@
+"""`evacli gradcam`."""
+
+from typing import Annotated
+
+from typer import Option
+
+from evacli import console
+from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output
+from evacli.explaining import GradcamResult, Select, Shown, Target, gradcam
+
+_COLUMNS = "image", "predicted", "true", "loss"
+
+
+def gradcam_command(  # noqa: PLR0913 - each parameter is an option
+    run: RunOption = RUN,
+    n: Annotated[int, Option("--n", help="Show at most N mistakes.", metavar="N")] = 25,
+    select: Annotated[Select, Option(help="Those with the highest loss, some at random, or the first ones.")] = "worst",
+    class_name: Annotated[str | None, Option("--class", help="Only images that truly are of this class.")] = None,
+    target: Annotated[Target, Option(help="Explain the predicted class, the true one, or both.")] = "both",
+    layer: Annotated[str | None, Option(help="Layer whose feature map is used. [dim]default: the last[/]")] = None,
+    alpha: Annotated[float, Option(help="Weight of the image under the heat map, 0 to 1.")] = 0.5,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Show where the network looked in images that it got wrong (Grad-CAM).
+
+    Example: evacli gradcam --n 25 --class cat --run runs/first
+    """
+    configure_output(json, quiet)
+    result = gradcam(run, n=n, select=select, class_name=class_name, target=target, layer=layer, alpha=alpha)
+    _show(result, n, class_name)
+    console.json(result)
+
+
+def _show(result: GradcamResult, n: int, class_name: str | None) -> None:
+    judged = f"{result.images:,} test images" + (f" of class {console.printable(class_name)}" if class_name else "")
+    if not result.shown:
+        console.result(f"No mistakes among {judged}: nothing to explain.")
+        return
+    console.result(console.table(f"Grad-CAM at layer {result.layer}", _COLUMNS, map(_row, result.shown)))
+    fewer = f", fewer than the {n} asked for" if len(result.shown) < n else ""
+    console.result(f"{len(result.shown):,} of {result.mistakes:,} mistakes among {judged}{fewer}.")
+    console.result(f"{result.picture} shows them, {result.folder} has a picture of each.")
+
+
+def _row(shown: Shown) -> tuple[str, ...]:
+    image = str(shown.index) if shown.name == str(shown.index) else f"{shown.index} {shown.name}"
+    predicted = f"{shown.predicted} {shown.predicted_probability * 100:.1f} %"
+    return image, predicted, f"{shown.true} {shown.true_probability * 100:.1f} %", f"{shown.loss:.2f}"

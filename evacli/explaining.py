@@ -1,0 +1,216 @@
+"""Why the network errs: Grad-CAM of images that it classified wrongly."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import msgspec
+
+from evacli import config, console, summary
+from evacli.errors import ConfigError
+from evacli.rundir import DEFAULT_RUN, RunDir
+from evacli.summary import Summary
+
+if TYPE_CHECKING:
+    from evacli.data.types import Data
+    from evacli.evaluation import Predictions
+    from evacli.figures.gradcam import Explanation
+
+Select = Literal["worst", "random", "first"]
+Target = Literal["pred", "true", "both"]
+
+PANELS = {
+    "pred": "the image, the evidence for the predicted class",
+    "true": "the image, the evidence for the true class",
+    "both": "the image, the evidence for the predicted class, the evidence for the true class",
+}
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """A misclassified image that was explained. Probabilities are shares of 1, the loss is in nats."""
+
+    index: int
+    name: str
+    predicted: str
+    predicted_probability: float
+    true: str
+    true_probability: float
+    loss: float
+    picture: str
+
+
+class GradcamResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What was explained, and where the pictures are.
+
+    Attributes:
+        layer: the layer whose feature map was used.
+        images: how many test images were judged; with a class name, how many of that class.
+        mistakes: how many of them the network got wrong.
+        shown: the mistakes that were explained, in the order of the picture.
+        picture: path of the grid; None if there was nothing to show.
+        folder: path of the folder with a picture of each image; None if there was nothing to show.
+    """
+
+    layer: str
+    images: int
+    mistakes: int
+    shown: tuple[Shown, ...]
+    picture: str | None
+    folder: str | None
+
+
+def gradcam(
+    run: str | Path = DEFAULT_RUN,
+    *,
+    n: int = 25,
+    select: Select = "worst",
+    class_name: str | None = None,
+    target: Target = "both",
+    layer: str | None = None,
+    alpha: float = 0.5,
+) -> GradcamResult:
+    """Draws Grad-CAM of misclassified test images, in place of the pictures of an earlier call.
+
+    Args:
+        run: the run directory, with a trained model.
+        n: how many images at most.
+        select: `worst`: the highest losses; `random`: drawn with the run's seed; `first`: in the order of the data.
+        class_name: only images that truly are of this class.
+        target: the class whose evidence is shown: predicted, true, or one beside the other.
+        layer: the layer whose feature map is used; by default the last that has one.
+        alpha: weight of the image in the overlay, 0 to 1; the heat map has the rest.
+
+    Raises:
+        ConfigError: if an argument cannot be used.
+        RunError: if the run has no model, or its model and its data do not belong together.
+    """
+    _check(n, select, target, alpha)
+    directory = RunDir(run)
+    directory.require_trained()
+    trained = summary.read(directory)
+    _check_class(class_name, trained.class_names)
+    judged = _judge(directory, trained, layer)
+    candidates = _candidates(judged, class_name)
+    mistakes = [i for i in _in_order(judged, select) if i in candidates]
+    explanations = _explain(judged, mistakes[:n], target)
+    heading = f"Grad-CAM: what the network looked at (layer {judged.layer})", f"Left to right: {PANELS[target]}."
+    files = _draw(directory, explanations, heading, alpha)
+    return GradcamResult(
+        layer=judged.layer,
+        images=len(candidates),
+        mistakes=len(mistakes),
+        shown=tuple(_shown(judged, e, str(file)) for e, file in zip(explanations, files, strict=True)),
+        picture=str(directory.gradcam_png) if files else None,
+        folder=str(directory.gradcam_folder) if files else None,
+    )
+
+
+def _check(n: int, select: str, target: str, alpha: float) -> None:
+    if n < 1:
+        raise ConfigError(f"--n {n}: expected at least 1 image.")
+    if not 0 <= alpha <= 1:
+        raise ConfigError(f"--alpha {alpha}: expected a weight from 0 (heat map only) to 1 (image only).")
+    for option, value, choices in ("--select", select, get_args(Select)), ("--target", target, get_args(Target)):
+        if value not in choices:
+            raise ConfigError(f"{option} {value}: expected one of {', '.join(choices)}.")
+
+
+def _check_class(class_name: str | None, names: Sequence[str]) -> None:
+    if class_name is not None and class_name not in names:
+        raise ConfigError(f"--class {class_name}: the run has no such class.", f"Its classes are {', '.join(names)}.")
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A network, the layer to explain it with, and what it said about the test images."""
+
+    model: Any
+    layer: str
+    data: "Data"
+    predictions: "Predictions"
+    seed: int
+
+
+def _judge(run: RunDir, trained: Summary, layer: str | None) -> _Judged:
+    with console.status("loading TensorFlow"):
+        from evacli import data, evaluation, heatmap
+    model = evaluation.load_best(run)
+    settings = config.read(run) or config.Config()
+    dataset = data.load(settings)
+    if difference := summary.check_data(trained, dataset):
+        console.warn(difference)
+    # Before the long work, so that a wrong name is told at once.
+    layer = heatmap.choose_layer(model, dataset.image_shape, layer)
+    probabilities = evaluation.predict(model, dataset.test.images, "test images")
+    predictions = evaluation.Predictions(probabilities, dataset.test.labels)
+    return _Judged(model, layer, dataset, predictions, settings.seed)
+
+
+def _candidates(judged: _Judged, class_name: str | None) -> set[int]:
+    """Indices of the images that may be shown."""
+    labels = judged.predictions.labels.tolist()
+    wanted = None if class_name is None else judged.data.class_names.index(class_name)
+    return {i for i, label in enumerate(labels) if wanted in (None, label)}
+
+
+def _in_order(judged: _Judged, select: Select) -> list[int]:
+    """Indices of all mistakes, those to show first in front."""
+    import numpy as np
+
+    from evacli.mistakes import worst_first
+
+    if select == "worst":
+        return worst_first(judged.predictions)
+    mistakes = judged.predictions.mistakes
+    if select == "random":
+        mistakes = np.random.default_rng(judged.seed).permutation(mistakes)
+    return [int(i) for i in mistakes]
+
+
+def _explain(judged: _Judged, indices: list[int], target: Target) -> "list[Explanation]":
+    import numpy as np
+
+    from evacli.figures.gradcam import Explanation
+    from evacli.heatmap import grad_cam
+
+    if not indices:
+        return []
+    said = judged.predictions
+    images, predicted, true = judged.data.test.images[indices], said.predicted[indices], said.labels[indices]
+    targets = {"pred": [predicted], "true": [true], "both": [predicted, true]}[target]
+    maps = grad_cam(judged.model, images, np.stack(targets, axis=1), judged.layer)  # (N, T, h, w)
+    return [
+        Explanation(
+            index=i,
+            image=judged.data.test.images[i],
+            predicted=judged.data.class_names[said.predicted[i]],
+            predicted_probability=float(said.probabilities[i].max()),
+            true=judged.data.class_names[said.labels[i]],
+            true_probability=float(said.true_probability[i]),
+            maps=own,
+        )
+        for i, own in zip(indices, maps, strict=True)
+    ]
+
+
+def _draw(run: RunDir, explanations: "list[Explanation]", heading: tuple[str, str], alpha: float) -> list[Path]:
+    from evacli import overlays
+
+    if explanations:
+        return overlays.write(run, explanations, heading, alpha)
+    overlays.remove(run)
+    return []
+
+
+def _shown(judged: _Judged, explanation: "Explanation", picture: str) -> Shown:
+    return Shown(
+        index=explanation.index,
+        name=judged.data.test.names[explanation.index],
+        predicted=explanation.predicted,
+        predicted_probability=explanation.predicted_probability,
+        true=explanation.true,
+        true_probability=explanation.true_probability,
+        loss=float(judged.predictions.losses[explanation.index]),
+        picture=picture,
+    )
