@@ -1,5 +1,6 @@
 import math
 import random
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -94,7 +95,7 @@ def test_valley_finds_a_longest_falling_subsequence(losses):
     spans, longest = {0: {(0, 0)}}, 0
     for bits in range(1, 2 ** len(losses)):
         chosen = [i for i in range(len(losses)) if bits >> i & 1]
-        if all(losses[a] > losses[b] for a, b in zip(chosen, chosen[1:], strict=False)):
+        if all(losses[a] > losses[b] for a, b in pairwise(chosen)):
             spans.setdefault(len(chosen), set()).add((chosen[0], chosen[-1]))
             longest = max(longest, len(chosen))
     if longest == 1:

@@ -1,0 +1,134 @@
+"""What a range test found, to and from the run directory."""
+
+import csv
+import io
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from evacli.config import Config, differences
+from evacli.errors import RunError
+from evacli.lr_suggest import MIN_STEPS, Stop, smooth
+from evacli.rundir import RunDir, write_text_atomically
+
+Mode = Literal["exp", "linear"]
+LearningRate = Annotated[float, Meta(gt=0, le=1e6)]
+
+# Settings that leave the curve as it is, or that a range test overrides.
+IRRELEVANT = frozenset({"lr", "schedule", "epochs", "seed", "precision", "val_split", "limit_test", "skip_bad"})
+
+
+class Range(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The learning rates of a sweep: `steps` of them from `min_lr` to `max_lr`, both included.
+
+    Each is the one before times a constant ("exp") or plus a constant ("linear").
+    """
+
+    min_lr: LearningRate
+    max_lr: LearningRate
+    steps: Annotated[int, Meta(ge=MIN_STEPS, le=100_000)]
+    mode: Mode
+
+    def learning_rates(self) -> list[float]:
+        """The rate of every step."""
+        shares = (step / (self.steps - 1) for step in range(self.steps))
+        if self.mode == "exp":
+            return [self.min_lr ** (1 - share) * self.max_lr**share for share in shares]
+        return [self.min_lr * (1 - share) + self.max_lr * share for share in shares]
+
+
+class Curve(msgspec.Struct, frozen=True, kw_only=True):
+    """The steps that a sweep took: the learning rate and the loss, in nats and not smoothed, of each one's batch."""
+
+    learning_rates: list[float]
+    losses: list[float]
+
+    @property
+    def smoothed(self) -> list[float]:
+        """The losses as the suggestions see them."""
+        return smooth(self.losses)
+
+
+class LrFindResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A range test and what follows from it.
+
+    Attributes:
+        lr: what the chosen rule suggests, None where it suggests nothing.
+        rule: the chosen rule.
+        suggestions: what each rule suggests.
+        problem: why no rule could suggest anything.
+        range: the learning rates that were to be tried.
+        steps_taken: how many were.
+        stopped: why not all of them; see `lr_suggest.reason_to_stop`.
+        config: the settings it was made with.
+    """
+
+    lr: LearningRate | None
+    rule: str
+    suggestions: dict[str, LearningRate | None]
+    problem: str | None
+    range: Range
+    steps_taken: int
+    stopped: Stop | None
+    config: Config
+
+
+def write(run: RunDir, result: LrFindResult, curve: Curve) -> None:
+    """Stores the result and its curve in the run."""
+    write_text_atomically(run.lr_find_csv, _to_csv(curve))
+    text = msgspec.json.format(msgspec.json.encode(result), indent=2).decode()
+    write_text_atomically(run.lr_find_json, text + "\n")
+
+
+def suggestion(run: RunDir) -> LrFindResult | None:
+    """The run's range test if it suggests a learning rate (`lr` is then a number), else None.
+
+    Raises:
+        RunError: if the file is not what `lr-find` wrote.
+    """
+    try:
+        result = msgspec.json.decode(run.lr_find_json.read_bytes(), type=LrFindResult)
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as e:
+        raise RunError(
+            f"{run.lr_find_json} is not the result of a range test: {e}.", f"Run again: evacli lr-find{run.option}"
+        ) from e
+    return result if result.lr is not None else None
+
+
+def fits(result: LrFindResult, config: Config) -> list[str]:
+    """The settings that differ between a range test and a training, and that its suggestion depends on.
+
+    Args:
+        result: of the range test.
+        config: of the training, resolved: `None` only where it means none.
+    """
+    return [field for field in differences(result.config, config) if field not in IRRELEVANT]
+
+
+def read_curve(run: RunDir) -> Curve:
+    """The steps stored in the run.
+
+    Raises:
+        RunError: if the file is missing or is not what `lr-find` wrote.
+    """
+    try:
+        with run.lr_find_csv.open(encoding="utf-8", newline="") as lines:
+            steps = [(float(row["lr"]), float(row["loss"])) for row in csv.DictReader(lines)]
+        learning_rates, losses = zip(*steps, strict=True)  # also refuses a table without rows
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as e:
+        raise RunError(
+            f"{run.lr_find_csv} is not the curve of a range test.", f"Run: evacli lr-find{run.option}"
+        ) from e
+    return Curve(learning_rates=list(learning_rates), losses=list(losses))
+
+
+def _to_csv(curve: Curve) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("step", "lr", "loss", "smoothed_loss"))
+    steps = range(len(curve.losses))
+    writer.writerows(zip(steps, curve.learning_rates, curve.losses, curve.smoothed, strict=True))
+    return out.getvalue()

@@ -1,0 +1,162 @@
+import math
+from contextlib import suppress
+from itertools import pairwise
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evacli import lr_result
+from evacli.config import Config
+from evacli.errors import RunError
+from evacli.lr_result import Curve, LrFindResult, Range, fits, read_curve, suggestion
+from evacli.rundir import RunDir
+
+CURVE = Curve(learning_rates=[0.001, 0.01, 0.1], losses=[2.3, 2.1, math.nan])
+
+
+def make_result(**changes) -> LrFindResult:
+    values = {
+        "lr": 0.05,
+        "rule": "valley",
+        "suggestions": {"valley": 0.05, "slide": None},
+        "problem": None,
+        "range": Range(min_lr=1e-7, max_lr=10.0, steps=100, mode="exp"),
+        "steps_taken": 93,
+        "stopped": "diverged",
+        "config": Config(cutout=16, crop=4, flip=True),
+    }
+    return LrFindResult(**values | changes)
+
+
+@pytest.fixture
+def run(tmp_path) -> RunDir:
+    return RunDir(tmp_path)
+
+
+# -- the learning rates ------------------------------------------------------------------------------------------------
+
+
+def test_golden_rates_of_an_exponential_sweep():
+    rates = Range(min_lr=1e-7, max_lr=10.0, steps=100, mode="exp").learning_rates()
+    assert len(rates) == 100
+    assert (rates[0], rates[-1]) == (1e-7, 10.0)
+    assert rates[1] == pytest.approx(1.2045035402587825e-7)
+    assert rates[50] == pytest.approx(0.001097498765493056)
+    np.testing.assert_allclose(rates, np.geomspace(1e-7, 10, 100), rtol=1e-12)
+
+
+def test_golden_rates_of_a_linear_sweep():
+    rates = Range(min_lr=0.1, max_lr=0.5, steps=25, mode="linear").learning_rates()
+    assert (rates[0], rates[12], rates[-1]) == (0.1, pytest.approx(0.3), 0.5)
+    np.testing.assert_allclose(rates, np.linspace(0.1, 0.5, 25), rtol=1e-12)
+
+
+@given(st.floats(1e-12, 1), st.floats(1.01, 1e6), st.integers(25, 300), st.sampled_from(["exp", "linear"]))
+def test_rates_rise_and_stay_in_the_range(low, ratio, steps, mode):
+    high = min(low * ratio, 1e6)
+    rates = Range(min_lr=low, max_lr=high, steps=steps, mode=mode).learning_rates()
+    assert all(a < b for a, b in pairwise(rates))
+    assert (rates[0], rates[-1]) == (low, high)
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_result_survives_the_run_directory(run):
+    lr_result.write(run, make_result(), CURVE)
+    assert suggestion(run) == make_result()
+
+
+def test_pandas_reads_the_curve(run):
+    lr_result.write(run, make_result(), CURVE)
+    table = pd.read_csv(run.lr_find_csv)
+    assert list(table.columns) == ["step", "lr", "loss", "smoothed_loss"]
+    assert list(table.step) == [0, 1, 2]
+    assert list(table.lr) == CURVE.learning_rates
+    assert list(table.loss[:2]) == [2.3, 2.1]
+    assert math.isnan(table.loss[2])
+    assert table.smoothed_loss[1] == pytest.approx((0.98 * 2.3 + 2.1) / 1.98)
+
+
+def test_a_curve_survives_the_run_directory(run):
+    lr_result.write(run, make_result(), CURVE)
+    np.testing.assert_array_equal(read_curve(run).losses, CURVE.losses)
+    assert read_curve(run).learning_rates == CURVE.learning_rates
+
+
+def test_no_range_test_no_suggestion(run):
+    assert suggestion(run) is None
+
+
+def test_a_range_test_without_an_answer_is_no_suggestion(run):
+    lr_result.write(run, make_result(lr=None, problem="The loss never falls."), CURVE)
+    assert suggestion(run) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"lr": -1.0}, {"lr": "fast"}, {"lr": 1e300}, {"steps_taken": None}, {"config": {"model": ""}}, {"surprise": 1}],
+)
+def test_a_result_with_a_wrong_value_is_refused_in_one_line(run, change):
+    run.lr_find_json.write_bytes(msgspec.json.encode(msgspec.to_builtins(make_result()) | change))
+    with pytest.raises(RunError, match=r"lr_find\.json is not the result of a range test") as refusal:
+        suggestion(run)
+    assert "\n" not in refusal.value.message
+    assert "evacli lr-find" in refusal.value.fix
+
+
+@given(st.binary(max_size=300))
+def test_garbage_in_the_run_directory_is_a_clean_error(tmp_path_factory, garbage):
+    run = RunDir(tmp_path_factory.mktemp("run"))
+    run.lr_find_json.write_bytes(garbage)
+    run.lr_find_csv.write_bytes(garbage)
+    with pytest.raises(RunError):
+        suggestion(run)
+    with suppress(RunError):
+        assert isinstance(read_curve(run), Curve)
+
+
+@pytest.mark.parametrize("table", ["", "a,b\n1,2\n", "lr,loss\n1,none\n", "step,lr,loss\n0,1\n"])
+def test_a_table_that_is_no_curve_is_refused(run, table):
+    run.lr_find_csv.write_text(table)
+    with pytest.raises(RunError, match="not the curve"):
+        read_curve(run)
+
+
+# -- does the suggestion fit? ------------------------------------------------------------------------------------------
+
+
+def test_a_suggestion_fits_the_settings_it_was_made_with():
+    assert fits(make_result(), Config(cutout=16, crop=4, flip=True)) == []
+
+
+def test_what_the_curve_does_not_depend_on_may_differ():
+    other = Config(
+        cutout=16, crop=4, flip=True, lr=0.3, schedule="cosine", epochs=3, seed=9, limit_test=10, precision="float32"
+    )
+    assert fits(make_result(), other) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("dataset", "mnist"),
+        ("data", "elsewhere"),
+        ("limit_train", 100),
+        ("model", "resnet9"),
+        ("cutout", 0),
+        ("crop", 0),
+        ("flip", False),
+        ("momentum", 0.5),
+        ("weight_decay", 0.1),
+        ("label_smoothing", 0.1),
+        ("batch_size", 64),
+    ],
+)
+def test_what_the_curve_depends_on_is_named_when_it_differs(field, value):
+    other = msgspec.structs.replace(make_result().config, **{field: value})
+    assert fits(make_result(), other) == [field]
