@@ -1,6 +1,8 @@
 """The look that all pictures share, and how they are written."""
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import ParamSpec
@@ -39,12 +41,20 @@ _STYLE = {
 }
 
 
+@contextmanager
+def _style() -> Iterator[None]:
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        # A class name in a script that the font lacks is drawn as boxes; that is no reason to alarm the user.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
+        yield
+
+
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     """Makes a drawing function use the common style, and only that function."""
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with matplotlib.rc_context(_STYLE):
+        with _style():
             return draw(*args, **kwargs)
 
     return drawn
@@ -59,5 +69,5 @@ def literal(text: str, limit: int = 40) -> str:
 
 def save(figure: Figure, path: Path) -> None:
     """Writes the figure to `path` as PNG in one step."""
-    with matplotlib.rc_context(_STYLE):
+    with _style():
         write_atomically(path, lambda target: figure.savefig(target, format="png"))
