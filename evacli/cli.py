@@ -38,7 +38,7 @@ class OneLineErrors(TyperGroup):
             # Typer's own complaint about a command line: an unknown option, a value of the wrong type.
             context = getattr(e, "ctx", None)
             path = context.command_path if context is not None else "evacli"
-            console.fail(e.format_message(), f"See: {path} --help")
+            console.fail(e.format_message().rstrip(".") + ".", f"See: {path} --help")
             sys.exit(getattr(e, "exit_code", 2))
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_args
 from typer import BadParameter, Option
 
 from evacli import console
-from evacli.config import Dataset, Precision, Schedule
+from evacli.config import Dataset, Precision, Schedule, make
 from evacli.rundir import DEFAULT_RUN
 
 RunOption = Annotated[Path, Option("--run", help="Directory that the commands of one run share.")]
@@ -80,7 +80,9 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(**arguments: Any) -> None:
         settings = {name: arguments.pop(name) for name in SETTINGS}
-        command(**arguments, settings={k: v for k, v in settings.items() if v is not None})
+        given = {name: value for name, value in settings.items() if value is not None}
+        make(given)  # A mistyped option is refused before the seconds that TensorFlow takes to start.
+        command(**arguments, settings=given)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     options = [inspect.Parameter(n, keyword, default=None, annotation=a) for n, a in SETTINGS.items()]
