@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
+from json import dumps
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -62,7 +63,8 @@ def json(value: object) -> None:
     if _state["json"]:
         import msgspec
 
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+        # Not msgspec's encoder: it refuses the lone surrogates that a class name, once a folder name, may hold.
+        sys.stdout.write(dumps(msgspec.to_builtins(value), indent=2) + "\n")
 
 
 def note(message: str, style: str = "dim") -> None:

@@ -26,25 +26,20 @@ class ClassScore(msgspec.Struct, frozen=True, kw_only=True):
     f1: float | None
 
 
-class ConfusedPair(msgspec.Struct, frozen=True, kw_only=True):
-    """Two classes that are taken for each other, without order.
+class Confusion(msgspec.Struct, frozen=True, kw_only=True):
+    """One class taken for another.
 
     Attributes:
-        first: the class that comes first in the list of classes.
-        second: the other one.
-        first_as_second: images of the first that were taken for the second.
-        second_as_first: images of the second that were taken for the first.
+        true: what the images show.
+        predicted: what they were taken for.
+        images: how many.
+        share: of all images that show it, a share of 1.
     """
 
-    first: str
-    second: str
-    first_as_second: int
-    second_as_first: int
-
-    @property
-    def mistakes(self) -> int:
-        """Both directions together."""
-        return self.first_as_second + self.second_as_first
+    true: str
+    predicted: str
+    images: int
+    share: float
 
 
 def count_confusions(labels: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int) -> NDArray[np.int64]:
@@ -79,17 +74,17 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def most_confused(counts: NDArray[np.int64], class_names: Sequence[str], limit: int = 10) -> list[ConfusedPair]:
-    """The pairs of classes with the most mistakes between them, most first; none without mistakes."""
-    both = np.triu(counts + counts.T, k=1)  # (C, C), each pair once
-    order = np.argsort(-both, axis=None, kind="stable")[:limit]
+def most_confused(counts: NDArray[np.int64], class_names: Sequence[str], limit: int = 10) -> list[Confusion]:
+    """The ordered pairs of classes with the most mistakes, most first; none without mistakes."""
+    mistakes = counts * ~np.eye(len(counts), dtype=bool)  # (C, C)
+    order = np.argsort(-mistakes, axis=None, kind="stable")[:limit]
     return [
-        ConfusedPair(
-            first=class_names[i],
-            second=class_names[j],
-            first_as_second=int(counts[i, j]),
-            second_as_first=int(counts[j, i]),
+        Confusion(
+            true=class_names[i],
+            predicted=class_names[j],
+            images=int(counts[i, j]),
+            share=float(counts[i, j] / counts[i].sum()),
         )
-        for i, j in zip(*np.unravel_index(order, both.shape), strict=True)
-        if both[i, j]
+        for i, j in zip(*np.unravel_index(order, counts.shape), strict=True)
+        if mistakes[i, j]
     ]

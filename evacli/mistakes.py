@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 
 from evacli.data.types import Split
@@ -17,7 +18,8 @@ COLUMNS = (
     "loss",
 )
 # With these a spreadsheet takes a cell for a formula (OWASP, "CSV injection"); the last four are the full-width forms.
-_FORMULA = (*"=+-@\t\r\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def worst_first(predictions: Predictions) -> list[int]:
@@ -29,7 +31,8 @@ def worst_first(predictions: Predictions) -> list[int]:
 def to_csv(predictions: Predictions, split: Split, class_names: Sequence[str]) -> str:
     """A line for each mistake, the worst first, under a header line.
 
-    Text that a spreadsheet would take for a formula gets an apostrophe in front.
+    Text that a spreadsheet would take for a formula gets an apostrophe in front; control characters are spelled out, so
+    that each mistake is one line.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -43,5 +46,6 @@ def to_csv(predictions: Predictions, split: Split, class_names: Sequence[str]) -
 
 
 def harmless(cell: str) -> str:
-    """`cell` so that no spreadsheet evaluates it."""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+    """`cell` so that no spreadsheet evaluates it and no terminal obeys it."""
+    shown = _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), cell)
+    return f"'{shown}" if shown.startswith(_FORMULA) else shown

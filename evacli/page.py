@@ -32,6 +32,11 @@ def percent(share: float | None, digits: int = 2) -> str:
     return "\N{EN DASH}" if share is None else f"{share:.{digits}%}"
 
 
+def rough(share: float) -> str:
+    """A probability in a few characters."""
+    return f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"
+
+
 def count(number: int) -> str:
     """A number of things, with its thousands set apart."""
     return f"{number:,}"
@@ -47,7 +52,7 @@ def render(**parts: Any) -> str:
         lstrip_blocks=True,
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
-    environment.filters.update(percent=percent, count=count, duration=duration)
+    environment.filters.update(percent=percent, rough=rough, count=count, duration=duration)
     return environment.get_template("report.html").render(parts, version=__version__)
 
 
@@ -109,9 +114,12 @@ def cards(result: "ReportResult", trained: Summary) -> list[tuple[str, str, str]
     ]
 
 
-def tables(trained: Summary, settings: Config) -> list[tuple[str, list[tuple[str, Any]]]]:
-    """What the run was made with: captions with names and values."""
-    given = [(option(name), value) for name, value in msgspec.structs.asdict(settings).items() if value is not None]
-    rate = ("learning rate", f"{trained.lr:.4g} ({trained.lr_source})")
-    environment = sorted(trained.versions.items())
-    return [(caption, rows) for caption, rows in (("Settings", [rate, *given]), ("Environment", environment)) if rows]
+def settings_table(trained: Summary, settings: Config) -> list[tuple[str, object]]:
+    """What the run was made with: options and their values."""
+    values = msgspec.structs.asdict(settings).items()
+    given = [(option(name), _spelled(value)) for name, value in values if value is not None]
+    return [("learning rate", f"{trained.lr:.4g} ({trained.lr_source})"), *given]
+
+
+def _spelled(value: object) -> object:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from evacli.data.types import Data
     from evacli.evaluation import Predictions
-    from evacli.metrics import ClassScore, ConfusedPair
+    from evacli.metrics import ClassScore, Confusion
 
 MISTAKES_SHOWN = 24
 # The best model's accuracy here and when it was saved: apart by more, the file is not from that epoch.
@@ -42,7 +42,7 @@ class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
         test_images: how many test images there are.
         mistakes: how many of them were taken for another class.
         classes: precision, recall and F1 of each class.
-        most_confused: the pairs of classes with the most mistakes between them.
+        most_confused: which class was taken for which most often.
     """
 
     run: str
@@ -56,7 +56,7 @@ class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
     test_images: int
     mistakes: int
     classes: list["ClassScore"]
-    most_confused: list["ConfusedPair"]
+    most_confused: list["Confusion"]
 
 
 @dataclass(frozen=True)
@@ -137,10 +137,10 @@ def _state(record: _Record) -> str:
 
 def _mismatch(trained: Summary, test: "Predictions") -> str:
     tolerance = max(SAME_ACCURACY, 1.5 / len(test.labels))  # one image may fall on the other side by rounding
-    if trained.chosen_by != "test" or abs(test.accuracy - trained.top_accuracy) <= tolerance:
+    if abs(test.accuracy - trained.test_accuracy) <= tolerance:
         return ""
     return (
-        f"The saved model reaches {test.accuracy:.2%} on the test images, not the {trained.top_accuracy:.2%} "
+        f"The saved model reaches {test.accuracy:.2%} on the test images, not the {trained.test_accuracy:.2%} "
         f"that the training measured at epoch {trained.top_epoch}."
     )
 
@@ -194,6 +194,7 @@ def _write_texts(record: _Record, evidence: _Evidence, result: ReportResult) -> 
             "gradcam": page.embed_picture(run.gradcam_png),
         },
         gallery=page.gallery(test, split, names, mistakes.worst_first(test)[:MISTAKES_SHOWN]),
-        tables=page.tables(trained, settings),
+        settings=page.settings_table(trained, settings),
+        environment=sorted(trained.versions.items()),
     )
     write_text_atomically(run.report, html)

@@ -5,52 +5,17 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from tiny_run import make_model, make_summary
 
 from evacli import evaluation, summary
 from evacli.errors import RunError
 from evacli.evaluation import Predictions, load_best, predict
 from evacli.rundir import RunDir
-from evacli.summary import Summary
-
-CLASSES = ("cat", "dog", "frog")
-
-
-def make_summary(**changes: object) -> Summary:
-    values: dict[str, object] = {
-        "state": "finished",
-        "epochs_done": 2,
-        "top_accuracy": 0.5,
-        "top_epoch": 1,
-        "chosen_by": "test",
-        "class_names": CLASSES,
-        "train_images": 12,
-        "test_images": 7,
-        "lr": 0.1,
-        "lr_source": "--lr",
-        "model": "eva",
-        "parameters": 100,
-        "data_fingerprint": "00",
-        "seconds": 1.0,
-        "images_per_second": 24.0,
-    }
-    return Summary(**(values | changes))
 
 
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
-    keras.utils.set_random_seed(1)
-    layers = keras.layers
-    return keras.Sequential(
-        [
-            layers.Input((8, 8, 3)),
-            layers.Rescaling(1 / 255),
-            layers.Conv2D(4, 3, activation="relu"),
-            layers.BatchNormalization(),
-            layers.Dropout(0.5),
-            layers.Flatten(),
-            layers.Dense(3, activation="softmax"),
-        ]
-    )
+    return make_model()
 
 
 @pytest.fixture

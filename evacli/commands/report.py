@@ -18,18 +18,17 @@ def report_command(run: RunOption = RUN, json: JsonOption = False, quiet: QuietO
     from evacli.reporting import report
 
     result = report(run)
-    console.result(console.table(f"Report of {result.run}", ("", ""), _lines(result)))
+    console.result(console.table(f"Report of {result.run}", ("measure", "value"), _rows(result)))
+    console.result(f"{console.printable(result.report)} shows it all; open it in a browser.")
     console.json(result)
-    console.note(f"Wrote {result.report}")
 
 
-def _lines(result: "ReportResult") -> list[tuple[str, str]]:
-    chosen = f"{result.top_accuracy:.2%} at epoch {result.top_epoch}, chosen by {result.chosen_by} accuracy"
+def _rows(result: "ReportResult") -> list[tuple[str, str]]:
+    chosen = f"{result.top_accuracy:.2%} (epoch {result.top_epoch}, chosen by {result.chosen_by} accuracy)"
     return [
         (f"top {result.chosen_by} accuracy", chosen),
         *([("test accuracy", f"{result.test_accuracy:.2%}")] if result.chosen_by == "validation" else []),
         ("training accuracy, not augmented", f"{result.train_accuracy:.2%}"),
         ("mistakes", f"{result.mistakes:,} of {result.test_images:,} test images"),
-        *(("confused most", f"{p.first} and {p.second}, {p.mistakes:,} times") for p in result.most_confused[:1]),
-        ("report", result.report),
+        *(("most frequent", f"{c.true} taken for {c.predicted}, {c.images:,} times") for c in result.most_confused[:1]),
     ]

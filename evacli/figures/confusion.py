@@ -30,7 +30,7 @@ def draw_confusion(counts: NDArray[np.int64], class_names: Sequence[str]) -> Fig
         The figure, larger for more classes.
     """
     n = len(class_names)
-    side = float(np.clip(3.2 + 0.36 * n, 5.2, 17))
+    side = float(np.clip(2.6 + 0.3 * n, 4.6, 17))
     figure = Figure(figsize=(side + 0.9, side), layout="compressed")  # the cells are square
     axes = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (C, C), rows sum to 1

@@ -32,7 +32,7 @@ def draw_curves(rows: Sequence[Row], top_epoch: int, chosen_by: str) -> Figure:
     Returns:
         The figure.
     """
-    figure = Figure(figsize=(6.4, 7.2))
+    figure = Figure(figsize=(5.6, 6.8))
     accuracy, loss, rate = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 1.3])
     curves = _curves(rows)
     for axes, quantity in (accuracy, "accuracy"), (loss, "loss"):
@@ -92,5 +92,5 @@ def _mark_top(figure: Figure, rows: Sequence[Row], top_epoch: int, curves: Seque
     figure.axes[0].plot(
         top_epoch, value, "*", color=deciding[0].color, markersize=14, markeredgecolor="white", clip_on=False
     )
-    chosen = f"(epoch chosen by {chosen_by} accuracy)"
-    figure.suptitle(f"Top {chosen_by} accuracy {value:.2%} at epoch {top_epoch} {chosen}", fontsize=10)
+    headline = f"Top {chosen_by} accuracy {value:.2%} at epoch {top_epoch}"
+    figure.suptitle(f"{headline}\n(epoch chosen by {chosen_by} accuracy)", fontsize=10)

@@ -1,0 +1,57 @@
+import json
+
+import pytest
+import typer
+from tiny_run import HOSTILE, make_data, make_run
+from typer.testing import CliRunner
+
+import evacli.data
+from evacli import console
+from evacli.commands.report import report_command
+from evacli.errors import RunError
+
+app = typer.Typer()
+app.command("report")(report_command)
+
+
+@pytest.fixture(autouse=True)
+def _leave_the_console_as_it_was():
+    yield
+    console.configure()
+
+
+def call(tmp_path, monkeypatch, data, *options):
+    monkeypatch.setattr(evacli.data, "load", lambda config: data)
+    run = make_run(tmp_path / "run", data)
+    done = CliRunner().invoke(app, ["--run", str(run.path), *options], catch_exceptions=False)
+    assert done.exit_code == 0
+    return run, done
+
+
+def test_it_prints_the_figures_and_where_the_report_is(tmp_path, monkeypatch):
+    run, done = call(tmp_path, monkeypatch, make_data())
+    assert "top test accuracy" in done.stdout
+    assert "(epoch 2, chosen by test accuracy)" in done.stdout
+    assert str(run.report) in done.stdout
+
+
+def test_with_json_stdout_is_the_result_and_nothing_else(tmp_path, monkeypatch):
+    run, done = call(tmp_path, monkeypatch, make_data(), "--json")
+    result = json.loads(done.stdout)
+    assert result["report"] == str(run.report)
+    assert [score["name"] for score in result["classes"]] == ["cat", "dog", "frog"]
+    assert result["most_confused"][0].keys() == {"true", "predicted", "images", "share"}
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("option", [(), ("--json",)])
+def test_hostile_class_names_are_printed_harmlessly(tmp_path, monkeypatch, option):
+    _, done = call(tmp_path, monkeypatch, make_data(HOSTILE, num_test=60), *option)
+    assert "\x1b[31mred" not in done.stdout
+    if option:
+        assert [score["name"] for score in json.loads(done.stdout)["classes"]] == list(HOSTILE)
+
+
+def test_an_untrained_run_is_an_error(tmp_path):
+    with pytest.raises(RunError, match="no trained model"):
+        CliRunner().invoke(app, ["--run", str(tmp_path)], catch_exceptions=False)

@@ -1,0 +1,242 @@
+import subprocess
+import sys
+from base64 import b64decode
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from tiny_run import CLASSES, HOSTILE, make_data, make_model, make_run
+
+import evacli.data
+from evacli import config, console
+from evacli.config import Config
+from evacli.errors import DataError, RunError
+from evacli.reporting import report
+
+
+@pytest.fixture
+def data(monkeypatch):
+    data = make_data()
+    monkeypatch.setattr(evacli.data, "load", lambda config: data)
+    return data
+
+
+@pytest.fixture
+def run(tmp_path, data):
+    return make_run(tmp_path / "run", data)
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    said = []
+    monkeypatch.setattr(console, "warn", said.append)
+    return said
+
+
+class Page(HTMLParser):
+    """The elements of a page with the names of their attributes, its addresses and its text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.addresses, self.pictures, self.text = [], [], [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, tuple(name for name, _ in attrs)))
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "action", "srcset", "data")]
+        if tag == "img":
+            self.pictures.append(dict(attrs))
+
+    def handle_data(self, data):
+        self.text += data + " "
+
+
+def page_of(run):
+    return Page(run.report.read_text(encoding="utf-8"))
+
+
+def test_the_figures_are_those_of_the_model(run, data):
+    result = report(run.path)
+    model = make_model()
+
+    def answers(split):
+        return model(split.images.astype(np.float32), training=False).numpy().argmax(1)
+
+    right = answers(data.test) == data.test.labels
+    assert result.test_accuracy == result.top_accuracy == pytest.approx(right.mean())
+    assert result.train_accuracy == pytest.approx(np.mean(answers(data.train) == data.train.labels))
+    assert (result.mistakes, result.test_images) == (np.sum(~right), 30)
+    assert (result.top_epoch, result.chosen_by) == (2, "test")
+    assert [score.name for score in result.classes] == list(CLASSES)
+    assert sum(score.images for score in result.classes) == 30
+
+
+def test_it_writes_the_page_two_pictures_and_a_table(run):
+    result = report(run.path)
+    assert len(pd.read_csv(result.misclassified)) == result.mistakes
+    for picture in (run.curves_png, run.confusion_png):
+        assert min(cv2.imread(str(picture)).shape[:2]) > 500
+    text = page_of(run).text
+    assert f"{result.top_accuracy:.2%}" in text
+    assert f"{result.train_accuracy:.2%}" in text
+    assert "epoch 2 of 3, chosen by test accuracy" in text
+
+
+def test_the_page_needs_nothing_from_outside_and_runs_nothing(run):
+    report(run.path)
+    page = page_of(run)
+    assert page.addresses
+    assert all(address.startswith("data:") for address in page.addresses)
+    tags = {tag for tag, _ in page.elements}
+    assert tags.isdisjoint({"script", "iframe", "object", "embed", "form", "base"})
+    assert "default-src 'none'" in run.report.read_text()
+    assert all(picture["alt"] for picture in page.pictures)
+
+
+def test_the_gallery_holds_the_very_pixels_of_the_worst_mistakes(run, data):
+    result = report(run.path)
+    worst = pd.read_csv(result.misclassified)["index"]
+    pictures = [p["src"] for p in page_of(run).pictures if "title" in p]
+    assert len(pictures) == min(24, result.mistakes)
+    for uri, index in zip(pictures, worst, strict=False):
+        png = np.frombuffer(b64decode(uri.partition(",")[2]), np.uint8)
+        np.testing.assert_array_equal(cv2.imdecode(png, cv2.IMREAD_COLOR)[..., ::-1], data.test.images[index])
+
+
+def test_pictures_of_other_commands_are_included(run):
+    report(run.path)
+    before = page_of(run)
+    assert "Where the network looked" not in before.text
+    for path in (run.lr_find_png, run.gradcam_png):
+        path.write_bytes(run.curves_png.read_bytes())
+    report(run.path)
+    after = page_of(run)
+    assert "Where the network looked" in after.text
+    assert "Learning rate range test" in after.text
+    assert len(after.pictures) == len(before.pictures) + 2
+
+
+def test_a_picture_that_is_none_is_left_out(run):
+    run.gradcam_png.write_bytes(b"<svg onload=alert(1)>")
+    run.lr_find_png.mkdir()
+    report(run.path)
+    assert "Where the network looked" not in page_of(run).text
+
+
+def test_class_names_inject_no_element(tmp_path, monkeypatch):
+    harmless = tuple(f"class{i}" for i in range(len(HOSTILE)))
+    pages = []
+    for names in (harmless, HOSTILE):
+        data = make_data(names, num_test=60)
+        data = replace(data, test=replace(data.test, names=[names[i % len(names)] for i in range(60)]))
+        monkeypatch.setattr(evacli.data, "load", lambda config, data=data: data)
+        run = make_run(tmp_path / names[1][:6].strip('"'), data, lr_source=names[0], model=names[2])
+        report(run.path)
+        pages.append(page_of(run))
+    assert pages[1].elements == pages[0].elements
+    assert HOSTILE[0] in pages[1].text
+    assert HOSTILE[9] in pages[1].text
+    assert r"lone \ud800 surrogate" in pages[1].text
+    assert "\x1b" not in pages[1].text
+
+
+def test_an_epoch_chosen_by_validation_is_said_so(tmp_path, data):
+    run = make_run(tmp_path / "run", data, chosen_by="validation", top_accuracy=0.75)
+    result = report(run.path)
+    text = page_of(run).text
+    assert result.top_accuracy == 0.75
+    assert "Top validation accuracy" in text
+    assert "chosen by validation accuracy" in text
+    assert f"{result.test_accuracy:.2%}" in text
+    assert "flatters" not in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"state": "unfinished"}, "unfinished: 3 of 3 epochs"),
+        ({"state": "failed"}, "no longer finite"),
+        ({"data_fingerprint": "other"}, "not those that the run was trained on"),
+        ({"test_accuracy": 1.0}, "not the 100.00% that the training measured"),
+    ],
+)
+def test_what_makes_the_figures_doubtful_is_told(tmp_path, data, warnings, changes, said):
+    run = make_run(tmp_path / "run", data, **changes)
+    report(run.path)
+    assert len(warnings) == 1
+    assert said in warnings[0]
+    assert said in page_of(run).text
+
+
+def test_a_sound_run_gives_no_warning(run, warnings):
+    report(run.path)
+    assert warnings == []
+
+
+def test_data_with_other_classes_is_refused_and_nothing_written(run, monkeypatch):
+    monkeypatch.setattr(evacli.data, "load", lambda config: make_data(("cat", "dog", "toad")))
+    with pytest.raises(DataError, match=r"without 'frog', with the new 'toad'"):
+        report(run.path)
+    assert not run.report.exists()
+
+
+def test_no_mistakes_are_no_problem(tmp_path, monkeypatch):
+    data = make_data()
+    answers = make_model().predict_on_batch(data.test.images.astype(np.float32)).argmax(1)
+    data = replace(data, test=replace(data.test, labels=answers))
+    monkeypatch.setattr(evacli.data, "load", lambda config: data)
+    run = make_run(tmp_path / "run", data)
+    result = report(run.path)
+    assert result.mistakes == 0
+    assert result.most_confused == []
+    assert "every test image was recognised" in page_of(run).text
+
+
+@pytest.mark.parametrize("content", ["", "epoch,lr\n", "garbage", "a,b\n1,2\n"])
+def test_a_history_that_is_none_is_one_line(run, content):
+    run.history.write_text(content)
+    with pytest.raises(RunError) as e:
+        report(run.path)
+    assert str(run.history) in str(e.value)
+    assert "\n" not in str(e.value)
+
+
+def test_a_garbled_configuration_is_one_line(run):
+    run.config.write_text("{")
+    with pytest.raises(RunError, match="not an evacli configuration"):
+        report(run.path)
+
+
+def test_the_configuration_of_the_run_chooses_the_data(run, data, monkeypatch):
+    used = []
+    monkeypatch.setattr(evacli.data, "load", lambda config: used.append(config) or data)
+    config.write(run, Config(dataset="digits", limit_test=30, epochs=3))
+    report(run.path)
+    assert used == [Config(dataset="digits", limit_test=30, epochs=3)]
+
+
+UNTRAINED = """
+import sys
+from evacli.errors import RunError
+from evacli.reporting import report
+try:
+    report(sys.argv[1])
+except RunError as e:
+    print(e.message, e.fix)
+print([name for name in ("tensorflow", "keras", "numpy", "matplotlib", "cv2", "sklearn") if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_an_untrained_run_is_refused_before_anything_heavy_is_imported(tmp_path, made):
+    path = tmp_path / "run"
+    if made:
+        path.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", UNTRAINED, str(path)], capture_output=True, text=True, check=True, cwd=sys.path[0] or "."
+    )
+    assert done.stdout == f"{path} has no trained model. Run first: evacli train --run {path}\n[]\n"
+    assert path.exists() == made

@@ -1,0 +1,96 @@
+from dataclasses import replace
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_run import HOSTILE, make_data, make_summary
+
+from evacli import summary
+from evacli.errors import DataError, RunError
+from evacli.rundir import RunDir
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = RunDir(tmp_path)
+    run.create()
+    return run
+
+
+def test_a_summary_comes_back_as_it_was(run):
+    written = make_summary(class_names=HOSTILE, versions={"keras": "3.15.1"})
+    summary.write(run, written)
+    assert summary.read(run) == written
+
+
+def test_the_file_is_json_that_others_read(run):
+    summary.write(run, make_summary())
+    assert msgspec.json.decode(run.summary.read_bytes())["class_names"] == ["cat", "dog", "frog"]
+
+
+def test_a_missing_summary_names_the_command_that_writes_it(run):
+    with pytest.raises(RunError, match=r"no summary.json") as e:
+        summary.read(run)
+    assert "evacli train" in e.value.fix
+
+
+GARBAGE = [
+    b"",
+    b"{}",
+    b"[]",
+    b"null",
+    b"\xff\xfe",
+    b"[" * 100_000,
+    b'{"state": "finished"}',
+    b'{"state": 3}',
+    b"1" * 5000,
+]
+
+
+@pytest.mark.parametrize("content", GARBAGE, ids=range(len(GARBAGE)))
+def test_garbage_is_one_line(run, content):
+    run.summary.write_bytes(content)
+    with pytest.raises(RunError, match=r"summary.json is not a summary") as e:
+        summary.read(run)
+    assert "\n" not in str(e.value)
+
+
+@given(content=st.binary(max_size=200))
+def test_any_bytes_are_a_summary_or_one_line(tmp_path_factory, content):
+    run = RunDir(tmp_path_factory.getbasetemp())
+    run.summary.write_bytes(content)
+    with pytest.raises(RunError):
+        summary.read(run)
+
+
+def test_a_huge_file_is_refused(run, monkeypatch):
+    monkeypatch.setattr(summary, "MAX_BYTES", 10)
+    summary.write(run, make_summary())
+    with pytest.raises(RunError, match="larger"):
+        summary.read(run)
+
+
+def test_the_data_of_the_training_passes():
+    assert summary.check_data(make_summary(), make_data()) == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "difference"),
+    [
+        (("cat", "dog"), r"without 'frog'\."),
+        (("cat", "dog", "Frog"), r"without 'frog', with the new 'Frog'\."),
+        (("dog", "cat", "frog"), r"the same names in another order\."),
+        (tuple("abcdefg"), r"with the new 'a', 'b', 'c' and 4 more\."),
+    ],
+)
+def test_other_classes_are_refused_with_the_difference(names, difference):
+    with pytest.raises(DataError, match=difference):
+        summary.check_data(make_summary(), make_data(names))
+
+
+def test_other_images_are_told_with_their_numbers():
+    changed = replace(make_data(num_test=29), fingerprint="f2")
+    text = summary.check_data(make_summary(), changed)
+    assert "12 training + 29 test images now, 12 training + 30 test images then." in text
+    assert summary.check_data(make_summary(), replace(make_data(), fingerprint="f2")).endswith("then too.")
