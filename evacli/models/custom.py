@@ -96,7 +96,10 @@ def _imported(path: Path) -> Iterator[Any]:
 
 def _values(reference: str, model: keras.Model, x: Any) -> Any:
     try:
-        return keras.ops.convert_to_tensor(model(x))
+        values = model(x)
+        # Only to see whether it is one tensor: converted, it would no longer be the softmax's own output.
+        keras.ops.convert_to_tensor(values)
+        return values
     except Exception as e:
         raise _error(reference, f"its model does not take {tuple(x.shape[1:])} images: {_reason(e)}") from e
 
