@@ -1,0 +1,73 @@
+"""Data sets: a name or a path becomes uint8 arrays with class names."""
+
+import hashlib
+
+import numpy as np
+
+from evacli.config import Config
+from evacli.data.checks import check, require_classes
+from evacli.data.subset import divided, limited
+from evacli.data.types import Data, Source, Split
+from evacli.errors import ConfigError
+
+__all__ = ["Data", "Split", "load"]
+
+
+def load(config: Config) -> Data:
+    """Reads the data set that the configuration names.
+
+    `--limit-train` and `--limit-test` take a stratified part of the splits; `--val-split` then cuts the validation
+    images off what is left to train on. Both depend on `--seed` alone.
+
+    Raises:
+        DataError: if the data cannot be read or used.
+        ConfigError: if `--val-split` is given for data that has its own validation images.
+    """
+    source = _source(config)
+    check(source)
+    train, validation = _training(source, config)
+    require_classes(train, source.class_names)
+    test = limited(source.test, config.limit_test, config.seed)
+    return Data(
+        train=train,
+        validation=validation,
+        test=test,
+        class_names=source.class_names,
+        mirrored=source.mirrored,
+        fingerprint=_fingerprint(source.class_names, train, validation, test),
+    )
+
+
+def _source(config: Config) -> Source:
+    # Imported when needed: Keras and scikit-learn take their time.
+    if config.data is not None:
+        from evacli.data import path
+
+        return path.read(config.data, config)
+    if config.dataset == "digits":
+        from evacli.data import digits
+
+        return digits.read()
+    from evacli.data import keras_datasets
+
+    return keras_datasets.read(config.dataset)
+
+
+def _training(source: Source, config: Config) -> tuple[Split, Split | None]:
+    train = limited(source.train, config.limit_train, config.seed)
+    if config.val_split == 0:
+        return train, source.validation
+    if source.validation is not None:
+        raise ConfigError(f"--val-split {config.val_split}: the data has its own validation images.", "Leave it out.")
+    return divided(train, config.val_split, config.seed)
+
+
+def _fingerprint(class_names: tuple[str, ...], *splits: Split | None) -> str:
+    digest = hashlib.blake2b(repr(class_names).encode("utf-8", "surrogatepass"), digest_size=16)
+    for split in splits:
+        if split is not None:
+            digest.update(repr(split.images.shape).encode())
+            digest.update(np.ascontiguousarray(split.images).data)
+            digest.update(np.ascontiguousarray(split.labels).data)
+        digest.update(b"|")
+    return digest.hexdigest()

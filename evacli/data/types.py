@@ -31,12 +31,32 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Source:
+    """What a data source holds, before limits and splits.
+
+    Attributes:
+        train: all training images.
+        test: all test images.
+        class_names: the name of each label.
+        validation: the source's own validation images, if it has some beside the test images.
+        mirrored: whether an image mirrored left to right still shows its class.
+    """
+
+    train: Split
+    test: Split
+    class_names: tuple[str, ...]
+    validation: Split | None = None
+    mirrored: bool = True
+
+
+@dataclass(frozen=True)
 class Data:
     """A data set ready for use.
 
     Attributes:
         train: what the network learns from.
-        validation: cut off the training images by `--val-split`, else None.
+        validation: cut off the training images by `--val-split`, or what a folder of images has beside its test split,
+            else None.
         test: what the network is judged on.
         class_names: the name of each label.
         mirrored: whether an image mirrored left to right still shows its class; digits do not.

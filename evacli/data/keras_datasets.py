@@ -1,0 +1,89 @@
+"""The data sets that Keras downloads."""
+
+import gzip
+import socket
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from evacli import console
+from evacli.data.arrays import indices, rgb
+from evacli.data.hostile import reason
+from evacli.data.types import Source, Split
+from evacli.errors import DataError
+
+CIFAR100 = """
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
+castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
+elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster
+man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck
+pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
+skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger
+tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+"""
+DIGITS = tuple("0123456789")
+CLASS_NAMES = {
+    "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    "cifar100": tuple(CIFAR100.split()),
+    "fashion_mnist": (
+        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    ),
+    "mnist": DIGITS,
+}
+PATIENCE = 30  # seconds without an answer from the server
+
+
+def read(name: str) -> Source:
+    """Loads a data set of `keras.datasets`, downloading it at the first use.
+
+    Raises:
+        DataError: if it cannot be downloaded or the download is damaged; it names the ways on.
+    """
+    try:
+        with _own_progress_bar(f"downloading {name} (MB)"):
+            train, test = getattr(keras.datasets, name).load_data()
+    except (EOFError, gzip.BadGzipFile, zlib.error) as e:
+        raise DataError(
+            f"The download of {name} in ~/.keras/datasets is damaged: {reason(e)}.", "Delete it, and try again."
+        ) from e
+    # Keras itself raises a bare Exception for a failed download.
+    except Exception as e:
+        raise DataError(
+            f"Cannot download {name}: {reason(e)}.",
+            "Give files you have with --data PATH, or take --dataset digits, which needs no network.",
+        ) from e
+    return Source(_split(*train), _split(*test), CLASS_NAMES[name], mirrored=name != "mnist")
+
+
+def _split(images: NDArray[np.uint8], labels: NDArray[np.integer]) -> Split:
+    return Split(rgb(images), labels.reshape(-1).astype(np.int64), indices(len(images)))
+
+
+@contextmanager
+def _own_progress_bar(description: str) -> Iterator[None]:
+    """Shows what keras downloads on our console instead of on stdout."""
+    talkative, timeout = keras.config.is_interactive_logging_enabled(), socket.getdefaulttimeout()
+    theirs = keras.utils.Progbar.update
+    with console.progress() as bars:
+        task = bars.add_task(description, total=None)
+
+        def ours(progbar: Any, current: int, *_: object, **__: object) -> None:
+            total = progbar.target and progbar.target / 1e6
+            bars.update(task, completed=current / 1e6, total=total)
+
+        try:
+            keras.config.disable_interactive_logging()
+            keras.utils.Progbar.update = ours
+            socket.setdefaulttimeout(PATIENCE)
+            yield
+        finally:
+            socket.setdefaulttimeout(timeout)
+            keras.utils.Progbar.update = theirs
+            if talkative:
+                keras.config.enable_interactive_logging()

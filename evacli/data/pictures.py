@@ -1,0 +1,92 @@
+"""One image file to RGB: the same documented conversion for whatever a file holds.
+
+EXIF rotation is applied; of an animation the first frame counts; 16-bit grey keeps its high bytes; transparent pixels
+are laid over white; CMYK, palettes and grey become RGB. The format is what the content says, not the file's name.
+
+Pillow rather than OpenCV: it tells the size before it decodes, refuses truncated files where OpenCV fills them with
+grey, and keeps transparency and orientation apart from the pixels.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+# Of Pillow's readers, those of formats that images for training come in; its EPS reader would start Ghostscript.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+MAX_PIXELS = 64_000_000
+TOO_LARGE = f"more than {MAX_PIXELS // 10**6} megapixels"
+
+Size = tuple[int, int]  # width, height
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """Opens an image without decoding it.
+
+    Raises:
+        ValueError: if it is empty, not an image or too large; other errors for garbled headers.
+    """
+    try:
+        image = Image.open(path, formats=FORMATS)
+    except UnidentifiedImageError as e:
+        raise ValueError("not an image" if path.stat().st_size else "empty") from e
+    # Pillow's own limit, 179 megapixels.
+    except Image.DecompressionBombError as e:
+        raise ValueError(TOO_LARGE) from e
+    with image:
+        if image.width * image.height > MAX_PIXELS:
+            raise ValueError(TOO_LARGE)
+        yield image
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the file is an image by its content, whole or not."""
+    try:
+        with opened(path):
+            return True
+    # Whatever a garbled header makes Pillow raise, it was none of an image that could be used.
+    except Exception:
+        return False
+
+
+def size(path: Path) -> Size:
+    """The width and height that `pixels` would see, from the header."""
+    with opened(path) as image:
+        # Without EXIF in the header, Pillow would decode a PNG to look behind the pixels.
+        turned = "exif" in image.info and image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        return (image.height, image.width) if turned else image.size
+
+
+def pixels(path: Path, size: Size) -> NDArray[np.uint8]:
+    """Decodes an image and brings it to `size`.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+    """
+    with opened(path) as image:
+        # JPEG decodes large pictures at a fraction of their size in a fraction of the time.
+        image.draft(None, (2 * max(size), 2 * max(size)))
+        picture = rgb(image)
+        # Pillow's linear filter averages over the area when it shrinks, and interpolates when it enlarges.
+        return np.asarray(picture if picture.size == size else picture.resize(size, Image.Resampling.BILINEAR))
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """Converts the first frame to upright RGB as the module describes.
+
+    Raises:
+        ValueError: for colours without an agreed range, such as 32-bit grey.
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError("32-bit grey levels, which have no agreed range")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")

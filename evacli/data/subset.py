@@ -1,0 +1,54 @@
+"""Choosing a part of a split: stratified, and the same for the same seed."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evacli.data.types import Split
+from evacli.errors import DataError
+
+
+def choose(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
+    """Picks `count` images at random, of every class the same share, and of every class one if `count` allows.
+
+    Unlike scikit-learn's `train_test_split` it accepts any count and classes of a single image.
+
+    Args:
+        labels: (N,) the classes to choose from.
+        count: how many; at most N.
+        seed: the same seed chooses the same images.
+
+    Returns:
+        (count,) indices into `labels`, ascending.
+    """
+    order = np.random.default_rng(seed).permutation(len(labels))
+    # The place of an image among those of its class, as a share of the class: the smallest shares, taken together,
+    # hold the same part of every class; a class's first has share 0.
+    share = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        share[members] = np.arange(len(members)) / len(members)
+    return np.sort(order[np.argsort(share[order], kind="stable")][:count])
+
+
+def limited(split: Split, count: int | None, seed: int) -> Split:
+    """At most `count` images of the split; all of them if it is None."""
+    if count is None or count >= len(split):
+        return split
+    return split.take(choose(split.labels, count, seed))
+
+
+def divided(train: Split, share: float, seed: int) -> tuple[Split, Split]:
+    """Cuts `share` of the training images off: what is left to train on, and the validation images.
+
+    Raises:
+        DataError: if there are too few images to leave some for both.
+    """
+    count = round(len(train) * share)
+    if not 0 < count < len(train):
+        raise DataError(
+            f"--val-split {share} of {len(train)} training images leaves none for one side.",
+            "Give another share or more images.",
+        )
+    chosen = choose(train.labels, count, seed)
+    rest = np.setdiff1d(np.arange(len(train)), chosen)
+    return train.take(rest), train.take(chosen)

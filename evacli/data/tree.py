@@ -1,0 +1,132 @@
+"""Which files a folder of images offers: `train/<class>/*` with `test`, `val`, `valid` or `validation`.
+
+Every file in a class's folder is expected to be an image, whatever it is called; hidden files, `Thumbs.db`,
+`desktop.ini` and files outside the classes' folders are left alone. Links must stay inside the data folder, and nothing
+below the classes' folders is entered, so no loop of links can be followed.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evacli.data.checks import listed
+from evacli.errors import DataError
+
+TRAIN, TEST, VALIDATION = "train", "test", "validation"
+VALIDATION_FOLDERS = ("val", "valid", "validation")
+NOT_IMAGES = ("thumbs.db", "desktop.ini")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of one split and the (N,) indices of their classes."""
+
+    paths: list[Path]
+    labels: NDArray[np.int64]
+
+    def take(self, indices: Iterable[int]) -> "Listing":
+        """The files at `indices`, in that order."""
+        chosen = list(indices)
+        return Listing([self.paths[i] for i in chosen], self.labels[chosen])
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The files of a folder of images: by split, and those that cannot be images with the reason why."""
+
+    class_names: tuple[str, ...]
+    splits: dict[str, Listing]
+    problems: dict[Path, str]
+
+
+def scan(root: Path) -> Tree:
+    """Lists the images of the folder, classes and files in the order of their names.
+
+    Raises:
+        DataError: if a split or, in any split, a class lacks images, if two classes differ in case alone, or if a split
+            or a class is a link out of the folder.
+    """
+    folders = _split_folders(root)
+    class_names = _class_names(root, folders.values())
+    problems: dict[Path, str] = {}
+    splits = {role: _listing(root, folder, class_names, problems) for role, folder in folders.items()}
+    return Tree(class_names, splits, problems)
+
+
+def _split_folders(root: Path) -> dict[str, Path]:
+    """The folder of each split; a validation folder without a test folder beside it serves as the test split."""
+    validation = [root / name for name in VALIDATION_FOLDERS if (root / name).is_dir()]
+    if len(validation) > 1:
+        raise DataError(f"{root} has {listed([v.name for v in validation])}.", "Keep one of these folders.")
+    folders = [folder for folder in (root / TEST, *validation) if folder.is_dir()]
+    if not folders:
+        raise DataError(f"{root} has a folder train but no folder test, val, valid or validation.", "Add one.")
+    return dict(zip((TRAIN, TEST, VALIDATION), [root / TRAIN, *folders], strict=False))
+
+
+def _class_names(root: Path, folders: Iterable[Path]) -> tuple[str, ...]:
+    names: set[str] = set()
+    for folder in folders:
+        _require_inside(root, folder)
+        classes = [child for child in folder.iterdir() if child.is_dir() and not _hidden(child.name)]
+        for child in classes:
+            _require_inside(root, child)
+        names.update(child.name for child in classes)
+    ambiguous = [key for key, count in Counter(map(str.casefold, names)).items() if count > 1]
+    if alike := sorted(name for name in names if name.casefold() in ambiguous):
+        raise DataError(f"{root} has classes that differ in case alone: {listed(alike)}.", "Rename or merge them.")
+    return tuple(sorted(names))
+
+
+def _listing(root: Path, folder: Path, class_names: tuple[str, ...], problems: dict[Path, str]) -> Listing:
+    paths: list[Path] = []
+    counts = []
+    for name in class_names:
+        files = _files(folder / name)
+        problems |= {Path(entry.path): problem for entry in files if (problem := _problem(root, entry))}
+        paths += [Path(entry.path) for entry in files if Path(entry.path) not in problems]
+        counts.append(len(files))
+    if empty := [name for name, count in zip(class_names, counts, strict=True) if count == 0]:
+        raise DataError(
+            f"{folder} has no images of {len(empty)} of {len(class_names)} classes: {listed(empty)}.",
+            "Every split needs images of every class; add them, or remove the class from all splits.",
+        )
+    labels = [class_names.index(path.parent.name) for path in paths]
+    return Listing(paths, np.array(labels, np.int64))
+
+
+def _files(folder: Path) -> list["os.DirEntry[str]"]:
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return sorted((e for e in entries if not _hidden(e.name)), key=lambda entry: entry.name)
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in NOT_IMAGES
+
+
+def _problem(root: Path, entry: "os.DirEntry[str]") -> str | None:
+    """Why a file must not be opened, None if it may be."""
+    if entry.is_symlink() and not _inside(root, Path(entry.path)):
+        return "a link out of the data folder"
+    path = Path(entry.path)
+    if path.is_dir():
+        return "a folder"
+    # Neither a broken link nor a pipe, which would be waited for for ever.
+    return None if path.is_file() else "not a file"
+
+
+def _require_inside(root: Path, folder: Path) -> None:
+    if not _inside(root, folder):
+        raise DataError(f"{folder} is a link out of the data folder.", "Put the images there, or name its target.")
+
+
+def _inside(root: Path, path: Path) -> bool:
+    # os.path.realpath, unlike Path.resolve, accepts loops.
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))

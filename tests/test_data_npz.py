@@ -1,0 +1,128 @@
+import io
+import zipfile
+
+import numpy as np
+import pytest
+
+from evacli import data
+from evacli.config import make
+from evacli.data import npz
+from evacli.errors import DataError
+
+RNG = np.random.default_rng(0)
+GOOD = {
+    "x_train": RNG.integers(0, 256, (6, 9, 8, 3), np.uint8),
+    "y_train": np.array([0, 1, 2, 0, 1, 2]),
+    "x_test": RNG.integers(0, 256, (2, 9, 8, 3), np.uint8),
+    "y_test": np.array([2, 1]),
+}
+
+
+def load(tmp_path, **changes):
+    path = tmp_path / "data"
+    with path.open("wb") as file:
+        np.savez(file, **{key: value for key, value in (GOOD | changes).items() if value is not None})
+    return data.load(make({"data": str(path)}))
+
+
+def refusal(tmp_path, **changes):
+    with pytest.raises(DataError) as caught:
+        load(tmp_path, **changes)
+    assert "\n" not in caught.value.message + caught.value.fix
+    return caught.value.message
+
+
+def test_reads_the_four_arrays(tmp_path):
+    loaded = load(tmp_path)
+    np.testing.assert_array_equal(loaded.train.images, GOOD["x_train"])
+    np.testing.assert_array_equal(loaded.test.images, GOOD["x_test"])
+    assert loaded.test.labels.tolist() == [2, 1]
+    assert loaded.class_names == ("0", "1", "2")
+    assert loaded.train.names == list("012345")
+    assert loaded.image_shape == (9, 8, 3)
+
+
+def test_takes_the_class_names_of_the_file(tmp_path):
+    assert load(tmp_path, class_names=np.array(["cat", "dog", "owl"])).class_names == ("cat", "dog", "owl")
+
+
+@pytest.mark.parametrize("axis", [(), (1,)])
+def test_grey_images_become_rgb(tmp_path, axis):
+    grey = {key: GOOD[key][..., 0].reshape(*GOOD[key].shape[:3], *axis) for key in ("x_train", "x_test")}
+    loaded = load(tmp_path, **grey)
+    for channel in range(3):
+        np.testing.assert_array_equal(loaded.train.images[..., channel], GOOD["x_train"][..., 0])
+    assert loaded.train.images.flags.c_contiguous
+
+
+def test_labels_may_be_a_column(tmp_path):
+    assert (
+        load(tmp_path, y_train=GOOD["y_train"].reshape(-1, 1).astype(np.uint8)).train.labels.tolist() == [0, 1, 2] * 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"x_train": GOOD["x_train"] / np.float32(255)}, "x_train"),
+        ({"x_train": GOOD["x_train"].astype(np.int64)}, "int64, expected uint8"),
+        ({"x_test": GOOD["x_test"][..., :2]}, "(2, 9, 8, 2)"),
+        ({"x_test": GOOD["x_test"][:, :7]}, "8x7"),
+        ({"x_test": GOOD["x_test"][:, :8]}, "8x8 pixels, the training images 8x9"),
+        ({"x_train": np.zeros((6, 8, 8, 3, 3), np.uint8)}, "shape"),
+        ({"x_train": np.uint8(3)}, "shape ()"),
+        ({"y_train": np.eye(3, dtype=int)[[0, 1, 2, 0, 1, 2]]}, "integers of shape (N,)"),
+        ({"y_train": np.array([0.0, 1, 2, 0, 1, 2])}, "float64"),
+        ({"y_train": np.array(3)}, "shape ()"),
+        ({"y_train": np.array([0, 1, 2])}, "6 images but 3 labels"),
+        ({"y_train": np.array([0, 1, 2, 0, 1, -1])}, "-1"),
+        ({"y_test": np.array([2, 3])}, "without any: 3"),
+        ({"y_test": np.array([2, 10**15])}, "too many classes"),
+        ({"y_test": np.array([2, 2**64 - 1], np.uint64)}, "-1"),
+        ({"y_train": np.zeros(6, int), "y_test": np.zeros(2, int)}, "two classes"),
+        ({"y_train": np.array([0, 1, 3, 0, 1, 3])}, "without any: 2"),
+        ({"x_test": GOOD["x_test"][:0], "y_test": GOOD["y_test"][:0]}, "y_test"),
+        ({"class_names": np.array(["cat", "dog"])}, "expected 0 to 1"),
+        ({"class_names": np.array(["cat", "dog", "dog"])}, "same name: dog"),
+        ({"class_names": np.array([1, 2, 3])}, "expected text"),
+        ({"class_names": np.array(["cat", "dog", None], object)}, "allow_pickle"),
+        ({"x_train": np.array([None] * 6, object)}, "allow_pickle"),
+        ({"x_test": None, "y_test": None}, "lacks x_test, y_test"),
+    ],
+)
+def test_refuses_arrays_that_are_not_as_expected(tmp_path, changes, expected):
+    assert expected in refusal(tmp_path, **changes)
+
+
+def test_float_images_are_answered_with_the_way_to_uint8(tmp_path):
+    with pytest.raises(DataError) as caught:
+        load(tmp_path, x_train=GOOD["x_train"] / 255)
+    assert "float64, expected uint8" in caught.value.message
+    assert "astype('uint8')" in caught.value.fix
+
+
+def _file(tmp_path, members, compression=zipfile.ZIP_STORED):
+    path = tmp_path / "data.npz"
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return make({"data": str(path)})
+
+
+def test_refuses_zip_bombs_before_they_unpack(tmp_path, monkeypatch):
+    monkeypatch.setattr(npz, "HARMLESS", 2**20)
+    config = _file(tmp_path, {"x_train.npy": bytes(2**21)}, zipfile.ZIP_DEFLATED)
+    with pytest.raises(DataError, match="would unpack"):
+        data.load(config)
+
+
+def test_a_header_that_claims_terabytes_costs_nothing(tmp_path):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (2**45, 8, 8)})
+    with pytest.raises(DataError, match=r"data\.npz"):
+        data.load(_file(tmp_path, {"x_train.npy": header.getvalue()}))
+
+
+def test_a_zip_of_something_else_is_told_what_it_lacks(tmp_path):
+    with pytest.raises(DataError, match="lacks x_train, y_train, x_test, y_test"):
+        data.load(_file(tmp_path, {"train/cat/1.png": b"x"}))
