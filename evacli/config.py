@@ -4,6 +4,8 @@
 was really used.
 """
 
+import json
+import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
@@ -11,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from evacli.errors import ConfigError, Contradiction, RunError
-from evacli.rundir import RunDir, write_text_atomically
+from evacli.rundir import RunDir, read_small, write_text_atomically
 
 Dataset = Literal["cifar10", "cifar100", "fashion_mnist", "mnist", "digits"]
 Schedule = Literal["constant", "step", "exponential", "cosine", "plateau", "cyclical", "one-cycle"]
@@ -65,11 +67,18 @@ def make(settings: Mapping[str, Any], base: Config | None = None) -> Config:
     Raises:
         ConfigError: naming the option, the value and what was expected.
     """
-    values = msgspec.structs.asdict(base or Config()) | dict(settings)
+    values = msgspec.structs.asdict(base or Config()) | {name: _plain(value) for name, value in settings.items()}
     try:
         return msgspec.convert(values, Config)
     except msgspec.ValidationError as e:
         raise _config_error(str(e), values) from e
+
+
+def _plain(value: Any) -> Any:
+    # What a notebook has at hand: a Path, a number out of an array.
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value.item() if hasattr(value, "item") else value
 
 
 def _config_error(reason: str, values: Mapping[str, Any]) -> ConfigError:
@@ -77,12 +86,14 @@ def _config_error(reason: str, values: Mapping[str, Any]) -> ConfigError:
     field = field.rstrip("`")
     if field not in values:
         known = ", ".join(sorted(Config.__struct_fields__))
-        return ConfigError(f"{reason}.", f"The settings are: {known}.")
+        return ConfigError(f"There is no such setting: {reason}.", f"The settings are: {known}.")
     expected = expected[0].lower() + expected[1:].replace("`", "")
     return ConfigError(f"{option(field)} {values[field]}: {expected}.", _choices(field))
 
 
 def _choices(field: str) -> str:
+    if field == "lr":
+        return "Give a number or auto."
     choices = get_args({"dataset": Dataset, "schedule": Schedule, "precision": Precision}.get(field))
     return f"Choose one of {', '.join(choices)}." if choices else ""
 
@@ -94,17 +105,20 @@ def read(run: RunDir) -> Config | None:
         RunError: if the file is not a configuration that this version of evacli understands.
     """
     try:
-        return msgspec.json.decode(run.config.read_bytes(), type=Config)
+        # Not msgspec's parser: it refuses the lone surrogates of a path that is no valid UTF-8.
+        return msgspec.convert(json.loads(read_small(run.config)), Config)
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as e:
-        raise RunError(f"{run.config} is not an evacli configuration: {e}.", "Name another --run.") from e
+    except (OSError, ValueError, RecursionError) as e:
+        raise RunError(
+            f"{run.config} is not an evacli configuration: {e}.",
+            "Delete it to start from the defaults, or name another --run.",
+        ) from e
 
 
 def write(run: RunDir, config: Config) -> None:
     """Stores the configuration in the run."""
-    text = msgspec.json.format(msgspec.json.encode(config), indent=2).decode()
-    write_text_atomically(run.config, text + "\n")
+    write_text_atomically(run.config, json.dumps(msgspec.to_builtins(config), indent=2) + "\n")
 
 
 def inherit(run: RunDir, settings: Mapping[str, Any], *, trained: bool | None = None) -> Config:

@@ -9,6 +9,8 @@ from tempfile import mkstemp
 from evacli.errors import RunError
 
 DEFAULT_RUN = Path("runs/default")
+# No document that evacli keeps in a run directory comes near; a stranger's may be anything.
+MAX_DOCUMENT_BYTES = 16 * 2**20
 
 
 class RunDir:
@@ -20,10 +22,15 @@ class RunDir:
 
     def __init__(self, path: str | Path = DEFAULT_RUN) -> None:
         self.path = Path(path)
-        if self.path.exists() and not self.path.is_dir():
+        try:
+            is_file = self.path.exists() and not self.path.is_dir()
+        except OSError as e:  # a name that is too long
+            raise RunError(f"--run {self.path}: {e.strerror}.", "Name a directory that evacli may create.") from e
+        if is_file:
             raise RunError(f"--run {self.path} is a file, not a directory.", "Name a directory that evacli may create.")
         self.config = self.path / "config.json"
         self.lock = self.path / "train.lock"
+        self.lock_owner = self.path / "train.pid"
         # written by lr-find
         self.lr_find_csv = self.path / "lr_find.csv"
         self.lr_find_json = self.path / "lr_find.json"
@@ -64,6 +71,20 @@ class RunDir:
         return "" if self.path == DEFAULT_RUN else f" --run {self.path}"
 
 
+def read_small(path: Path) -> bytes:
+    """The content of a document in a run directory.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is larger than any that evacli writes.
+    """
+    with path.open("rb") as file:
+        content = file.read(MAX_DOCUMENT_BYTES + 1)
+    if len(content) > MAX_DOCUMENT_BYTES:
+        raise ValueError(f"it is larger than {MAX_DOCUMENT_BYTES >> 20} MiB")
+    return content
+
+
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Lets `write` fill a temporary file beside `path`, then puts it in place in one step.
 
@@ -75,22 +96,30 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     temporary = None
     try:
         # The suffix stays last because savers choose the format by it.
-        handle, name = mkstemp(dir=path.parent, prefix=".", suffix=".tmp" + path.suffix)
+        handle, name = mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=".tmp" + path.suffix)
         os.close(handle)
         temporary = Path(name)
         write(temporary)
         _flush_to_disk(temporary)
         temporary.chmod(0o666 & ~_umask())
-        os.replace(temporary, path)
+        temporary.replace(path)
         _flush_to_disk(path.parent)
     except OSError as e:
         raise RunError(
-            f"Cannot write {path}: {e.strerror or e}.", "The previous file is untouched; free some space or fix the path."
+            f"Cannot write {path}: {e.strerror or e}.",
+            "The previous file is untouched; free some space or fix the path.",
         ) from e
     finally:
         if temporary is not None:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(*paths: Path) -> None:
+    """Removes the temporary files that killed processes left of these paths, to which nobody else may be writing."""
+    for path in paths:
+        for leftover in path.parent.glob(f".{path.stem}.*.tmp{path.suffix}"):
+            leftover.unlink(missing_ok=True)
 
 
 def write_text_atomically(path: Path, text: str) -> None:
