@@ -4,6 +4,7 @@ Text is never read as rich markup, so a class called `[/]` prints as it is spell
 surrogates, which a terminal would obey or refuse, are shown escaped.
 """
 
+import os
 import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -115,6 +116,12 @@ def track(items: Iterable[Any], description: str, total: int | None = None) -> I
     """Yields `items` under a progress bar."""
     with progress() as bars:
         yield from bars.track(items, total=total, description=description)
+
+
+def show_cursor() -> None:
+    """Gives a terminal its cursor back, which a live display hides; unlike rich, safe in a signal handler."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        os.write(sys.stderr.fileno(), b"\x1b[?25h")
 
 
 def status(message: str) -> AbstractContextManager[object]:

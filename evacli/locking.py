@@ -6,8 +6,8 @@ from contextlib import contextmanager, suppress
 
 from filelock import FileLock, Timeout
 
-from evacli.errors import RunBusy
-from evacli.rundir import RunDir
+from evacli.errors import RunBusy, RunError
+from evacli.rundir import RunDir, write_text_atomically
 
 
 @contextmanager
@@ -16,21 +16,41 @@ def exclusive(run: RunDir) -> Iterator[None]:
 
     Raises:
         RunBusy: if another process holds it, naming that process.
+        RunError: if the directory cannot be written to.
     """
     run.create()
-    owner = run.lock.with_suffix(".pid")
     lock = FileLock(run.lock)
+    _acquire(lock, run)
+    try:
+        write_text_atomically(run.lock_owner, str(os.getpid()))
+        yield
+    finally:
+        with suppress(OSError):
+            run.lock_owner.unlink(missing_ok=True)
+        lock.release()
+
+
+def refuse_if_busy(run: RunDir) -> None:
+    """Raises RunBusy if another process holds the run: sooner than `exclusive`, and writes nothing for a new run."""
+    if run.lock.exists():
+        lock = FileLock(run.lock)
+        _acquire(lock, run)
+        lock.release()
+
+
+def _acquire(lock: FileLock, run: RunDir) -> None:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        with suppress(OSError):
-            pid = owner.read_text(encoding="ascii", errors="replace")
         raise RunBusy(
-            f"{run.path} is in use by process {pid}.", "Wait for it, stop it, or name another --run."
+            f"{run.path} is in use by {_owner(run)}.", "Wait for it, stop it, or name another --run."
         ) from None
+    except OSError as e:
+        raise RunError(f"Cannot lock {run.lock}: {e.strerror or e}.", "Fix the path or name another --run.") from e
+
+
+def _owner(run: RunDir) -> str:
     try:
-        owner.write_text(str(os.getpid()), encoding="ascii")
-        yield
-    finally:
-        owner.unlink(missing_ok=True)
-        lock.release()
+        return f"process {int(run.lock_owner.read_bytes()[:20])}"
+    except (OSError, ValueError):  # it has only just begun
+        return "another process"

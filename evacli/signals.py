@@ -1,9 +1,10 @@
 """Ctrl-C and SIGTERM as a request that work answers at the next safe moment."""
 
-import os
 import signal
 import threading
 from types import FrameType, TracebackType
+
+from evacli import console
 
 HANDLED = (signal.SIGINT, signal.SIGTERM)
 
@@ -28,6 +29,8 @@ class StopRequest:
             signal.signal(signum, handler)
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
-        if self.signum is not None:
-            os._exit(128 + signum)
         self.signum = signum
+        # Python's own handlers wait for the running operation to return; the system's default does not.
+        for handled in HANDLED:
+            signal.signal(handled, signal.SIG_DFL)
+        console.show_cursor()
