@@ -7,10 +7,12 @@ document.
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from evacli.config import Config
@@ -19,6 +21,10 @@ from evacli.history import Row
 from evacli.rundir import RunDir, write_atomically
 
 Arrays = dict[str, list[NDArray[Any]]]
+Count = Annotated[int, Meta(ge=0)]
+
+# A network of 300 million parameters, its momentum and its best weights.
+MAX_BYTES = 4 * 2**30
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,9 +47,9 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     lr: float
     lr_source: str
     rows: tuple[Row, ...] = ()
-    batch: int = 0
+    batch: Count = 0
     seconds: float = 0.0
-    best_epoch: int = 0
+    best_epoch: Count = 0
     class_names: tuple[str, ...]
     data_fingerprint: str
     versions: dict[str, str]
@@ -71,18 +77,28 @@ def load(run: RunDir) -> tuple[Progress, Arrays] | None:
         RunError: if the file is cut short, garbled or no checkpoint of evacli.
     """
     try:
+        _check_sizes(run.checkpoint)
         with np.load(run.checkpoint, allow_pickle=False) as stored:
             progress = msgspec.convert(json.loads(stored["progress"].tobytes()), Progress)
             names = [name for name in stored.files if "/" in name]
             return progress, _grouped({name: stored[name] for name in names})
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as e:
+    except Exception as e:  # of a stranger's bytes, whatever the first parser that stumbles over them raises
         reason = str(e).splitlines()[0] if str(e) else type(e).__name__
         raise RunError(
             f"{run.checkpoint} is damaged or no checkpoint of evacli: {reason.rstrip('.')}.",
             f"Start anew: evacli train{run.option} --overwrite",
         ) from e
+
+
+def _check_sizes(path: Path) -> None:
+    # What `save` wrote is not compressed, so nothing honest unpacks to more than the file itself.
+    limit = min(path.stat().st_size, MAX_BYTES)
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > limit:
+        raise ValueError(f"it would unpack to {unpacked:,} bytes")
 
 
 def _grouped(named: Mapping[str, NDArray[Any]]) -> Arrays:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -19,12 +18,12 @@ from evacli.errors import EvacliError
 class OneLineErrors(TyperGroup):
     """Reports every error as one line on stderr; `EVACLI_DEBUG=1` shows the traceback instead."""
 
-    def main(self, args: Sequence[str] | None = None, **extra: Any) -> Any:
+    def main(self, *args: Any, **extra: Any) -> Any:
         """Runs the app and leaves with its exit code."""
         debug = os.environ.get("EVACLI_DEBUG") == "1"
         extra["standalone_mode"] = False
         try:
-            sys.exit(super().main(args, **extra) or 0)
+            sys.exit(super().main(*args, **extra) or 0)
         except EvacliError as e:
             if debug:
                 raise

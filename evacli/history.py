@@ -32,6 +32,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """What the best epoch is chosen by: validation accuracy where there is one, else test accuracy."""
         return self.test_accuracy if self.val_accuracy is None else self.val_accuracy
 
+    @property
+    def deciding_loss(self) -> float:
+        """What `--schedule plateau` watches: validation loss where there is one, else test loss."""
+        return self.test_loss if self.val_loss is None else self.val_loss
+
 
 COLUMNS = Row.__struct_fields__
 _OPTIONAL = ("val_loss", "val_accuracy")

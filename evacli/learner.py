@@ -30,6 +30,7 @@ class Learner:
         augmentation: applied to every training image.
         images: (N, H, W, 3) uint8, the training images where the graph reads them.
         labels: (N,) int32, theirs.
+        fresh_norms: the BatchNorm layers of `model` that learn their moving statistics from 0 and 1 on.
     """
 
     config: Config
@@ -39,6 +40,7 @@ class Learner:
     augmentation: Augmentation
     images: tf.Tensor
     labels: tf.Tensor
+    fresh_norms: list[keras.layers.BatchNormalization]
 
     @property
     def steps_per_epoch(self) -> int:
@@ -76,10 +78,11 @@ class Learner:
         """
         self.model.set_weights(self.twin.get_weights())
         steps = int(self.twin.optimizer.iterations)
-        for layer in _batch_norms(self.model) if steps else ():
+        for layer in self.fresh_norms if steps else ():
             start = layer.momentum**steps
             layer.moving_mean.assign(layer.moving_mean / (1 - start))
-            layer.moving_variance.assign((layer.moving_variance - start) / (1 - start))
+            # Of a constant channel, rounding may leave less than nothing.
+            layer.moving_variance.assign(tf.maximum((layer.moving_variance - start) / (1 - start), 0))
 
 
 def assemble(config: Config, data: Data) -> Learner:
@@ -99,7 +102,13 @@ def assemble(config: Config, data: Data) -> Learner:
     fill = (round(mean[0]), round(mean[1]), round(mean[2]))
     augmentation = Augmentation(int(config.cutout or 0), int(config.crop or 0), bool(config.flip), fill)
     images, labels = tf.constant(data.train.images), tf.constant(data.train.labels, tf.int32)
-    return Learner(config, data, model, twin, augmentation, images, labels)
+    fresh_norms = [layer for layer in _batch_norms(model) if layer.trainable and _is_fresh(layer)]
+    return Learner(config, data, model, twin, augmentation, images, labels, fresh_norms)
+
+
+def _is_fresh(layer: keras.layers.BatchNormalization) -> bool:
+    # A network that comes with weights of its own has statistics worth keeping.
+    return not np.any(layer.moving_mean.numpy()) and bool(np.all(layer.moving_variance.numpy() == 1))
 
 
 def _batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:

@@ -1,11 +1,39 @@
 """Whether a checkpoint may be continued: by the same configuration, on the same data, with the same libraries."""
 
-from evacli import config, console
+from evacli import config, console, summary
 from evacli.checkpoint import Progress
-from evacli.errors import Contradiction, DataError
+from evacli.config import Config
+from evacli.errors import Contradiction, DataError, RunError
 from evacli.learner import Learner
 from evacli.rundir import RunDir
+from evacli.summary import Summary
 from evacli.versions import versions
+
+
+def check_nothing_lost(run: RunDir) -> None:
+    """Refuses to begin where a training has left results but no checkpoint, which would be overwritten.
+
+    Raises:
+        RunError: naming what is there.
+    """
+    results = [path.name for path in (run.best_model, run.history) if path.exists()]
+    if results:
+        raise RunError(
+            f"{run.path} has {' and '.join(results)} of a training but no {run.checkpoint.name} to go on from.",
+            f"Put it back, name another --run, or start anew: evacli train{run.option} --overwrite",
+        )
+
+
+def finished(run: RunDir, progress: Progress, wanted: Config) -> Summary | None:
+    """The summary of a training that already has all the epochs that are wanted, if all its results are there."""
+    moved = [field for field in config.differences(progress.config, wanted) if field != "epochs"]
+    if moved or len(progress.rows) < wanted.epochs or not (run.best_model.exists() and run.history.exists()):
+        return None
+    try:
+        found = summary.read(run)
+    except RunError:
+        return None
+    return found if found.state == "finished" and found.epochs_done == len(progress.rows) else None
 
 
 def check_same_training(run: RunDir, progress: Progress, learner: Learner) -> None:
@@ -15,10 +43,12 @@ def check_same_training(run: RunDir, progress: Progress, learner: Learner) -> No
         Contradiction: if the run's configuration is not the checkpoint's.
         DataError: if the images, labels or class names are others than those trained on.
     """
-    anew = f"Start anew: evacli train{run.option} --overwrite"
     differing = config.contradictions(progress.config, learner.config)
     if differing:
-        raise Contradiction(f"{run.config} is not what {run.checkpoint} was made with: {differing}.", anew)
+        raise Contradiction(
+            f"{run.config} is not what {run.checkpoint} was made with: {differing}.",
+            f"Delete {run.config} to go on as before, or start anew: evacli train{run.option} --overwrite",
+        )
     if progress.class_names != learner.data.class_names:
         raise DataError(
             f"The run was trained on the classes {_shown(progress.class_names)}; "

@@ -50,7 +50,7 @@ def _between(start: float, end: float, share: float) -> float:
 
 
 def plateau(losses: Sequence[float], patience: int = 5, factor: float = 0.5, threshold: float = 1e-4) -> float:
-    """The factor after epochs with these test `losses`: cut whenever `patience` epochs brought no new low.
+    """The factor after epochs with these `losses`: cut whenever `patience` epochs brought no new low.
 
     A function of the whole history, so a resumed run needs no state of its own to go on exactly.
     """

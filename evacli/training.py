@@ -20,10 +20,10 @@ from evacli.errors import Diverged, Interrupted
 from evacli.evaluation import Predictions
 from evacli.history import Row
 from evacli.learner import Learner, assemble
-from evacli.locking import exclusive
+from evacli.locking import exclusive, refuse_if_busy
 from evacli.lr_range_test import fits, suggestion
-from evacli.resuming import check_same_training
-from evacli.rundir import DEFAULT_RUN, RunDir, write_atomically, write_text_atomically
+from evacli.resuming import check_nothing_lost, check_same_training, finished
+from evacli.rundir import DEFAULT_RUN, RunDir, remove_leftovers, write_atomically, write_text_atomically
 from evacli.schedules import factor_at
 from evacli.signals import StopRequest
 from evacli.summary import Summary
@@ -52,24 +52,43 @@ def train(
         EvacliError: if a setting, the data, the network or the run directory cannot be used.
     """
     directory = RunDir(run)
+    refuse_if_busy(directory)
     stored = None if overwrite else checkpoint.load(directory)
+    if stored and not directory.config.exists():
+        config.write(directory, stored[0].config)
     settled = config.inherit(directory, settings, trained=stored is not None)
+    done = finished(directory, stored[0], settled) if stored else None
+    if done:
+        console.note(f"{directory.path} already has its {done.epochs_done} epochs; a larger --epochs trains on.")
+        return done
     learner = assemble(settled, data.load(settled))
     with exclusive(directory):
         if overwrite:
             _forget(directory)
-        if stored is None:
-            training = _Training(directory, learner, _beginning(directory, learner), checkpoint_minutes)
-        else:
-            check_same_training(directory, stored[0], learner)
-            training = _Training(directory, learner, stored[0], checkpoint_minutes)
-            training.restore(stored[1])
-        return training.run_to_end()
+        return _open(directory, learner, checkpoint_minutes).run_to_end()
 
 
 def _forget(run: RunDir) -> None:
-    for path in (run.checkpoint, run.summary, run.history, run.best_model):
+    for path in _results(run):
         path.unlink(missing_ok=True)
+
+
+def _results(run: RunDir) -> tuple[Path, ...]:
+    return run.checkpoint, run.summary, run.history, run.best_model
+
+
+def _open(run: RunDir, learner: Learner, checkpoint_minutes: float) -> "_Training":
+    """The run's training, at its checkpoint or at its beginning."""
+    remove_leftovers(*_results(run))
+    # Read under the lock: until then another process may have moved it on.
+    stored = checkpoint.load(run)
+    if stored is None:
+        check_nothing_lost(run)
+        return _Training(run, learner, _beginning(run, learner), checkpoint_minutes)
+    check_same_training(run, stored[0], learner)
+    training = _Training(run, learner, stored[0], checkpoint_minutes)
+    training.restore(stored[1])
+    return training
 
 
 def _beginning(run: RunDir, learner: Learner) -> Progress:
@@ -89,7 +108,7 @@ def learning_rate(run: RunDir, settled: Config) -> tuple[float, str]:
     if settled.lr != "auto":
         return settled.lr, "--lr"
     found = suggestion(run)
-    if found is None:
+    if found is None or found.lr is None:
         return DEFAULT_LR, "evacli's default; evacli lr-find looks for a better one"
     differing = fits(found, settled)
     if differing:
@@ -102,7 +121,7 @@ class _Training:
 
     def __init__(self, run: RunDir, learner: Learner, progress: Progress, checkpoint_minutes: float) -> None:
         self.run, self.learner, self.twin = run, learner, learner.twin
-        self.config = msgspec.structs.replace(progress.config, epochs=learner.config.epochs)
+        self.config = msgspec.structs.replace(progress.config, epochs=max(learner.config.epochs, len(progress.rows)))
         self.progress = msgspec.structs.replace(progress, config=self.config)
         self.best_weights: list[NDArray[Any]] = []
         self.stop = StopRequest()
@@ -141,6 +160,9 @@ class _Training:
         arrays = {group: checkpoint.values(variables) for group, variables in self._variables().items()}
         # The running means of the epoch under way; without them its row would cover the batches since then only.
         metrics = checkpoint.values(self.twin.metrics_variables) if self.progress.batch else []
+        # The loss of a step tells of the weights before it.
+        if not all(np.isfinite(array).all() for array in arrays["network"]):
+            self.diverged()
         checkpoint.save(self.run, self.progress, arrays | {"best": self.best_weights, "metrics": metrics})
 
     def advance(self, **changes: Any) -> None:
@@ -289,7 +311,7 @@ class _Training:
         )
 
 
-class _Steps(keras.callbacks.Callback):  # type: ignore[misc]
+class _Steps(keras.callbacks.Callback):
     """Sets the learning rate before each step; after it looks at the loss, the clock and the signals."""
 
     def __init__(self, training: _Training, display: TrainingDisplay) -> None:
@@ -306,7 +328,7 @@ class _Steps(keras.callbacks.Callback):  # type: ignore[misc]
         """Follows the schedule."""
         t = self.training
         total = t.config.epochs * t.learner.steps_per_epoch
-        factor = factor_at(t.config.schedule, t.step / max(total - 1, 1), [row.test_loss for row in t.rows])
+        factor = factor_at(t.config.schedule, t.step / max(total - 1, 1), [row.deciding_loss for row in t.rows])
         t.twin.optimizer.learning_rate = t.progress.lr * factor
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
