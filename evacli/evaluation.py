@@ -14,6 +14,7 @@ from evacli.errors import RunError
 from evacli.rundir import RunDir
 
 BATCH_SIZE = 256
+BATCH_PIXELS = 2**20  # of large images a batch holds fewer, so that its feature maps fit into memory
 # Of a model file when unpacked. A few hundred kilobytes can hold a configuration of hundreds of megabytes.
 MAX_MODEL_BYTES = 4 * 2**30
 MAX_CONFIG_BYTES = 16 * 2**20
@@ -113,10 +114,11 @@ def predict(model: keras.Model, images: NDArray[np.uint8], description: str) -> 
     """
     _check_shape(model, images.shape[1:])
     probabilities = np.empty((len(images), model.output_shape[-1]), np.float32)
-    # One buffer of one size: no float copy of the data set, and the last, partial batch costs no second trace.
-    batch = np.zeros((min(BATCH_SIZE, len(images)), *images.shape[1:]), np.float32)
-    for start in console.track(range(0, len(images), BATCH_SIZE), description):
-        n = min(BATCH_SIZE, len(images) - start)
+    size = max(1, min(BATCH_SIZE, BATCH_PIXELS // np.prod(images.shape[1:3])))
+    # One buffer of one size: no float copy of the data set, and a partial batch costs no second trace.
+    batch = np.zeros((size, *images.shape[1:]), np.float32)
+    for start in console.track(range(0, len(images), size), description):
+        n = min(size, len(images) - start)
         batch[:n] = images[start : start + n]
         probabilities[start : start + n] = model.predict_on_batch(batch)[:n]
     return probabilities

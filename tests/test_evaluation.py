@@ -64,6 +64,14 @@ def test_the_last_partial_batch_is_not_traced_again(model, monkeypatch):
     assert traces == [(10, 8, 8, 3)]
 
 
+def test_of_large_images_a_batch_holds_fewer(model, monkeypatch):
+    monkeypatch.setattr(evaluation, "BATCH_PIXELS", 200)
+    sizes = []
+    monkeypatch.setattr(model, "predict_on_batch", lambda batch: sizes.append(len(batch)) or np.zeros((len(batch), 3)))
+    predict(model, pixels(7), "test")
+    assert sizes == [3, 3, 3]
+
+
 def test_images_of_another_size_are_refused(model):
     with pytest.raises(RunError, match="8x8x3; these are 9x8x3"):
         predict(model, np.zeros((2, 9, 8, 3), np.uint8), "test")

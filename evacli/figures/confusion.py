@@ -38,7 +38,8 @@ def draw_confusion(counts: NDArray[np.int64], class_names: Sequence[str]) -> Fig
     _label(axes, class_names)
     if n <= MOST_WITH_NUMBERS:
         _write_counts(axes, counts, shares)
-    bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.02, format=PercentFormatter(1, decimals=0))
+    fraction = 0.046 if n <= MOST_WITH_NUMBERS else 0.02
+    bar = figure.colorbar(image, ax=axes, fraction=fraction, pad=0.02, format=PercentFormatter(1, decimals=0))
     bar.set_ticks([0, 0.01, 0.05, 0.2, 0.5, 1])
     bar.set_label("share of the true class")
     bar.outline.set_visible(False)
