@@ -4,10 +4,10 @@ Laid out in pixels of the written file, so that what was composed is what is see
 """
 
 import textwrap
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,6 +17,7 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from evacli.figures.style import BLUE, GREY, VERMILION, literal, styled
+from evacli.imaging import opencv
 
 Image = NDArray[np.uint8]  # (H, W, 3) RGB
 Heat = NDArray[np.float32]  # (h, w), 0 to 1
@@ -30,6 +31,7 @@ MARGIN = 28
 TITLE, TEXT, SMALL = 15, 12, 8.5  # points
 LINE = 1.35  # of the size of the letters
 LETTER = 0.6  # mean width of a letter, of its height
+LONGEST = 40  # letters of a name
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,8 @@ def panels(image: Image, maps: Sequence[Heat] | NDArray[np.float32], width: int,
 
     Heat maps are stretched bilinearly over the whole image: their corners are the image's corners.
     """
-    side = (width - GAP * len(maps)) // (len(maps) + 1)
-    large = _fit(image, side)
+    cv2 = opencv()
+    large = _fit(image, side=(width - GAP * len(maps)) // (len(maps) + 1))
     size = large.shape[1::-1]
     overlays = [overlay(large, cv2.resize(heat, size, interpolation=cv2.INTER_LINEAR), alpha) for heat in maps]
     gap = np.full((large.shape[0], GAP, 3), 255, np.uint8)
@@ -83,6 +85,7 @@ def panels(image: Image, maps: Sequence[Heat] | NDArray[np.float32], width: int,
 
 def _fit(image: Image, side: int) -> Image:
     """`image` scaled to a square of `side` pixels, its proportions kept."""
+    cv2 = opencv()
     height, width = image.shape[:2]
     scale = side / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -147,10 +150,13 @@ def _draw_cell(axes: Axes, explanation: Explanation, strip: Image, corner: tuple
 
 def _fill(text: Text, what: str, name: str, probability: float, room: float) -> None:
     """Writes `what name 83 %` into `text`, the name shortened until it fits in `room` pixels."""
-    for limit in range(40, 0, -1):
+
+    def width(limit: int) -> float:
         text.set_text(f"{what} {literal(name, limit)} {probability * 100:.0f} %")
-        if text.get_window_extent().width <= room:
-            break
+        return float(text.get_window_extent().width)
+
+    if width(LONGEST) > room:
+        width(max(1, bisect_right(range(1, LONGEST), room, key=width)))  # which leaves that text in place
 
 
 def _draw_image(axes: Axes, image: Image, x: float, y: float) -> None:
