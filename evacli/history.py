@@ -60,11 +60,14 @@ def read_csv(path: Path) -> list[Row]:
     """
     try:
         with path.open(encoding="utf-8", newline="") as lines:
-            return [msgspec.convert(row, Row, strict=False) for row in csv.DictReader(lines)]
-    except (OSError, UnicodeDecodeError, csv.Error, msgspec.ValidationError) as e:
+            rows = [msgspec.convert(row, Row, strict=False) for row in csv.DictReader(lines)]
+        if not rows:
+            raise ValueError("it has no rows")
+    except (OSError, ValueError, csv.Error) as e:
         raise RunError(
-            f"{path} is not a history of epochs: {e}.", "Run evacli train again; it rewrites the file."
+            f"{path} is not a history of epochs: {e}.", "Delete it and run evacli train, which writes it again."
         ) from e
+    return rows
 
 
 def best(rows: Sequence[Row]) -> Row:

@@ -1,0 +1,129 @@
+import io
+import json
+import sys
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from rich.text import Text
+
+from evacli import console
+
+ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates included
+HOSTILE = ["[/]", "[red]", "\x1b[31mred", "lone \ud800", "a\rb", "\u202eright to left", "\x00"]
+
+
+@pytest.fixture(autouse=True)
+def _talkative() -> Iterator[None]:
+    console.stderr.cache_clear()
+    yield
+    console.configure()
+    console.stderr.cache_clear()
+
+
+@given(ANY_TEXT)
+def test_printable_text_holds_nothing_that_a_terminal_obeys(text: str) -> None:
+    shown = console.printable(text)
+    assert shown.isprintable()
+    shown.encode("utf-8")
+
+
+@given(st.text().filter(str.isprintable))
+def test_printable_text_stays_as_it_is(text: str) -> None:
+    assert console.printable(text) == text
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_are_shown_literally(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    for say in (console.note, console.warn, console.fail):
+        say(name)
+        assert console.printable(name) in capsys.readouterr().err
+    console.result(console.table("title", ["class"], [[name]]))
+    assert console.printable(name) in capsys.readouterr().out
+
+
+def test_an_encoding_without_the_character_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii", errors="backslashreplace"))
+    console.result("猫")
+    sys.stdout.flush()
+    assert raw.getvalue() == b"\\u732b\n"
+
+
+def test_results_go_to_stdout_and_everything_else_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    console.result("result")
+    console.note("note")
+    console.warn("warning")
+    console.fail("failure", "fix")
+    console.json({"not": "asked for"})
+    out, err = capsys.readouterr()
+    assert out == "result\n"
+    assert err == "note\nwarning: warning\nerror: failure fix\n"
+
+
+def test_quiet_keeps_results_and_problems(capsys: pytest.CaptureFixture[str]) -> None:
+    console.configure(quiet=True)
+    console.result("result")
+    console.note("note")
+    console.warn("bad")
+    console.fail("worse")
+    out, err = capsys.readouterr()
+    assert out == "result\n"
+    assert err == "warning: bad\nerror: worse\n"
+
+
+def test_json_is_one_document_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    console.configure(json=True)
+    console.result("result")
+    console.note("note")
+    console.json({"accuracy": 0.5, "names": ["猫"]})
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"accuracy": 0.5, "names": ["猫"]}
+    assert err == ""
+
+
+def test_json_survives_lone_surrogates(capsys: pytest.CaptureFixture[str]) -> None:
+    console.configure(json=True)
+    console.json({"class": "lone \ud800"})
+    assert json.loads(capsys.readouterr().out) == {"class": "lone \ud800"}
+
+
+def test_lines_are_not_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
+    console.fail("word " * 100)
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_tables_keep_styled_cells_and_align_numbers_to_the_right() -> None:
+    out = io.StringIO()
+    table = console.table("scores", ["class", "F1"], [["cat", Text("0.5")], ["caterpillar", 12]])
+    Console(file=out, width=60).print(table)
+    lines = out.getvalue().splitlines()
+    assert lines[0].strip() == "scores"
+    assert sum("│ 0.5 │" in line.replace("  ", " ") or "0.5 │" in line for line in lines) == 1
+
+
+def test_nothing_is_drawn_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert not console.is_terminal()
+    assert list(console.track(range(3), "reading")) == [0, 1, 2]
+    with console.status("waiting"), console.progress() as bars:
+        bars.add_task("working", total=1)
+    console.show_cursor()
+    assert capsys.readouterr() == ("", "")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_shows_progress_unless_silence_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert console.is_terminal()
+    list(console.track(range(3), "reading [/] images"))
+    assert "reading [/] images" in sys.stderr.getvalue()
+    for silence in ({"quiet": True}, {"json": True}):
+        console.configure(**silence)
+        assert not console.is_terminal()

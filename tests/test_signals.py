@@ -1,0 +1,66 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from evacli.signals import HANDLED, StopRequest
+
+
+@pytest.mark.parametrize("signum", HANDLED)
+def test_first_signal_is_only_noted(signum: int) -> None:
+    before = [signal.getsignal(s) for s in HANDLED]
+    with StopRequest() as stop:
+        assert stop.signum is None
+        os.kill(os.getpid(), signum)
+        assert stop.signum == signum
+    assert [signal.getsignal(s) for s in HANDLED] == before
+
+
+BUSY = """
+import sys
+from evacli.signals import StopRequest
+with StopRequest():
+    print("ready", flush=True)
+    while True:
+        sum(range(30_000_000))  # one operation of C code, as long as a step of training
+"""
+
+
+@pytest.mark.parametrize("first", HANDLED)
+@pytest.mark.parametrize("second", HANDLED)
+def test_second_signal_ends_the_process_at_once(first: int, second: int) -> None:
+    with subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(first)
+        # Until the handler has run, a second signal of the same kind would merge with the first.
+        while signal_is_handled(process.pid, first):
+            pass
+        process.send_signal(second)
+        assert process.wait() == -second
+        assert process.stderr.read() == b""
+
+
+def signal_is_handled(pid: int, signum: int) -> bool:
+    """Whether the process has a handler of its own for the signal, by what the kernel says."""
+    with Path(f"/proc/{pid}/status").open() as lines:
+        caught = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt"))
+    return bool(caught >> (signum - 1) & 1)
+
+
+def test_other_threads_leave_signals_alone() -> None:
+    before = [signal.getsignal(s) for s in HANDLED]
+    seen = []
+
+    def work() -> None:
+        with StopRequest() as stop:
+            seen.append((stop.signum, [signal.getsignal(s) for s in HANDLED]))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [(None, before)]
+    assert [signal.getsignal(s) for s in HANDLED] == before
