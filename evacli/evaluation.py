@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from evacli import console, summary
+from evacli.backend import keras
 from evacli.errors import RunError
 from evacli.rundir import RunDir
 
@@ -114,7 +114,7 @@ def predict(model: keras.Model, images: NDArray[np.uint8], description: str) -> 
     """
     _check_shape(model, images.shape[1:])
     probabilities = np.empty((len(images), model.output_shape[-1]), np.float32)
-    size = max(1, min(BATCH_SIZE, BATCH_PIXELS // np.prod(images.shape[1:3])))
+    size = max(1, min(BATCH_SIZE, BATCH_PIXELS // (images.shape[1] * images.shape[2])))
     # One buffer of one size: no float copy of the data set, and a partial batch costs no second trace.
     batch = np.zeros((size, *images.shape[1:]), np.float32)
     for start in console.track(range(0, len(images), size), description):

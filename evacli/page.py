@@ -6,7 +6,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import msgspec
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -18,6 +17,7 @@ from evacli.console import printable
 from evacli.data.types import Split
 from evacli.display import duration
 from evacli.evaluation import Predictions
+from evacli.imaging import opencv
 from evacli.summary import Summary
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def embed(png: bytes) -> str:
 
 def thumbnail(image: NDArray[np.uint8]) -> str:
     """An image (H, W, 3) uint8, RGB, as the data URI of a small PNG."""
+    cv2 = opencv()
     scale = THUMBNAIL / max(image.shape[:2])
     if scale < 1:
         width, height = (max(1, round(side * scale)) for side in image.shape[1::-1])

@@ -110,8 +110,8 @@ def _read(run: RunDir) -> _Record:
 
 
 def _examine(record: _Record) -> _Evidence:
-    with console.status("loading TensorFlow"):
-        from evacli import data, evaluation, metrics
+    from evacli import data, evaluation, metrics
+
     model = evaluation.load_best(record.run)
     images = data.load(record.settings)
     difference = summary.check_data(record.trained, images)
