@@ -79,6 +79,13 @@ def test_the_heat_lies_on_the_part_of_the_image_that_it_belongs_to(shape, corner
     assert abs(np.argwhere(bright).mean(axis=0) - np.argwhere(red).mean(axis=0)).max() < 0.08 * max(original.shape)
 
 
+def test_between_two_points_of_the_map_the_heat_changes_evenly():
+    heat = np.array([[0, 1]], np.float32)
+    shown = panels(np.zeros((32, 32, 3), np.uint8), [heat], width=CELL, alpha=0)[:, -194:]
+    for place, expected in ((0.1, 0.0), (0.25, 0.0), (0.375, 0.25), (0.5, 0.5), (0.625, 0.75), (0.75, 1.0), (0.9, 1.0)):
+        np.testing.assert_allclose(shown[100, int(place * 194)], jet(expected), atol=10)
+
+
 def test_the_written_picture_holds_the_panels_pixel_by_pixel_and_red_stays_red(tmp_path):
     one = explanation()
     one.image[..., 0], one.image[..., 1:] = 230, 10

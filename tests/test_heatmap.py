@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from keras import layers
 
@@ -245,6 +245,9 @@ def weighable() -> keras.Model:
 
 
 @given(weights=st.lists(st.floats(width=32), min_size=2, max_size=2), grey=st.integers(0, 255), label=st.integers(0, 1))
+@example(weights=[float("inf"), 1.0], grey=100, label=0)
+@example(weights=[float("nan"), 1.0], grey=100, label=0)
+@example(weights=[3e38, 1.0], grey=100, label=0)
 @settings(max_examples=40, deadline=None)
 def test_maps_are_numbers_from_0_to_1_whatever_the_weights(weighable, weights, grey, label):
     weighable.set_weights([weighable.get_weights()[0], np.diag(np.array(weights, np.float32))])
