@@ -121,10 +121,16 @@ def restore(variables: Sequence[Any], arrays: Sequence[NDArray[Any]], what: str,
         RunError: if number, shapes or kinds differ, as with a checkpoint of another network.
     """
     expected = [(tuple(v.shape), np.dtype(v.dtype)) for v in variables]
-    if expected != [(a.shape, a.dtype) for a in arrays]:
+    typed = [_typed(array, dtype) for array, (_, dtype) in zip(arrays, expected, strict=False)]
+    if len(arrays) != len(variables) or expected != [(a.shape, a.dtype) for a in typed]:
         raise RunError(
             f"The {what} in {run.checkpoint} do not fit this run's network.",
             f"Put the run's own file back, or start anew: evacli train{run.option} --overwrite",
         )
-    for variable, array in zip(variables, arrays, strict=True):
+    for variable, array in zip(variables, typed, strict=True):
         variable.assign(array)
+
+
+def _typed(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    # NumPy's files know no bfloat16; they keep its bytes.
+    return array.view(dtype) if array.dtype == np.dtype((np.void, dtype.itemsize)) else array
