@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
+from evacli.backend import keras
 from evacli.errors import ModelError
 from evacli.models import custom
 from evacli.models.eva import eva

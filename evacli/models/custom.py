@@ -14,9 +14,9 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
+from evacli.backend import keras
 from evacli.errors import ModelError
 from evacli.models.logits import ends_in_softmax, last_operation
 

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import keras
-
+from evacli.backend import keras
 from evacli.errors import ModelError
 
 

@@ -12,7 +12,7 @@ SCORE_SCALE = 0.125
 def resnet9(x: Any, num_classes: int) -> Any:
     """Class probabilities of the nine-layer residual network that led DAWNBench.
 
-    6.6 million parameters. Page 2018, "How to Train Your ResNet"; padded as there, the scores multiplied by 0.125.
+    6.6 million parameters. Page 2018, "How to Train Your ResNet"; the features, and so the scores, multiplied by 0.125.
 
     Args:
         x: normalised images, a keras tensor (B, H, W, channels) of at least 8x8 pixels.
@@ -38,8 +38,8 @@ def resnet9(x: Any, num_classes: int) -> Any:
             branch = _convolve(_convolve(x, filters, f"{name}_residual1"), filters, f"{name}_residual2")
             x = layers.Add(name=f"{name}_add")([x, branch])
     x = layers.GlobalMaxPooling2D(name="pool")(x)
-    x = layers.Dense(num_classes, use_bias=False, name="dense")(x)
-    x = layers.Rescaling(SCORE_SCALE, name="scores")(x)
+    x = layers.Rescaling(SCORE_SCALE, name="scale")(x)
+    x = layers.Dense(num_classes, use_bias=False, name="scores")(x)
     return layers.Softmax(dtype="float32", name="probabilities")(x)
 
 
