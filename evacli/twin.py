@@ -1,0 +1,65 @@
+"""The training twin: the same network on faster layers.
+
+The plain model is what is saved; the twin is what trains. Their weights have the same shapes in the same order, so
+`get_weights` of the one is `set_weights` of the other.
+"""
+
+from typing import Any
+
+from evacli.backend import keras
+from evacli.fast_layers import FastConv2D, FastDropout, FusedBatchNormalization
+from evacli.models.logits import last_operation, logits_model
+
+# By exact type: a subclass may compute something else.
+FAST: dict[Any, Any] = {
+    keras.layers.BatchNormalization: FusedBatchNormalization,
+    keras.layers.Conv2D: FastConv2D,
+    keras.layers.Dropout: FastDropout,
+}
+# Stay in float32 whatever the precision.
+EXACT = (keras.layers.Normalization, keras.layers.Rescaling, keras.layers.Softmax)
+
+
+def training_twin(model: keras.Model, precision: str) -> keras.Model:
+    """The same network on fast layers, with the same weights, giving scores instead of probabilities.
+
+    With "bfloat16", layers compute in bfloat16 and keep their weights in float32; what rescales the pixels and what
+    gives the scores stays in float32. Seeds of dropout layers that have none are drawn anew, after
+    `keras.utils.set_random_seed` always the same.
+
+    A model with a layer that cannot be cloned trains itself: the twin then shares its layers and weights, in the
+    model's own precision.
+
+    Args:
+        model: plain network from pixels to class probabilities; it stays as it is.
+        precision: "float32" or "bfloat16", what the convolutions compute in.
+
+    Returns:
+        A model from the same inputs to float32 scores (B, C), not compiled. Its `losses` are `model`'s penalties.
+
+    Raises:
+        ModelError: if the scores cannot be had, see `logits_model`.
+    """
+    shared = logits_model(model)
+    head = last_operation(shared)
+    try:
+        twin = logits_model(_clone(model, getattr(head, "layer", head), precision))
+        twin.set_weights(model.get_weights())
+    except Exception:  # from_config of a stranger's layer may raise anything
+        return shared
+    return twin if twin.output.dtype == "float32" else _in_float32(twin)
+
+
+def _in_float32(twin: keras.Model) -> keras.Model:
+    cast = keras.layers.Activation("linear", dtype="float32", name="float32_scores")
+    return keras.Model(twin.input, cast(twin.output), name=twin.name)
+
+
+def _clone(model: keras.Model, head: Any, precision: str) -> keras.Model:
+    def clone(layer: Any) -> Any:
+        config = layer.get_config()
+        if precision == "bfloat16" and "dtype" in config and layer is not head and not isinstance(layer, EXACT):
+            config["dtype"] = "mixed_bfloat16"
+        return FAST.get(type(layer), type(layer)).from_config(config)
+
+    return keras.models.clone_model(model, clone_function=clone, recursive=True)
