@@ -1,0 +1,70 @@
+"""The curve of a learning-rate range test."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from evacli.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, styled
+
+_MARKS = (("o", VERMILION), ("s", GREEN), ("^", ORANGE), ("D", PURPLE))
+
+
+@styled
+def lr_find(
+    learning_rates: Sequence[float],
+    losses: Sequence[float],
+    smoothed: Sequence[float],
+    suggestions: Mapping[str, float | None],
+    chosen: str,
+) -> Figure:
+    """Loss against learning rate, on a logarithmic axis, with every suggestion marked on the smoothed curve.
+
+    Args:
+        learning_rates: of each step.
+        losses: of each step's batch in nats.
+        smoothed: the same smoothed.
+        suggestions: a learning rate, or None, by rule.
+        chosen: the rule whose suggestion `train` takes.
+    """
+    figure = Figure(figsize=(8, 4.5))
+    axes = figure.subplots()
+    axes.plot(learning_rates, losses, ".", color=GREY, markersize=3, alpha=0.6, label="loss of each batch")
+    axes.plot(learning_rates, smoothed, color=BLUE, linewidth=2, label="smoothed")
+    for (rule, rate), (marker, color) in zip(suggestions.items(), _MARKS, strict=False):
+        if rate is not None:
+            _mark(axes, rule, rate, _height(rate, learning_rates, smoothed), (marker, color, rule == chosen))
+    axes.set(title="Learning-rate range test", xlabel="learning rate", ylabel="loss", xscale="log")
+    axes.set_ylim(limits(losses, smoothed))
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def _mark(axes: Axes, rule: str, rate: float, height: float, look: tuple[str, str, bool]) -> None:
+    marker, color, is_chosen = look
+    label = f"{rule} {rate:.2g}" + (" (for train)" if is_chosen else "")
+    axes.axvline(rate, color=color, linestyle="-" if is_chosen else ":", linewidth=1.5, zorder=1)
+    size, edge = (11, "black") if is_chosen else (8, "white")
+    axes.plot(rate, height, marker, color=color, markersize=size, markeredgecolor=edge, linestyle="none", label=label)
+
+
+def _height(rate: float, learning_rates: Sequence[float], smoothed: Sequence[float]) -> float:
+    nearest = min(range(len(learning_rates)), key=lambda i: abs(math.log(learning_rates[i] / rate)))
+    return smoothed[nearest]
+
+
+def limits(losses: Sequence[float], smoothed: Sequence[float]) -> tuple[float, float]:
+    """The range of the losses up to the lowest smoothed one, with room above; the explosion may leave the picture.
+
+    Returns:
+        The lowest and the highest loss to show.
+    """
+    finite = [i for i, value in enumerate(smoothed) if math.isfinite(value)]
+    if not finite:
+        return 0.0, 1.0
+    lowest = min(finite, key=smoothed.__getitem__)
+    seen = [losses[i] for i in finite if i <= lowest] + [smoothed[lowest]]
+    low, high = min(seen), max(seen)
+    room = max(high - low, 0.1 * abs(high), 1e-3)
+    return low - 0.1 * room, high + 0.25 * room
