@@ -1,0 +1,70 @@
+"""`evacli lr-find`."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from rich.text import Text
+from typer import Option
+
+from evacli import console
+from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output, with_settings
+from evacli.rundir import RunDir
+
+if TYPE_CHECKING:
+    from evacli.lr_result import LrFindResult
+
+
+@with_settings
+def lr_find_command(
+    settings: dict[str, Any],
+    run: RunOption = RUN,
+    min_lr: Annotated[float, Option(help="First learning rate.")] = 1e-7,
+    max_lr: Annotated[float, Option(help="Last learning rate.")] = 10.0,
+    steps: Annotated[int, Option(help="How many learning rates to try, a batch each.", metavar="N")] = 100,
+    mode: Annotated[str, Option(help="exp: equal factors between them; linear: equal differences.")] = "exp",
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Find a learning rate: raise it batch by batch and watch the loss (Smith's range test).
+
+    Example: evacli lr-find --model resnet9 --batch-size 64 --run runs/second
+    """
+    configure_output(json, quiet)
+    from evacli.lr_range_test import lr_find
+
+    limits: dict[str, Any] = {"min_lr": min_lr, "max_lr": max_lr, "steps": steps, "mode": mode}
+    result = lr_find(run, **limits, **settings)
+    _show(result, RunDir(run))
+    console.json(result)
+
+
+_WHY = {"diverged": "exceeded four times its best", "not finite": "became infinite or NaN"}
+
+
+def _show(result: "LrFindResult", run: RunDir) -> None:
+    if console.stdout().is_terminal:
+        console.result(_curve(result, run))
+    console.result(console.table("Suggested learning rates", ("rule", "lr", ""), _rows(result)))
+    if result.stopped:
+        console.note(f"Stopped at step {result.steps_taken} of {result.range.steps}: the loss {_WHY[result.stopped]}.")
+    if result.config.lr != "auto":
+        console.note(f"evacli train takes --lr {result.config.lr:g}, which the run has stored; --lr auto undoes that.")
+    console.result(
+        f"{console.printable(run.lr_find_png)} shows the curve, {console.printable(run.lr_find_csv)} has its numbers."
+    )
+
+
+def _rows(result: "LrFindResult") -> list[tuple[str, str, str]]:
+    taken = result.rule if result.config.lr == "auto" else ""
+    return [
+        (rule, "-" if lr is None else f"{lr:.3g}", "evacli train takes this" if rule == taken else "")
+        for rule, lr in result.suggestions.items()
+    ]
+
+
+def _curve(result: "LrFindResult", run: RunDir) -> Text:
+    from evacli import lr_result
+    from evacli.figures import terminal
+
+    curve = lr_result.read_curve(run)
+    columns = console.stdout().width
+    return Text.from_ansi(terminal.lr_find(curve.learning_rates, curve.smoothed, result.suggestions, columns))

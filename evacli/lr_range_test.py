@@ -1,0 +1,152 @@
+"""The learning-rate range test (Smith 2015, arXiv 1506.01186, section 3.3), which leaves no trace on the model."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain, count
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from evacli import config, console, lr_result
+from evacli.data import load
+from evacli.errors import ConfigError
+from evacli.learner import Learner, assemble
+from evacli.lr_result import Curve, LrFindResult, Mode, Range, fits, suggestion
+from evacli.lr_suggest import CHOSEN_RULE, RULES, NoSuggestion, reason_to_stop, suggest
+from evacli.rundir import DEFAULT_RUN, RunDir
+
+__all__ = ["fits", "lr_find", "suggestion", "sweep"]
+
+
+def lr_find(
+    run: str | Path = DEFAULT_RUN,
+    *,
+    min_lr: float = 1e-7,
+    max_lr: float = 10.0,
+    steps: int = 100,
+    mode: Mode = "exp",
+    **settings: Any,
+) -> LrFindResult:
+    """Runs the range test on the run's own network, data, augmentation, optimizer and batch size.
+
+    Writes the run's configuration, `lr_find.csv`, `lr_find.json` and `lr_find.png`, once the sweep is done.
+
+    Args:
+        run: the run directory.
+        min_lr: the first learning rate.
+        max_lr: the last learning rate.
+        steps: how many are tried, a batch each.
+        mode: "exp": equal factors between them; "linear": equal differences.
+        settings: fields of `Config`; what is not given comes from the run.
+
+    Raises:
+        NoSuggestion: if the curve does not tell a learning rate; the three files are there all the same.
+        EvacliError: if settings, data or model cannot be used; then nothing is written.
+    """
+    swept = make_range(min_lr=min_lr, max_lr=max_lr, steps=steps, mode=mode)
+    directory = RunDir(run)
+    made_with = config.inherit(directory, settings)
+    learner = assemble(made_with, load(made_with))
+    curve = sweep(learner, swept.learning_rates())
+    result = conclude(curve, swept, learner.config)
+    _write(directory, result, curve)
+    if result.problem:
+        raise NoSuggestion(result.problem, f"The curve is in {directory.lr_find_png}.")
+    return result
+
+
+def make_range(**values: object) -> Range:
+    """The range with these limits.
+
+    Raises:
+        ConfigError: naming the option, its value and what was expected.
+    """
+    try:
+        swept = msgspec.convert(values, Range)
+    except msgspec.ValidationError as e:
+        expected, _, field = str(e).replace("`", "").partition(" - at $.")
+        raise ConfigError(f"{config.option(field)} {values[field]}: {expected[0].lower()}{expected[1:]}.") from e
+    if swept.min_lr >= swept.max_lr:
+        raise ConfigError(f"--min-lr {swept.min_lr:g} is not below --max-lr {swept.max_lr:g}.", "Exchange them.")
+    return swept
+
+
+def sweep(learner: Learner, learning_rates: Sequence[float]) -> Curve:
+    """Trains one batch at each learning rate, until the loss explodes, and puts everything back.
+
+    Batches come in the order of the training, those of the next epochs where one has too few. Only full ones count: a
+    smaller last batch would be noisier than the others, and would have its step traced anew.
+
+    Returns:
+        The loss of each single batch, before its step: what training minimises, penalties included.
+
+    Raises:
+        ConfigError: if the optimizer's learning rate follows a schedule of its own.
+    """
+    twin, losses = learner.twin, []
+    full = max(1, len(learner.data.train) // learner.config.batch_size)
+    batches = chain.from_iterable(learner.batches(epoch).take(full) for epoch in count())
+    with _untouched(twin), console.progress() as bars:
+        task = bars.add_task("Trying learning rates", total=len(learning_rates))
+        for learning_rate, (images, labels) in zip(learning_rates, batches, strict=False):
+            twin.optimizer.learning_rate = learning_rate
+            losses.append(twin.train_on_batch(images, labels, return_dict=True)["loss"])
+            bars.advance(task)
+            if reason_to_stop(losses):
+                break
+    return Curve(learning_rates=list(learning_rates[: len(losses)]), losses=losses)
+
+
+@contextmanager
+def _untouched(model: Any) -> Iterator[None]:
+    """Restores weights, BatchNorm statistics, seeds, optimizer slots, iterations and learning rate at the end."""
+    import numpy as np
+
+    optimizer = model.optimizer
+    if not hasattr(optimizer.learning_rate, "assign"):
+        raise ConfigError("The optimizer was built with a learning-rate schedule.", "Build it with a number.")
+    if not optimizer.built:
+        optimizer.build(model.trainable_variables)
+    variables = [*model.variables, *optimizer.variables]
+    # A copy: numpy() may share the memory of the variable.
+    values = [np.array(variable.numpy()) for variable in variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        model.reset_metrics()
+
+
+def conclude(curve: Curve, swept: Range, made_with: config.Config) -> LrFindResult:
+    """What follows from a curve."""
+    suggestions: dict[str, float | None] = dict.fromkeys(RULES)
+    problem = None
+    try:
+        suggestions = suggest(curve.learning_rates, curve.losses)
+        if suggestions[CHOSEN_RULE] is None:
+            problem = f"The rule {CHOSEN_RULE} finds no learning rate on this curve. Try a lower --min-lr."
+    except NoSuggestion as e:
+        problem = f"{e.message} {e.fix}"
+    return LrFindResult(
+        lr=suggestions[CHOSEN_RULE],
+        rule=CHOSEN_RULE,
+        suggestions=suggestions,
+        problem=problem,
+        range=swept,
+        steps_taken=len(curve.losses),
+        stopped=reason_to_stop(curve.losses),
+        config=made_with,
+    )
+
+
+def _write(run: RunDir, result: LrFindResult, curve: Curve) -> None:
+    from evacli.figures import lr_find as figure
+    from evacli.figures.style import save
+
+    run.create()
+    config.write(run, result.config)
+    lr_result.write(run, result, curve)
+    drawn = figure.lr_find(curve.learning_rates, curve.losses, curve.smoothed, result.suggestions, result.rule)
+    save(drawn, run.lr_find_png)
