@@ -5,11 +5,10 @@ from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
+from evacli.backend import keras, tf
 from evacli.errors import ConfigError
 from evacli.models.logits import logits_model
 

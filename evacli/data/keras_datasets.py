@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from evacli import console
+from evacli.backend import keras
 from evacli.data.arrays import indices, rgb
 from evacli.data.hostile import reason
 from evacli.data.types import Source, Split
