@@ -1,0 +1,139 @@
+"""Runs `evacli ...` in processes of their own, for signals, kills and limits that are real.
+
+Importing TensorFlow takes seconds. So one server process imports it, without running any operation, which would start
+threads, and forks a child for each command line.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SERVER = """
+import gc, json, os, resource, sys
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import tensorflow, keras, sklearn.datasets, sklearn.model_selection, PIL.Image, evacli.__main__
+gc.freeze()  # what is shared with the children stays shared
+os.write(int(sys.argv[1]), b"ready\\n")
+for line in sys.stdin:
+    order = json.loads(line)
+    pid = 0 if "wait" in order else os.fork()
+    if "wait" in order:
+        os.write(int(sys.argv[1]), b"%d\\n" % os.waitstatus_to_exitcode(os.waitpid(order["wait"], 0)[1]))
+    elif pid:
+        os.write(int(sys.argv[1]), b"%d\\n" % pid)
+    else:
+        break
+else:
+    sys.exit()
+for descriptor, name in (0, os.devnull), (1, order["out"]), (2, order["err"]):
+    os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_APPEND), descriptor)
+os.close(int(sys.argv[1]))
+os.chdir(order["cwd"])
+if order["max_file_bytes"] is not None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (order["max_file_bytes"], resource.RLIM_INFINITY))
+sys.argv = ["evacli", *order["arguments"]]
+evacli.__main__.main()
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a process left: its exit code, negative if a signal ended it, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Running:
+    """A process under way."""
+
+    def __init__(self, pid: int, out: Path, err: Path, wait: Callable[[int], int]) -> None:
+        self.pid, self._out, self._err, self._wait = pid, out, err, wait
+
+    @property
+    def out(self) -> str:
+        """What it has written to stdout so far."""
+        return self._out.read_text()
+
+    @property
+    def err(self) -> str:
+        """What it has written to stderr so far."""
+        return self._err.read_text()
+
+    def send(self, signum: int) -> None:
+        """Sends it a signal; to a process that has ended, which its parent still remembers, that does nothing."""
+        os.kill(self.pid, signum)
+
+    def wait(self) -> Ended:
+        """Waits for its end."""
+        return Ended(self._wait(self.pid), self.out, self.err)
+
+    def kill(self) -> Ended:
+        """Ends it as the system does: with no chance to do anything."""
+        self.send(signal.SIGKILL)
+        return self.wait()
+
+    def until(self, condition: Callable[[], Any], patience: float = 120) -> None:
+        """Waits until something has happened."""
+        end = time.monotonic() + patience
+        while not condition():
+            if time.monotonic() > end:
+                self.kill()
+                raise TimeoutError(f"Nothing happened; stderr: {self.err}")
+            time.sleep(0.002)
+
+
+class Evacli:
+    """The command `evacli`, run in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._count = folder, 0
+        read, write = os.pipe()
+        command = [sys.executable, "-c", SERVER, str(write)]
+        # What TensorFlow writes while it is imported belongs to no command.
+        self._server = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, pass_fds=[write]
+        )
+        os.close(write)
+        self._answers = os.fdopen(read)
+        if self._answers.readline() != "ready\n":
+            raise RuntimeError("The server did not start.")
+
+    def __call__(self, *arguments: object, **extra: Any) -> Ended:
+        """Runs `evacli ARGUMENTS` to its end."""
+        return self.start(*arguments, **extra).wait()
+
+    def start(self, *arguments: object, cwd: Path | None = None, max_file_bytes: int | None = None) -> Running:
+        """Starts `evacli ARGUMENTS`; `max_file_bytes` is how much fits on its disk, for each file."""
+        self._count += 1
+        out, err = (self.folder / f"{self._count}.{stream}" for stream in ("out", "err"))
+        order = {
+            "arguments": [str(argument) for argument in arguments],
+            "cwd": str(cwd or self.folder),
+            "out": str(out),
+            "err": str(err),
+            "max_file_bytes": max_file_bytes,
+        }
+        out.touch()
+        err.touch()
+        return Running(self._ask(order), out, err, lambda pid: self._ask({"wait": pid}))
+
+    def _ask(self, order: dict[str, Any]) -> int:
+        self._server.stdin.write(json.dumps(order) + "\n")
+        self._server.stdin.flush()
+        return int(self._answers.readline())
+
+    def close(self) -> None:
+        """Ends the server."""
+        self._server.stdin.close()
+        self._server.wait()
+        self._answers.close()
