@@ -160,6 +160,9 @@ def _compile(twin: keras.Model, config: Config) -> None:
         # XLA's CPU code for this step runs on one core and is slower.
         jit_compile=False,
     )
+    # The metrics get their variables when first used; a resumed epoch restores them before that.
+    twin.compute_metrics(None, tf.zeros([1], tf.int32), tf.zeros([1, twin.output_shape[-1]]))
+    twin.reset_metrics()
 
 
 class _SmoothedCrossEntropy(keras.losses.Loss):

@@ -1,0 +1,236 @@
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import msgspec
+import numpy as np
+import pytest
+from run_state import state
+from tiny_networks import TINY
+
+from evacli import checkpoint, console, schedules, training
+from evacli.display import TrainingDisplay
+from evacli.errors import Contradiction, DataError, Interrupted, RunError
+from evacli.rundir import RunDir
+
+STEPS_PER_EPOCH = 7
+OFF = {"cutout": 0, "crop": 0, "flip": False}
+ON = {"cutout": 4, "crop": 1, "flip": True}
+MATRIX = [
+    {"schedule": "constant", **OFF},
+    {"schedule": "step", **OFF, "flip": True, "momentum": 0.0},
+    {"schedule": "exponential", **OFF, "crop": 2, "seed": 5},
+    {"schedule": "cosine", **OFF, "cutout": 4, "weight_decay": 0.01},
+    {"schedule": "cyclical", **ON, "label_smoothing": 0.1},
+    {"schedule": "one-cycle", **ON, "precision": "bfloat16"},
+    {"schedule": "plateau", **ON, "val_split": 0.2, "lr": 1e-6, "epochs": 5, "batch_size": 23},
+    {"schedule": "one-cycle", **ON, "model": "eva", "epochs": 2},
+]
+
+Train = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    console.configure(quiet=True)
+    yield
+    console.configure()
+
+
+@pytest.fixture
+def train(digits: Path) -> Train:
+    defaults = {"data": str(digits), "model": TINY, "batch_size": 32, "epochs": 3, "lr": 0.05, "precision": "float32"}
+
+    def start(run: Path, **settings: Any) -> Any:
+        return training.train(run, **(defaults | settings))
+
+    return start
+
+
+def stop_in_step(patch: pytest.MonkeyPatch, step: int) -> None:
+    """Lets Ctrl-C be pressed during a step, counted from the beginning of the training."""
+    show = TrainingDisplay.batch_ends
+
+    def press(display: TrainingDisplay, done: int, *figures: float) -> None:
+        show(display, done, *figures)
+        if done == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    patch.setattr(TrainingDisplay, "batch_ends", press)
+
+
+def stop_after_epoch(patch: pytest.MonkeyPatch, epoch: int) -> None:
+    """Lets the process end after an epoch has been saved."""
+
+    def end(display: TrainingDisplay, rows: Any) -> None:
+        if len(rows) == epoch:
+            raise KeyboardInterrupt
+
+    patch.setattr(TrainingDisplay, "epoch_ends", end)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plateau cuts after a single epoch without a new low."""
+    monkeypatch.setattr(schedules.plateau, "__defaults__", (1, 0.5, 1e-4))
+
+
+@pytest.mark.parametrize("settings", MATRIX, ids=lambda s: "-".join(map(str, s.values())))
+def test_resumed_run_equals_the_uninterrupted_one_to_the_bit(
+    tmp_path: Path, train: Train, settings: dict[str, Any]
+) -> None:
+    train(tmp_path / "whole", **settings)
+    parts = tmp_path / "parts"
+    for stop, at in ((stop_in_step, 3), (stop_in_step, STEPS_PER_EPOCH), (stop_after_epoch, 1)):
+        with pytest.MonkeyPatch.context() as patch:
+            stop(patch, at)
+            with pytest.raises((Interrupted, KeyboardInterrupt)):
+                train(parts, **settings)
+    train(parts, **settings)
+    assert state(parts) == state(tmp_path / "whole")
+    models = [keras.models.load_model(path / "best.keras").get_weights() for path in (parts, tmp_path / "whole")]
+    assert all((a == b).all() for a, b in zip(*models, strict=True))
+
+
+def test_plateau_watches_the_validation_images(tmp_path: Path, train: Train) -> None:
+    train(tmp_path, **MATRIX[6])
+    rows = state(tmp_path)["progress"].rows
+    losses = [row.val_loss for row in rows]
+    assert [row.lr for row in rows] == pytest.approx([1e-6 * schedules.plateau(losses[:i]) for i in range(5)])
+    assert rows[-1].lr < 1e-6
+
+
+@pytest.fixture(scope="module")
+def unfinished(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
+    """A run that was stopped in its second epoch of three."""
+    path = tmp_path_factory.mktemp("unfinished")
+    settings = {"data": str(digits), "model": TINY, "batch_size": 32, "epochs": 3, "lr": 0.05, "precision": "float32"}
+    with pytest.MonkeyPatch.context() as patch:
+        stop_in_step(patch, STEPS_PER_EPOCH + 2)
+        with pytest.raises(Interrupted):
+            training.train(path, **settings)
+    return path
+
+
+@pytest.fixture
+def run(tmp_path: Path, unfinished: Path) -> RunDir:
+    """A copy of the unfinished run."""
+    return RunDir(shutil.copytree(unfinished, tmp_path / "run"))
+
+
+def test_interruption_says_how_far_it_came_and_how_to_go_on(
+    tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_in_step(monkeypatch, 3)
+    with pytest.raises(Interrupted) as caught:
+        train(tmp_path)
+    assert caught.value.message == "SIGINT after 3 steps; everything is saved."
+    assert caught.value.fix == f"Go on with: evacli train --run {tmp_path}"
+    assert caught.value.exit_code == 130
+
+
+def test_resuming_says_from_where(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    console.configure()
+    training.train(run.path)
+    assert "Resuming in epoch 2 of 3, after 2 of its batches." in capsys.readouterr().err
+
+
+def test_settings_come_from_the_run(run: RunDir) -> None:
+    assert training.train(run.path).epochs_done == 3
+    assert state(run.path)["progress"].lr == 0.05
+
+
+def refused(run: RunDir, error: type[Exception], match: str, **settings: Any) -> Any:
+    before = run.checkpoint.read_bytes() if run.checkpoint.exists() else b""
+    with pytest.raises(error, match=match) as caught:
+        training.train(run.path, **settings)
+    assert not run.checkpoint.exists() or run.checkpoint.read_bytes() == before
+    return caught.value
+
+
+def test_another_setting_is_refused_with_the_difference(run: RunDir) -> None:
+    refused(
+        run, Contradiction, r"--batch-size 64 \(run: 32\); --momentum|--momentum 0.5 .*", batch_size=64, momentum=0.5
+    )
+
+
+def other_data(digits: Path, path: Path, **changes: Any) -> str:
+    with np.load(digits) as stored:
+        np.savez(path, **({name: stored[name] for name in stored.files} | changes))
+    return str(path)
+
+
+def test_moved_data_is_the_same_data(run: RunDir, digits: Path, tmp_path: Path) -> None:
+    moved = other_data(digits, tmp_path / "moved.npz")
+    assert training.train(run.path, data=moved).epochs_done == 3
+
+
+def test_one_other_pixel_is_other_data(run: RunDir, digits: Path, tmp_path: Path) -> None:
+    with np.load(digits) as stored:
+        x = stored["x_test"].copy()
+    x[-1, -1, -1] ^= 1
+    refused(
+        run, DataError, "not those that the run was trained on", data=other_data(digits, tmp_path / "a.npz", x_test=x)
+    )
+
+
+def test_other_classes_are_named(run: RunDir, digits: Path, tmp_path: Path) -> None:
+    names = np.array([f"digit {i}" for i in range(10)])
+    data = other_data(digits, tmp_path / "a.npz", class_names=names)
+    refused(run, DataError, r"trained on the classes 0, 1, .*; the data now has digit 0, ", data=data)
+
+
+def test_other_versions_are_reported(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    progress, arrays = checkpoint.load(run)
+    checkpoint.save(run, msgspec.structs.replace(progress, versions=progress.versions | {"keras": "3.0.0"}), arrays)
+    training.train(run.path)
+    err = capsys.readouterr().err
+    assert f"warning: Since the run began: keras 3.0.0 -> {keras.__version__}." in err
+
+
+@pytest.mark.parametrize("name", ["checkpoint.npz", "config.json"])
+@pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04 half a zip"])
+def test_garbled_file_is_refused_by_its_name(run: RunDir, name: str, content: bytes) -> None:
+    (run.path / name).write_bytes(content)
+    assert refused(run, RunError, name).fix
+
+
+def test_missing_checkpoint_is_no_reason_to_begin_anew_over_the_results(run: RunDir) -> None:
+    run.checkpoint.unlink()
+    error = refused(run, RunError, r"has best\.keras and history\.csv of a training but no checkpoint\.npz")
+    assert "--overwrite" in error.fix
+    assert run.best_model.exists()
+
+
+def test_missing_configuration_comes_from_the_checkpoint(run: RunDir, unfinished: Path) -> None:
+    run.config.unlink()
+    refused(run, Contradiction, r"--seed 1 \(run: 0\)", seed=1)
+    assert training.train(run.path).epochs_done == 3
+    assert run.config.read_bytes() == (unfinished / "config.json").read_bytes()
+
+
+def test_configuration_of_another_run_is_refused_with_the_difference(run: RunDir) -> None:
+    run.config.write_text(run.config.read_text().replace('"momentum": 0.9', '"momentum": 0.8'))
+    error = refused(run, Contradiction, r"--momentum 0\.8 \(run: 0\.9\)")
+    assert "Delete" in error.fix
+
+
+@pytest.mark.parametrize("group", ["network", "optimizer", "best", "metrics"])
+def test_weights_of_another_network_are_refused(run: RunDir, group: str) -> None:
+    progress, arrays = checkpoint.load(run)
+    checkpoint.save(run, progress, arrays | {group: [array[..., None] for array in arrays[group]]})
+    refused(run, RunError, "do not fit this run's network")
+
+
+@pytest.mark.parametrize("name", ["history.csv", "summary.json", "best.keras"])
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"garbage")])
+def test_results_are_written_again_from_the_checkpoint(run: RunDir, name: str, damage: Callable[[Path], Any]) -> None:
+    damage(run.path / name)
+    training.train(run.path)
+    assert keras.models.load_model(run.best_model)
+    assert "finished" in run.summary.read_text()
+    assert run.history.read_text().count("\n") == 4
