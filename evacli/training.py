@@ -160,10 +160,15 @@ class _Training:
         arrays = {group: checkpoint.values(variables) for group, variables in self._variables().items()}
         # The running means of the epoch under way; without them its row would cover the batches since then only.
         metrics = checkpoint.values(self.twin.metrics_variables) if self.progress.batch else []
-        # The loss of a step tells of the weights before it.
-        if not all(np.isfinite(array).all() for array in arrays["network"]):
+        if not self._is_sound(arrays["network"]):
             self.diverged()
         checkpoint.save(self.run, self.progress, arrays | {"best": self.best_weights, "metrics": metrics})
+
+    def _is_sound(self, network: list[NDArray[Any]]) -> bool:
+        # The loss of a step tells of the weights before it; so what they have become is tried here.
+        if not all(np.isfinite(array).all() for array in network):
+            return False
+        return bool(np.isfinite(self.twin(self.learner.images[:16], training=False)).all())
 
     def advance(self, **changes: Any) -> None:
         """Moves the progress on."""

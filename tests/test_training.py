@@ -1,0 +1,232 @@
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from run_state import state
+from tiny_networks import TINY
+
+import evacli
+from evacli import checkpoint, console, training
+from evacli.backend import keras
+from evacli.errors import DataError, Diverged, RunError
+from evacli.rundir import RunDir
+from evacli.schedules import one_cycle
+from evacli.summary import Summary
+
+Train = Callable[..., Summary]
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    console.configure(quiet=True)
+    yield
+    console.configure()
+
+
+@pytest.fixture(scope="module")
+def settings(digits: Path) -> dict[str, Any]:
+    return {"data": digits, "model": TINY, "batch_size": 32, "epochs": 2, "lr": 0.05, "precision": "float32"}
+
+
+@pytest.fixture
+def train(settings: dict[str, Any]) -> Train:
+    return lambda run, **changes: evacli.train(run, **(settings | changes))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, Any]) -> RunDir:
+    """A finished run of three epochs; tests leave it as it is."""
+    path = tmp_path_factory.mktemp("trained") / "run"
+    evacli.train(path, **(settings | {"epochs": 3}))
+    return RunDir(path)
+
+
+def history(run: RunDir | Path) -> pd.DataFrame:
+    return pd.read_csv(RunDir(getattr(run, "path", run)).history)
+
+
+def test_history_is_a_table_of_the_promised_columns(trained: RunDir) -> None:
+    table = history(trained)
+    assert list(table.columns) == [
+        "epoch", "lr", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds",
+    ]  # fmt: skip
+    assert table.epoch.tolist() == [1, 2, 3]
+    assert table.dtypes.drop("epoch").eq("float64").all()
+    assert table.train_accuracy.between(0, 1).all()
+    assert (table.seconds > 0).all()
+
+
+def test_summary_is_what_the_history_says(trained: RunDir) -> None:
+    found, table = json.loads(trained.summary.read_text()), history(trained)
+    assert found["state"] == "finished"
+    assert found["epochs_done"] == 3
+    assert found["top_accuracy"] == found["test_accuracy"] == table.test_accuracy.max()
+    assert found["top_epoch"] == table.epoch[table.test_accuracy.argmax()]
+    assert found["chosen_by"] == "test"
+    assert (found["train_images"], found["validation_images"], found["test_images"]) == (200, 0, 100)
+    assert found["seconds"] == pytest.approx(table.seconds.sum())
+
+
+# Knows Keras and NumPy and nothing of evacli.
+BARE = """
+import sys
+import keras, numpy as np
+model, data, out = sys.argv[1:]
+with np.load(data) as stored:
+    np.save(out, keras.models.load_model(model).predict(stored["x_test"], verbose=0))
+assert "evacli" not in sys.modules
+"""
+
+
+def test_best_model_predicts_the_same_in_plain_keras(trained: RunDir, digits: Path, tmp_path: Path) -> None:
+    out = tmp_path / "probabilities.npy"
+    subprocess.run([sys.executable, "-c", BARE, trained.best_model, digits, out], check=True, capture_output=True)
+    with np.load(digits) as stored:
+        images, labels = stored["x_test"], stored["y_test"]
+    plain = np.load(out)
+    best = keras.models.load_model(trained.best_model)
+    assert np.abs(plain - best(images.astype(np.float32)).numpy()).max() < 1e-5
+    assert np.abs(plain.sum(1) - 1).max() < 1e-5
+    assert (plain.argmax(1) == labels).mean() == pytest.approx(history(trained).test_accuracy.max())
+    loss = -np.log(plain[np.arange(100), labels]).mean()
+    assert loss == pytest.approx(history(trained).test_loss[history(trained).test_accuracy.argmax()], rel=1e-4)
+
+
+def test_a_network_learns(train: Train, tmp_path: Path) -> None:
+    assert train(tmp_path, epochs=12, cutout=0, crop=0, flip=False, batch_size=16).top_accuracy > 0.6
+
+
+def test_explicit_rate_is_obeyed(train: Train, tmp_path: Path) -> None:
+    found = train(tmp_path, lr=0.0123, schedule="constant")
+    assert history(tmp_path).lr.tolist() == pytest.approx([0.0123, 0.0123])
+    assert (found.lr, found.lr_source) == (0.0123, "--lr")
+
+
+def test_rate_follows_the_schedule_to_its_last_step(trained: RunDir) -> None:
+    # 7 batches an epoch: the last steps of the epochs are the 6th, 13th and 20th of 0..20.
+    expected = [0.05 * one_cycle(step / 20) for step in (6, 13, 20)]
+    assert history(trained).lr.tolist() == pytest.approx(expected, rel=1e-6)
+
+
+def test_rate_comes_from_lr_find_if_that_fits(train: Train, settings: dict[str, Any], tmp_path: Path) -> None:
+    found = evacli.lr_find(tmp_path, min_lr=1e-4, steps=40, **(settings | {"lr": "auto"}))
+    used = train(tmp_path, lr="auto", epochs=1)
+    assert used.lr == found.lr
+    assert used.lr_source == f"lr-find, {found.rule}"
+    explicit = train(tmp_path, lr=0.03, epochs=1, overwrite=True)
+    assert (explicit.lr, explicit.lr_source) == (0.03, "--lr")
+    unlike = train(tmp_path, lr="auto", batch_size=16, epochs=1, overwrite=True)
+    assert unlike.lr == training.DEFAULT_LR
+    assert "--batch-size" in unlike.lr_source
+
+
+def test_without_lr_find_the_default_is_taken_and_named(train: Train, tmp_path: Path) -> None:
+    found = train(tmp_path, lr="auto", epochs=1)
+    assert found.lr == training.DEFAULT_LR
+    assert "default" in found.lr_source
+
+
+def test_garbled_lr_find_is_one_clean_error(train: Train, tmp_path: Path) -> None:
+    (tmp_path / "lr_find.json").write_text("{}")
+    with pytest.raises(RunError, match=r"lr_find\.json"):
+        train(tmp_path, lr="auto")
+    assert {path.name for path in tmp_path.iterdir()} == {"lr_find.json", "train.lock"}
+
+
+def test_finished_run_can_be_extended(train: Train, tmp_path: Path) -> None:
+    train(tmp_path, schedule="constant")
+    first = history(tmp_path)
+    assert evacli.train(tmp_path, epochs=4).epochs_done == 4
+    pd.testing.assert_frame_equal(history(tmp_path)[:2], first)
+    train(tmp_path / "whole", schedule="constant", epochs=4)
+    assert state(tmp_path) == state(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("epochs", [3, 2])
+def test_finished_run_answers_at_once_without_its_data(
+    trained: RunDir, epochs: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    console.configure()
+    monkeypatch.setattr(training, "assemble", None)
+    before = {path: path.read_bytes() for path in trained.path.iterdir()}
+    assert evacli.train(trained.path, epochs=epochs).epochs_done == 3
+    assert {path: path.read_bytes() for path in trained.path.iterdir()} == before
+    assert "already has its 3 epochs" in capsys.readouterr().err
+
+
+def test_finished_run_does_not_pass_for_one_on_other_data(trained: RunDir, digits: Path, tmp_path: Path) -> None:
+    with np.load(digits) as stored:
+        np.savez(tmp_path / "other.npz", **{name: stored[name][::-1] for name in stored.files})
+    with pytest.raises(DataError, match="not those that the run was trained on"):
+        evacli.train(trained.path, data=tmp_path / "other.npz")
+
+
+def test_overwriting_starts_anew_with_the_runs_settings(train: Train, tmp_path: Path) -> None:
+    train(tmp_path, seed=3, epochs=1)
+    once = state(tmp_path)
+    assert evacli.train(tmp_path, overwrite=True).epochs_done == 1
+    assert state(tmp_path) == once
+    assert evacli.train(tmp_path, overwrite=True, seed=4).epochs_done == 1
+    assert state(tmp_path) != once
+
+
+def test_epoch_chosen_by_validation_is_labelled_so(train: Train, tmp_path: Path) -> None:
+    found, table = train(tmp_path, val_split=0.2, epochs=3), history(tmp_path)
+    assert list(table.columns[-2:]) == ["val_loss", "val_accuracy"]
+    assert found.chosen_by == "validation"
+    assert (found.train_images, found.validation_images, found.test_images) == (160, 40, 100)
+    assert found.top_accuracy == table.val_accuracy.max()
+    assert found.top_epoch == table.epoch[table.val_accuracy.argmax()]
+    assert found.test_accuracy == table.test_accuracy[table.val_accuracy.argmax()]
+
+
+def test_loss_that_is_not_finite_stops_the_run(train: Train, tmp_path: Path) -> None:
+    with pytest.raises(Diverged, match="not finite in epoch 1") as caught:
+        train(tmp_path, lr=1e6, schedule="constant")
+    assert "--lr 1e+05" in caught.value.fix
+    assert json.loads((tmp_path / "summary.json").read_text())["state"] == "failed"
+    assert not (tmp_path / "checkpoint.npz").exists()
+    assert train(tmp_path, lr=0.05).state == "finished"
+
+
+def diverge(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(training, "factor_at", lambda *arguments: 1e30)
+
+
+@pytest.mark.parametrize("minutes", [0, 5])
+def test_last_good_checkpoint_outlives_a_divergence(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float
+) -> None:
+    train(tmp_path, schedule="constant")
+    with monkeypatch.context() as patch:
+        diverge(patch)
+        with pytest.raises(Diverged, match="not finite in epoch 3"):
+            evacli.train(tmp_path, epochs=3, checkpoint_minutes=minutes)
+    found = json.loads((tmp_path / "summary.json").read_text())
+    assert (found["state"], found["epochs_done"]) == ("failed", 2)
+    progress, arrays = checkpoint.load(RunDir(tmp_path))
+    assert len(progress.rows) == 2
+    assert all(np.isfinite(array).all() for array in arrays["network"])
+    assert evacli.train(tmp_path).state == "finished"
+
+
+def test_training_works_outside_the_main_thread(train: Train, tmp_path: Path) -> None:
+    found: list[Summary] = []
+    thread = threading.Thread(target=lambda: found.append(train(tmp_path, epochs=1)))
+    thread.start()
+    thread.join()
+    assert found[0].state == "finished"
+
+
+def test_leftovers_of_killed_processes_are_removed(train: Train, tmp_path: Path) -> None:
+    for name in (".checkpoint.x1.tmp.npz", ".best.x2.tmp.keras", ".report.x3.tmp.html"):
+        (tmp_path / name).touch()
+    train(tmp_path, epochs=1)
+    assert [path.name for path in tmp_path.glob(".*")] == [".report.x3.tmp.html"]
