@@ -9,6 +9,8 @@ import pytest
 
 from evacli import models
 from evacli.errors import ModelError
+from evacli.models.logits import logits_model
+from evacli.twin import training_twin
 
 MEAN, STD = (125, 123, 114), (62.99, 62.08, 66.7)
 
@@ -154,6 +156,18 @@ def test_a_user_model_ending_in_softmax_or_scores_gives_probabilities(user_file,
     np.testing.assert_allclose(model(pixels()), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("last", ["'softmax'", ""])
+def test_scores_and_twin_of_a_user_model(user_file, last):
+    model = custom(user_file(USER_MODEL.format(last=last)))
+    for scores in (logits_model(model), training_twin(model, "float32")):
+        np.testing.assert_allclose(keras.ops.softmax(scores(pixels())), model(pixels()), atol=1e-6)
+
+
+def test_a_sequential_model_may_leave_its_input_open(user_file):
+    text = USER_MODEL.format(last="'softmax'").replace("keras.Input(input_shape), ", "")
+    assert custom(user_file(text)).output_shape == (None, 5)
+
+
 def test_the_function_is_called_build_unless_named(user_file):
     text = USER_MODEL.format(last="'softmax'")
     assert custom(user_file(text)).output_shape == (None, 5)
@@ -207,7 +221,7 @@ BAD_FILES = {
     "a map": (sequential("layers.Conv2D(num_classes, 3)"), r"instead of \(None, 5\)"),
     "two outputs": (
         user_function("    x = keras.Input(input_shape)\n    return keras.Model(x, [layers.Flatten()(x)] * 2)\n"),
-        r"does not take|instead of",
+        r"gives a list instead of \(None, 5\)",
     ),
     "wrong input": (
         user_function("    return keras.Sequential([keras.Input((4, 4, 1)), layers.Flatten(), layers.Dense(5)])\n"),

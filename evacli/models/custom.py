@@ -43,14 +43,15 @@ def apply(reference: str, x: Any, num_classes: int) -> Any:
         ModelError: if the file, the function or its model cannot be used, with the reason.
     """
     model = _make(reference, tuple(x.shape[1:]), num_classes)
-    probabilities = _values(reference, model, x)
-    if probabilities.shape != (None, num_classes):
-        raise _error(reference, f"its model gives {probabilities.shape} instead of (None, {num_classes}) values")
+    values = _values(reference, model, x)
+    shape = getattr(values, "shape", f"a {type(values).__name__}")
+    if shape != (None, num_classes):
+        raise _error(reference, f"its model gives {shape} instead of (None, {num_classes}) values")
     _require_reloadable(reference, model)
     if ends_in_softmax(model):
-        return probabilities
+        return values
     _require_scores(reference, model)
-    return keras.layers.Softmax(dtype="float32", name="probabilities")(probabilities)
+    return keras.layers.Softmax(dtype="float32", name="probabilities")(values)
 
 
 def _split(reference: str) -> tuple[Path, str]:
@@ -96,10 +97,7 @@ def _imported(path: Path) -> Iterator[Any]:
 
 def _values(reference: str, model: keras.Model, x: Any) -> Any:
     try:
-        values = model(x)
-        # Only to see whether it is one tensor: converted, it would no longer be the softmax's own output.
-        keras.ops.convert_to_tensor(values)
-        return values
+        return model(x)
     except Exception as e:
         raise _error(reference, f"its model does not take {tuple(x.shape[1:])} images: {_reason(e)}") from e
 
