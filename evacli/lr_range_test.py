@@ -136,7 +136,7 @@ def conclude(curve: Curve, swept: Range, made_with: config.Config) -> LrFindResu
         problem=problem,
         range=swept,
         steps_taken=len(curve.losses),
-        stopped=reason_to_stop(curve.losses),
+        stopped=reason_to_stop(curve.losses) if len(curve.losses) < swept.steps else None,
         config=made_with,
     )
 

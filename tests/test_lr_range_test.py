@@ -289,7 +289,7 @@ def test_a_curve_that_never_falls_gives_no_number_but_the_curve(tmp_path, settin
         ({"max_lr": -1.0}, "--max-lr -1.0"),
         ({"steps": 24}, "--steps 24: expected int >= 25"),
         ({"steps": "many"}, "--steps"),
-        ({"mode": "log"}, "--mode log"),
+        ({"mode": "log"}, "--mode"),
         ({"batch_size": 0}, "--batch-size 0"),
         ({"model": "nope"}, "nope"),
         ({"data": "/nowhere"}, "/nowhere"),

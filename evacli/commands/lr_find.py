@@ -1,26 +1,24 @@
 """`evacli lr-find`."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from rich.text import Text
 from typer import Option
 
 from evacli import console
 from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output, with_settings
+from evacli.lr_result import LrFindResult, Mode, read_curve
 from evacli.rundir import RunDir
-
-if TYPE_CHECKING:
-    from evacli.lr_result import LrFindResult
 
 
 @with_settings
-def lr_find_command(
+def lr_find_command(  # noqa: PLR0913 - each parameter is an option
     settings: dict[str, Any],
     run: RunOption = RUN,
     min_lr: Annotated[float, Option(help="First learning rate.")] = 1e-7,
     max_lr: Annotated[float, Option(help="Last learning rate.")] = 10.0,
     steps: Annotated[int, Option(help="How many learning rates to try, a batch each.", metavar="N")] = 100,
-    mode: Annotated[str, Option(help="exp: equal factors between them; linear: equal differences.")] = "exp",
+    mode: Annotated[Mode, Option(help="Equal factors between them, or equal differences.")] = "exp",
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -31,8 +29,7 @@ def lr_find_command(
     configure_output(json, quiet)
     from evacli.lr_range_test import lr_find
 
-    limits: dict[str, Any] = {"min_lr": min_lr, "max_lr": max_lr, "steps": steps, "mode": mode}
-    result = lr_find(run, **limits, **settings)
+    result = lr_find(run, min_lr=min_lr, max_lr=max_lr, steps=steps, mode=mode, **settings)
     _show(result, RunDir(run))
     console.json(result)
 
@@ -40,7 +37,7 @@ def lr_find_command(
 _WHY = {"diverged": "exceeded four times its best", "not finite": "became infinite or NaN"}
 
 
-def _show(result: "LrFindResult", run: RunDir) -> None:
+def _show(result: LrFindResult, run: RunDir) -> None:
     if console.stdout().is_terminal:
         console.result(_curve(result, run))
     console.result(console.table("Suggested learning rates", ("rule", "lr", ""), _rows(result)))
@@ -53,7 +50,7 @@ def _show(result: "LrFindResult", run: RunDir) -> None:
     )
 
 
-def _rows(result: "LrFindResult") -> list[tuple[str, str, str]]:
+def _rows(result: LrFindResult) -> list[tuple[str, str, str]]:
     taken = result.rule if result.config.lr == "auto" else ""
     return [
         (rule, "-" if lr is None else f"{lr:.3g}", "evacli train takes this" if rule == taken else "")
@@ -61,10 +58,9 @@ def _rows(result: "LrFindResult") -> list[tuple[str, str, str]]:
     ]
 
 
-def _curve(result: "LrFindResult", run: RunDir) -> Text:
-    from evacli import lr_result
+def _curve(result: LrFindResult, run: RunDir) -> Text:
     from evacli.figures import terminal
 
-    curve = lr_result.read_curve(run)
+    curve = read_curve(run)
     columns = console.stdout().width
     return Text.from_ansi(terminal.lr_find(curve.learning_rates, curve.smoothed, result.suggestions, columns))
