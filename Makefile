@@ -6,7 +6,7 @@ DEMO := demo
 .PHONY: demo test lint format clean
 
 demo: .venv/installed  ## the four commands on the digits that come with scikit-learn; no network needed
-	$(BIN)/evacli lr-find --dataset digits --run $(DEMO)
+	$(BIN)/evacli lr-find --dataset digits --batch-size 32 --run $(DEMO)
 	$(BIN)/evacli train --epochs 5 --run $(DEMO)
 	$(BIN)/evacli gradcam --n 25 --run $(DEMO)
 	$(BIN)/evacli report --run $(DEMO)
