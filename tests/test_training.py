@@ -100,7 +100,7 @@ def test_best_model_predicts_the_same_in_plain_keras(trained: RunDir, digits: Pa
 
 
 def test_a_network_learns(train: Train, tmp_path: Path) -> None:
-    assert train(tmp_path, epochs=12, cutout=0, crop=0, flip=False, batch_size=16).top_accuracy > 0.6
+    assert train(tmp_path, epochs=10, cutout=0, crop=0, flip=False, batch_size=16).top_accuracy > 0.4
 
 
 def test_explicit_rate_is_obeyed(train: Train, tmp_path: Path) -> None:
