@@ -1,14 +1,15 @@
 """Every error that evacli raises on purpose.
 
-    EvacliError                 exit code 1; one line, with the way on
-    ├── ConfigError        2    an option or a configuration that cannot be used
-    │   └── Contradiction  2    an option that contradicts what the run was made with
-    ├── DataError          1    images or labels that cannot be read
-    ├── ModelError         1    an architecture or a model file that cannot be used
-    ├── RunError           1    a run directory that lacks or garbles what a command needs
-    │   └── RunBusy        1    another process is training in it
-    ├── Diverged           1    the loss is not finite
-    └── Interrupted   130/143   stopped by a signal, after saving
+EvacliError                 exit code 1; one line, with the way on
+├── ConfigError        2    an option or a configuration that cannot be used
+│   └── Contradiction  2    an option that contradicts what the run was made with
+├── DataError          1    images or labels that cannot be read
+├── ModelError         1    an architecture or a model file that cannot be used
+├── NoSuggestion       1    a range test that does not tell a learning rate
+├── RunError           1    a run directory that lacks or garbles what a command needs
+│   └── RunBusy        1    another process is training in it
+├── Diverged           1    the loss is not finite
+└── Interrupted   130/143   stopped by a signal, after saving
 """
 
 from signal import Signals
@@ -26,6 +27,8 @@ class EvacliError(Exception):
 
 
 class ConfigError(EvacliError):
+    """An option or a configuration that cannot be used."""
+
     exit_code = 2
 
 
@@ -39,6 +42,10 @@ class DataError(EvacliError):
 
 class ModelError(EvacliError):
     """An architecture or a model file that cannot be used."""
+
+
+class NoSuggestion(EvacliError):
+    """The curve of a range test does not tell a learning rate."""
 
 
 class RunError(EvacliError):

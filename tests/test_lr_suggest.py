@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evacli.errors import NoSuggestion
 from evacli.lr_suggest import (
     CHOSEN_RULE,
     MIN_STEPS,
     RULES,
-    NoSuggestion,
     minimum_over_ten,
     reason_to_stop,
     slide,

@@ -53,9 +53,13 @@ SETTINGS: dict[str, Any] = {
     "skip_bad": _setting(bool, _DATA, "Go on without image files that cannot be read.", "--skip-bad"),
     "model": _setting(str, _NETWORK, "eva, resnet9, resnet20, or your own path/to/file.py:build. [dim]default: eva[/]"),
     "precision": _setting(str, _NETWORK, f"{_names(Precision)}. [dim]default: auto, whichever is faster here[/]"),
-    "cutout": _setting(int, _AUGMENTATION, "Side of the erased square in pixels, 0: off. [dim]default: half the image[/]"),
+    "cutout": _setting(
+        int, _AUGMENTATION, "Side of the erased square in pixels, 0: off. [dim]default: half the image[/]"
+    ),
     "crop": _setting(int, _AUGMENTATION, "Pad by this many pixels, then crop at random; 0: off. [dim]default: 1/8[/]"),
-    "flip": _setting(bool, _AUGMENTATION, "Mirror at random. [dim]default: yes, but not for digits[/]", "--flip/--no-flip"),
+    "flip": _setting(
+        bool, _AUGMENTATION, "Mirror at random. [dim]default: yes, but not for digits[/]", "--flip/--no-flip"
+    ),
     "lr": _setting(
         str,
         _OPTIMISATION,
@@ -66,7 +70,9 @@ SETTINGS: dict[str, Any] = {
     "schedule": _setting(str, _OPTIMISATION, f"{_names(Schedule)}. [dim]default: one-cycle[/]"),
     "momentum": _setting(float, _OPTIMISATION, "Momentum of SGD. [dim]default: 0.9[/]"),
     "weight_decay": _setting(float, _OPTIMISATION, "Decoupled decay, beside the network's own L2. [dim]default: 0[/]"),
-    "label_smoothing": _setting(float, _OPTIMISATION, "Share of the target spread over all classes. [dim]default: 0[/]"),
+    "label_smoothing": _setting(
+        float, _OPTIMISATION, "Share of the target spread over all classes. [dim]default: 0[/]"
+    ),
     "batch_size": _setting(int, _OPTIMISATION, "Images in a step. [dim]default: 128[/]"),
     "epochs": _setting(int, _OPTIMISATION, "Passes over the training images. [dim]default: 100[/]"),
     "seed": _setting(int, _OPTIMISATION, "Seed of everything random. [dim]default: 0[/]"),

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evacli.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, styled
+from evacli.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, styled
 
-_MARKS = (("o", VERMILION), ("s", GREEN), ("^", ORANGE), ("D", PURPLE))
+_MARKS = (("o", VERMILION), ("s", GREEN), ("^", ORANGE), ("v", SKY), ("D", PURPLE))
 
 
 @styled
