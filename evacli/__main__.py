@@ -1,11 +1,16 @@
 """`python -m evacli`, and the `evacli` command."""
 
-from evacli.cli import app
+import sys
 
 
 def main() -> None:
     """Runs the command line."""
-    app(prog_name="evacli")
+    try:
+        from evacli.cli import app
+
+        app(prog_name="evacli")
+    except KeyboardInterrupt:  # while the modules above are imported, or on the way out
+        sys.exit(130)
 
 
 if __name__ == "__main__":

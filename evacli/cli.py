@@ -34,11 +34,15 @@ class OneLineErrors(TyperGroup):
         except Exception as e:
             if debug or not hasattr(e, "format_message"):
                 raise
-            # Typer's own complaint about a command line: an unknown option, a value of the wrong type.
-            context = getattr(e, "ctx", None)
-            path = context.command_path if context is not None else "evacli"
-            console.fail(e.format_message().rstrip(".") + ".", f"See: {path} --help")
+            _complain(e.format_message(), getattr(e, "ctx", None))
             sys.exit(getattr(e, "exit_code", 2))
+
+
+def _complain(message: str, context: Any) -> None:
+    """Reports Typer's own complaint about a command line: an unknown option, a value of the wrong type."""
+    if message:  # there is none when no command was given and the help has just been printed
+        command = context.command_path if context is not None else "evacli"
+        console.fail(message if message.endswith("?") else message.rstrip(".") + ".", f"See: {command} --help")
 
 
 app = typer.Typer(

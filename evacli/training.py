@@ -277,7 +277,7 @@ class _Training:
             self._write_results()
         raise Interrupted(
             signum,
-            f"{Signals(signum).name} after {self.step:,} steps; everything is saved.",
+            f"{Signals(signum).name} after {self.step:,} step{'s' * (self.step != 1)}; everything is saved.",
             f"Go on with: evacli train{self.run.option}",
         )
 

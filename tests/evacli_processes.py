@@ -69,6 +69,11 @@ class Running:
         """What it has written to stderr so far."""
         return self._err.read_text()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is over, though its parent has not yet been told."""
+        return Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+
     def send(self, signum: int) -> None:
         """Sends it a signal; to a process that has ended, which its parent still remembers, that does nothing."""
         os.kill(self.pid, signum)
