@@ -68,8 +68,13 @@ class TrainingDisplay:
 
     def epoch_begins(self, epoch: int, first_batch: int) -> None:
         """Starts the bar of `epoch`, counted from 0."""
+        # All fields anew: a reset forgets those that it is not given.
         self._progress.reset(
-            self._epoch, description=f"epoch {epoch + 1}/{self.epochs}", completed=first_batch, resumed_at=first_batch
+            self._epoch,
+            description=f"epoch {epoch + 1}/{self.epochs}",
+            completed=first_batch,
+            resumed_at=first_batch,
+            figures="",
         )
 
     def batch_ends(self, step: int, lr: float, loss: float, accuracy: float) -> None:
