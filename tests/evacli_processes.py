@@ -102,6 +102,7 @@ class Evacli:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self._count = folder, 0
+        self._alive: set[int] = set()
         read, write = os.pipe()
         command = [sys.executable, "-c", SERVER, str(write)]
         # What TensorFlow writes while it is imported belongs to no command.
@@ -130,7 +131,13 @@ class Evacli:
         }
         out.touch()
         err.touch()
-        return Running(self._ask(order), out, err, lambda pid: self._ask({"wait": pid}))
+        process = Running(self._ask(order), out, err, self._wait)
+        self._alive.add(process.pid)
+        return process
+
+    def _wait(self, pid: int) -> int:
+        self._alive.discard(pid)
+        return self._ask({"wait": pid})
 
     def _ask(self, order: dict[str, Any]) -> int:
         self._server.stdin.write(json.dumps(order) + "\n")
@@ -138,7 +145,9 @@ class Evacli:
         return int(self._answers.readline())
 
     def close(self) -> None:
-        """Ends the server."""
+        """Ends the server, and what a failed test has left running."""
+        for pid in self._alive:
+            os.kill(pid, signal.SIGKILL)
         self._server.stdin.close()
         self._server.wait()
         self._answers.close()
