@@ -124,12 +124,11 @@ def test_the_float32_twin_is_the_plain_model(case):
     assert_close(twin.get_weights(), plain.get_weights(), 1e-4)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("case", MODELS)
-def test_weights_go_to_and_fro_unchanged(case, precision):
+def test_weights_go_to_and_fro_unchanged(case):
     plain = randomised(MODELS[case]())
     before = plain.get_weights()
-    twin = training_twin(plain, precision)
+    twin = training_twin(plain, "bfloat16")
     assert [(v.path.split("/")[-1], v.shape, v.dtype) for v in twin.weights] == [
         (v.path.split("/")[-1], v.shape, v.dtype) for v in plain.weights
     ]
