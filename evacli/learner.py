@@ -12,6 +12,7 @@ from evacli.backend import keras, tf
 from evacli.config import Config
 from evacli.data.types import Data
 from evacli.errors import ConfigError
+from evacli.moving_statistics import MovingStatistics
 from evacli.precision import choose
 from evacli.twin import training_twin
 
@@ -30,7 +31,7 @@ class Learner:
         augmentation: applied to every training image.
         images: (N, H, W, 3) uint8, the training images where the graph reads them.
         labels: (N,) int32, theirs.
-        fresh_norms: the BatchNorm layers of `model` that learn their moving statistics from 0 and 1 on.
+        statistics: what makes the moving statistics of BatchNorm fit for trainings of few steps.
     """
 
     config: Config
@@ -40,12 +41,12 @@ class Learner:
     augmentation: Augmentation
     images: tf.Tensor
     labels: tf.Tensor
-    fresh_norms: list[keras.layers.BatchNormalization]
+    statistics: MovingStatistics
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch, the last one perhaps smaller."""
-        return -(-len(self.data.train) // self.config.batch_size)
+        return steps_in(self.data, self.config)
 
     def batches(self, epoch: int, first_batch: int = 0) -> tf.data.Dataset:
         """The augmented batches of an epoch, from `first_batch` on.
@@ -70,19 +71,14 @@ class Learner:
         return batches.enumerate().skip(first_batch).map(make).prefetch(2)
 
     def publish(self) -> None:
-        """Copies what the twin has learnt into the plain model.
-
-        The moving statistics of BatchNorm start at 0 and 1 and forget that start by a factor of `momentum` a step. What
-        is left of it after few steps is taken out, as Adam does with its moments (Kingma & Ba 2014, arXiv 1412.6980,
-        section 3); after some hundred steps this changes nothing.
-        """
+        """Copies what the twin has learnt into the plain model."""
         self.model.set_weights(self.twin.get_weights())
-        steps = int(self.twin.optimizer.iterations)
-        for layer in self.fresh_norms if steps else ():
-            start = layer.momentum**steps
-            layer.moving_mean.assign(layer.moving_mean / (1 - start))
-            # Of a constant channel, rounding may leave less than nothing.
-            layer.moving_variance.assign(tf.maximum((layer.moving_variance - start) / (1 - start), 0))
+        self.statistics.unbias(int(self.twin.optimizer.iterations))
+
+
+def steps_in(data: Data, config: Config) -> int:
+    """Batches in an epoch, the last one perhaps smaller."""
+    return -(-len(data.train) // config.batch_size)
 
 
 def assemble(config: Config, data: Data) -> Learner:
@@ -98,23 +94,12 @@ def assemble(config: Config, data: Data) -> Learner:
     model = models.build(config.model, data.image_shape, data.num_classes, mean, std)
     twin = training_twin(model, config.precision)
     twin.set_weights(model.get_weights())
+    statistics = MovingStatistics(model, twin, steps_in(data, config))
     _compile(twin, config)
     fill = (round(mean[0]), round(mean[1]), round(mean[2]))
     augmentation = Augmentation(int(config.cutout or 0), int(config.crop or 0), bool(config.flip), fill)
     images, labels = tf.constant(data.train.images), tf.constant(data.train.labels, tf.int32)
-    fresh_norms = [layer for layer in _batch_norms(model) if layer.trainable and _is_fresh(layer)]
-    return Learner(config, data, model, twin, augmentation, images, labels, fresh_norms)
-
-
-def _is_fresh(layer: keras.layers.BatchNormalization) -> bool:
-    # A network that comes with weights of its own has statistics worth keeping.
-    return not np.any(layer.moving_mean.numpy()) and bool(np.all(layer.moving_variance.numpy() == 1))
-
-
-def _batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
-    nested = [_batch_norms(layer) for layer in model.layers if isinstance(layer, keras.Model)]
-    own = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    return own + [layer for layers in nested for layer in layers]
+    return Learner(config, data, model, twin, augmentation, images, labels, statistics)
 
 
 def _resolve(config: Config, data: Data) -> Config:

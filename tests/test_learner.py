@@ -115,8 +115,9 @@ def test_published_statistics_are_weighted_means_over_the_batches_seen(steps: in
     used = train(learner, steps)
     learner.publish()
     pixels = [np.asarray(learner.model.get_layer("normalise")(images.astype(np.float32))) for images, _ in used]
-    weights = [0.9 ** (steps - 1 - i) for i in range(steps)]
-    layer = learner.fresh_norms[0]
+    (layer, fast) = learner.statistics.fresh[0]
+    assert fast.momentum == min(0.9, 1 - 3 / learner.steps_per_epoch)
+    weights = [fast.momentum ** (steps - 1 - i) for i in range(steps)]
     expected = np.average([batch.mean((0, 1, 2)) for batch in pixels], axis=0, weights=weights)
     assert np.asarray(layer.moving_mean) == pytest.approx(expected, rel=1e-4, abs=1e-5)
     expected = np.average([batch.var((0, 1, 2)) for batch in pixels], axis=0, weights=weights)
@@ -144,7 +145,7 @@ def test_publishing_before_the_first_step_changes_nothing(learner: Learner) -> N
 
 def test_statistics_from_elsewhere_are_published_as_they_are() -> None:
     learner = make(model=TRANSFERRED)
-    assert learner.fresh_norms == []
+    assert learner.statistics.fresh == []
     train(learner, 1)
     learner.publish()
     for variable, value in zip(learner.model.weights, learner.twin.get_weights(), strict=True):
@@ -157,7 +158,7 @@ def test_statistics_of_a_constant_channel_stay_usable() -> None:
     for _ in range(20):
         learner.twin.train_on_batch(black, np.zeros(8, np.int32))
     learner.publish()
-    assert (np.asarray(learner.fresh_norms[0].moving_variance) >= 0).all()
+    assert (np.asarray(learner.statistics.fresh[0][0].moving_variance) >= 0).all()
 
 
 def test_weight_decay_is_decoupled_and_skips_batchnorm_and_biases() -> None:
