@@ -1,62 +1,79 @@
 import io
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-from rich.console import Console
+from tiny_networks import TINY
+from tiny_run import make_rows
 
 from evacli import console
 from evacli.display import TrainingDisplay, duration
-from evacli.history import Row
+from evacli.training import train
 
 
-def row(epoch: int, accuracy: float) -> Row:
-    return Row(
-        epoch=epoch, lr=0.05, train_loss=1.5, train_accuracy=0.4, test_loss=1.2, test_accuracy=accuracy, seconds=75.0
-    )
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
-@pytest.fixture
-def terminal(monkeypatch):
-    screen = Console(file=io.StringIO(), force_terminal=True, width=120, markup=False, highlight=False)
-    monkeypatch.setattr(console, "stderr", lambda: screen)
-    return screen.file
+@contextmanager
+def terminal() -> Iterator[Terminal]:
+    """Takes the place of stderr."""
+    screen = Terminal()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TERM", "xterm")
+        patch.setenv("COLUMNS", "120")
+        patch.setattr(sys, "stderr", screen)
+        console.stderr.cache_clear()
+        yield screen
+    console.stderr.cache_clear()
 
 
-def train_two_epochs(first_step: int = 0) -> None:
-    display = TrainingDisplay(epochs=2, steps_per_epoch=10, batch_size=128, first_step=first_step)
-    with display:
-        rows = []
-        for epoch in range(first_step // 10, 2):
-            first = first_step % 10 if epoch == first_step // 10 else 0
-            display.epoch_begins(epoch, first)
-            for batch in range(first, 10):
-                display.batch_ends(epoch * 10 + batch + 1, lr=0.05, loss=1.5, accuracy=0.4)
-            display._progress.refresh()
-            rows.append(row(epoch + 1, 0.5 + epoch / 10))
-            display.epoch_ends(rows)
+def text(screen: Terminal) -> str:
+    """What was written, without the codes that move the cursor and colour the text."""
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
 
 
-@pytest.mark.parametrize("first_step", [0, 3, 10, 14])
-def test_terminal_shows_bars_rates_and_a_line_per_epoch(terminal, first_step):
-    train_two_epochs(first_step)
-    shown = terminal.getvalue()
-    assert "epoch 2/2" in shown
-    assert "images/s" in shown
-    assert "left" in shown
-    assert "loss 1.500  accuracy 40.0%" in shown
-    assert "60.00%" in shown
+DURATIONS = {0: "0:00", 59.4: "0:59", 59.6: "1:00", 3599: "59:59", 3600: "1:00:00", 90061: "25:01:01"}
 
 
-def test_without_a_terminal_there_are_only_plain_lines(capsys):
-    train_two_epochs()
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    lines = captured.err.splitlines()
-    assert len(lines) == 3
-    assert "\x1b" not in captured.err
+@pytest.mark.parametrize(("seconds", "words"), DURATIONS.items())
+def test_durations(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_terminal_shows_bars_rates_and_a_line_an_epoch(digits: Path, tmp_path: Path) -> None:
+    with terminal() as screen:
+        train(tmp_path, data=digits, model=TINY, batch_size=32, epochs=2, lr=0.05, precision="float32")
+    shown = text(screen)
+    for words in ("epoch 1/2", "epoch 2/2", "images/s", "lr 0.0", "accuracy", "left", "testing", "14/14"):
+        assert words in shown
+    assert screen.getvalue().rindex("\x1b[?25h") > screen.getvalue().rindex("\x1b[?25l")  # the cursor is back
+    lines = [line for line in shown.splitlines() if re.match(r" +[12]/2 ", line)]
+    assert len(lines) == 2
+
+
+def test_time_left_counts_from_where_this_session_began() -> None:
+    with terminal() as screen, TrainingDisplay(10, 10, batch_size=8, first_step=95) as display:
+        display.epoch_begins(9, 5)
+        assert "-:-- left" in text(screen)
+        display.batch_ends(96, 0.1, 1.0, 0.5)
+    assert re.search(r"training .* 96/100 0:00 left [\d,]+ images/s  lr 0\.1", text(screen))
+    assert re.search(r"epoch 10/10 .* 6/10 +0:00 left loss 1\.000  accuracy 50\.0%", text(screen))
+
+
+def test_without_a_terminal_only_lines_are_written(capsys: pytest.CaptureFixture[str]) -> None:
+    console.stderr.cache_clear()
+    rows = make_rows(3)
+    with TrainingDisplay(epochs=3, steps_per_epoch=2, batch_size=8, first_step=0) as display:
+        for i in range(3):
+            display.epoch_begins(i, 0)
+            display.batch_ends(2 * i + 2, 0.1, 1.0, 0.5)
+            display.epoch_ends(rows[: i + 1])
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4
     assert lines[0].split() == ["epoch", "lr", "train", "loss", "accuracy", "test", "loss", "accuracy", "best", "time"]
-    assert lines[2].split() == ["2/2", "0.05", "1.5000", "40.00%", "1.2000", "60.00%", "60.00%", "1:15"]
-
-
-@pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (59.6, "1:00"), (3599.4, "59:59"), (3600, "1:00:00")])
-def test_durations(seconds, shown):
-    assert duration(seconds) == shown
+    assert lines[3].split() == ["3/3", "0.0333", "0.3333", "83.33%", "0.4000", "80.00%", "80.00%", "0:01"]
