@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from json import dumps
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console, RenderableType
 from rich.progress import (
@@ -37,15 +37,26 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
+# Without a terminal there is no width to fold lines to; tables keep theirs whole up to this many columns.
+_WIDE = 160
+
+
+def _console(stream: TextIO, *, stderr: bool) -> Console:
+    watched = stream.isatty()
+    return Console(
+        stderr=stderr, markup=False, highlight=False, soft_wrap=not watched, width=None if watched else _WIDE
+    )
+
+
 def stdout() -> Console:
     """Where results go."""
-    return Console(markup=False, highlight=False, soft_wrap=True)
+    return _console(sys.stdout, stderr=False)
 
 
 @cache
 def stderr() -> Console:
     """Where everything else goes; one console, so that lines printed during a live display stay above it."""
-    return Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+    return _console(sys.stderr, stderr=True)
 
 
 def is_terminal() -> bool:

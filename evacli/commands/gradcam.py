@@ -44,6 +44,6 @@ def _show(result: GradcamResult, n: int, class_name: str | None) -> None:
 
 
 def _row(shown: Shown) -> tuple[str, ...]:
-    image = str(shown.index) if shown.name == str(shown.index) else f"{shown.index} {shown.name}"
+    image = str(shown.index) if shown.name.isdecimal() else f"{shown.index} {shown.name}"
     predicted = f"{shown.predicted} {shown.predicted_probability * 100:.1f} %"
     return image, predicted, f"{shown.true} {shown.true_probability * 100:.1f} %", f"{shown.loss:.2f}"
