@@ -48,10 +48,10 @@ def make_model(num_classes: int = len(CLASSES)) -> keras.Model:
     return keras.Sequential(
         [
             layers.Input((8, 8, 3)),
-            layers.Rescaling(1 / 64, -2),
+            layers.Rescaling(1 / 64, -2, name="rescaling"),
             layers.Conv2D(4, 3, activation="relu"),
             layers.BatchNormalization(),
-            layers.Dropout(0.5),
+            layers.Dropout(0.5, name="dropout"),
             layers.Flatten(),
             layers.Dense(num_classes, activation="softmax", kernel_initializer="he_normal"),
         ]
