@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := demo
 
-.PHONY: demo test lint format clean
+.PHONY: demo test torture lint format clean
 
 demo: .venv/installed  ## the four commands on the digits that come with scikit-learn; no network needed
 	$(BIN)/evacli lr-find --dataset digits --batch-size 32 --run $(DEMO)
@@ -14,6 +14,9 @@ demo: .venv/installed  ## the four commands on the digits that come with scikit-
 
 test: .venv/installed  ## all tests, warnings as errors
 	$(BIN)/pytest
+
+torture: .venv/installed  ## kills trainings at random moments, 300 times, and counts what is lost; a quarter of an hour
+	$(BIN)/python tests/torture.py
 
 lint: .venv/installed  ## style, format and types
 	$(BIN)/ruff check .

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from evacli_processes import Ended, Evacli
-from tiny_networks import TINY
+from tiny_data import TINY
 
 import evacli as package
 from evacli.backend import tf

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tiny_networks import TINY
+from tiny_data import TINY
 from tiny_run import make_rows
 
 from evacli import console

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from evacli_processes import Evacli, Running
 from run_state import state
-from tiny_networks import TINY
+from tiny_data import TINY
 from torture import Torturer
 
 from evacli import checkpoint

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tiny_networks import TINY
+from tiny_data import TINY
 from tiny_run import make_data
 
 from evacli import config

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 from run_state import state
-from tiny_networks import TINY
+from tiny_data import TINY
 
 from evacli import checkpoint, console, schedules, training
 from evacli.display import TrainingDisplay

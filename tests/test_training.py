@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from run_state import state
-from tiny_networks import TINY
+from tiny_data import TINY
 
 import evacli
-from evacli import checkpoint, console, training
+from evacli import checkpoint, console, training, training_loop
 from evacli.backend import keras
 from evacli.errors import DataError, Diverged, RunError
 from evacli.rundir import RunDir
@@ -197,7 +197,7 @@ def test_loss_that_is_not_finite_stops_the_run(train: Train, tmp_path: Path) -> 
 
 
 def diverge(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(training, "factor_at", lambda *arguments: 1e30)
+    patch.setattr(training_loop, "factor_at", lambda *arguments: 1e30)
 
 
 @pytest.mark.parametrize("minutes", [0, 5])

@@ -1,11 +1,7 @@
 """Networks of a user, as `--model path/to/tiny_networks.py:NAME`."""
 
-from pathlib import Path
-
 import keras
 from keras import layers
-
-TINY = f"{Path(__file__)}:tiny"
 
 
 def tiny(input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:

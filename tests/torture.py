@@ -15,8 +15,7 @@ from pathlib import Path
 
 from evacli_processes import Evacli, Running
 from run_state import state
-from tiny_data import write_digits
-from tiny_networks import TINY
+from tiny_data import TINY, write_digits
 
 from evacli import checkpoint, summary
 from evacli.backend import keras
