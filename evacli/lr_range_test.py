@@ -12,11 +12,9 @@ from evacli import config, console, lr_result
 from evacli.data import load
 from evacli.errors import ConfigError, NoSuggestion
 from evacli.learner import Learner, assemble
-from evacli.lr_result import Curve, LrFindResult, Mode, Range, fits, suggestion
+from evacli.lr_result import Curve, LrFindResult, Mode, Range
 from evacli.lr_suggest import CHOSEN_RULE, RULES, reason_to_stop, suggest
 from evacli.rundir import DEFAULT_RUN, RunDir
-
-__all__ = ["fits", "lr_find", "suggestion", "sweep"]
 
 
 def lr_find(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 16 * 2**20
 
+State = Literal["finished", "unfinished", "failed"]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=0)]
 
@@ -42,7 +43,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         versions: versions and settings that the result depends on, by name.
     """
 
-    state: Literal["finished", "unfinished", "failed"]
+    state: State
     epochs_done: Count
     top_accuracy: Share
     top_epoch: Count

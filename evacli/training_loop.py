@@ -1,0 +1,227 @@
+"""The training loop: epochs of Keras' `fit`, and what happens between two steps and two epochs."""
+
+import math
+import time
+from signal import Signals
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from evacli import checkpoint, config, console, evaluation, history, summary
+from evacli.backend import keras
+from evacli.checkpoint import Arrays, Progress
+from evacli.data.types import Split
+from evacli.display import TrainingDisplay
+from evacli.errors import Diverged, Interrupted
+from evacli.evaluation import Predictions
+from evacli.history import Row
+from evacli.learner import Learner
+from evacli.results import summarise, write_results
+from evacli.rundir import RunDir
+from evacli.schedules import factor_at
+from evacli.signals import StopRequest
+from evacli.summary import Summary
+
+
+class Training:
+    """One training of a run: the state that a checkpoint holds, and the loop that moves it on."""
+
+    def __init__(self, run: RunDir, learner: Learner, progress: Progress, checkpoint_minutes: float) -> None:
+        self.run, self.learner, self.twin = run, learner, learner.twin
+        self.config = msgspec.structs.replace(progress.config, epochs=max(learner.config.epochs, len(progress.rows)))
+        self.progress = msgspec.structs.replace(progress, config=self.config)
+        self.best_weights: list[NDArray[Any]] = []
+        self.stop = StopRequest()
+        self.saver_interval = checkpoint_minutes * 60
+        self._resumed_metrics: list[NDArray[Any]] = []
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The finished epochs."""
+        return self.progress.rows
+
+    @property
+    def step(self) -> int:
+        """Finished steps since the training began."""
+        return len(self.rows) * self.learner.steps_per_epoch + self.progress.batch
+
+    # -- checkpoint ------------------------------------------------------------------------------------------------
+
+    def restore(self, arrays: Arrays) -> None:
+        """Takes over a checkpoint's arrays."""
+        for group, variables in self._variables().items():
+            checkpoint.restore(variables, arrays.get(group, []), f"{group} variables", self.run)
+        self.best_weights = arrays.get("best", [])
+        self._resumed_metrics = arrays.get("metrics", [])
+        if self.progress.best_epoch:
+            checkpoint.restore(self.learner.model.weights, self.best_weights, "best weights", self.run)
+        epoch, batch = len(self.rows) + 1, self.progress.batch
+        if epoch <= self.config.epochs:
+            console.note(f"Resuming in epoch {epoch} of {self.config.epochs}, after {batch} of its batches.")
+
+    def _variables(self) -> dict[str, list[Any]]:
+        return {"network": self.twin.variables, "optimizer": self.twin.optimizer.variables}
+
+    def save(self) -> None:
+        """Replaces the checkpoint."""
+        arrays = {group: checkpoint.values(variables) for group, variables in self._variables().items()}
+        # The running means of the epoch under way; without them its row would cover the batches since then only.
+        metrics = checkpoint.values(self.twin.metrics_variables) if self.progress.batch else []
+        if not self._is_sound(arrays["network"]):
+            self.diverged()
+        checkpoint.save(self.run, self.progress, arrays | {"best": self.best_weights, "metrics": metrics})
+
+    def _is_sound(self, network: list[NDArray[Any]]) -> bool:
+        # The loss of a step tells of the weights before it; so what they have become is tried here.
+        if not all(np.isfinite(array).all() for array in network):
+            return False
+        return bool(np.isfinite(self.twin(self.learner.images[:16], training=False)).all())
+
+    def advance(self, **changes: Any) -> None:
+        """Moves the progress on."""
+        self.progress = msgspec.structs.replace(self.progress, **changes)
+
+    # -- the loop --------------------------------------------------------------------------------------------------
+
+    def run_to_end(self) -> Summary:
+        """Trains until the last epoch and returns the summary."""
+        config.write(self.run, self.config)
+        self._announce()
+        display = TrainingDisplay(self.config.epochs, self.learner.steps_per_epoch, self.config.batch_size, self.step)
+        if self.rows:
+            write_results(self.run, self.learner, self.progress, self.best_weights)
+        with self.stop, display:
+            for epoch in range(len(self.rows), self.config.epochs):
+                self._train_epoch(epoch, display)
+                self._judge_epoch(epoch)
+                display.epoch_ends(self.rows)
+        return summarise(self.learner, self.progress, "finished")
+
+    def _announce(self) -> None:
+        c, d = self.config, self.learner.data
+        console.note(
+            f"{c.model} ({self.learner.model.count_params():,} parameters) on {len(d.train):,} images of "
+            f"{d.num_classes} classes: batch size {c.batch_size}, {c.schedule}, {c.precision}, "
+            f"cutout {c.cutout}, crop {c.crop}, flip {'on' if c.flip else 'off'}."
+        )
+        console.note(f"Peak learning rate {self.progress.lr:.4g} ({self.progress.lr_source}).", style="")
+
+    def _train_epoch(self, epoch: int, display: TrainingDisplay) -> None:
+        if self.progress.batch < self.learner.steps_per_epoch:
+            self.twin.fit(
+                self.learner.batches(epoch, self.progress.batch),
+                initial_epoch=epoch,
+                epochs=epoch + 1,
+                verbose=0,
+                shuffle=False,
+                callbacks=[_Steps(self, display)],
+            )
+        elif self._resumed_metrics:
+            self.restore_metrics()
+
+    def restore_metrics(self) -> None:
+        """Gives the metrics back the running means that an interrupted epoch had."""
+        if self._resumed_metrics:
+            checkpoint.restore(self.twin.metrics_variables, self._resumed_metrics, "running means", self.run)
+            self._resumed_metrics = []
+
+    def _judge_epoch(self, epoch: int) -> None:
+        """Measures the epoch's network, keeps it if it is the best, and saves everything."""
+        began = time.monotonic()
+        trained = self.twin.get_metrics_result()
+        self.learner.publish()
+        test_loss, test_accuracy = self._measure(self.learner.data.test)
+        validation = self.learner.data.validation
+        val_loss, val_accuracy = self._measure(validation) if validation is not None else (None, None)
+        row = Row(
+            epoch=epoch + 1,
+            lr=float(self.twin.optimizer.learning_rate),
+            train_loss=float(trained["cross_entropy"]),
+            train_accuracy=float(trained["accuracy"]),
+            test_loss=test_loss,
+            test_accuracy=test_accuracy,
+            seconds=self.progress.seconds + time.monotonic() - began,
+            val_loss=val_loss,
+            val_accuracy=val_accuracy,
+        )
+        best_epoch = history.best([*self.rows, row]).epoch
+        if best_epoch == row.epoch:
+            self.best_weights = self.learner.model.get_weights()
+        self.advance(rows=(*self.rows, row), batch=0, seconds=0.0, best_epoch=best_epoch)
+        self.save()
+        write_results(self.run, self.learner, self.progress, self.best_weights)
+
+    def _measure(self, split: Split) -> tuple[float, float]:
+        """Mean cross-entropy and accuracy of the plain model: the figures of the very file that is saved."""
+        predictions = Predictions(evaluation.predict(self.learner.model, split.images, "testing"), split.labels)
+        loss = float(np.mean(predictions.losses))
+        if not math.isfinite(loss) or not np.isfinite(predictions.probabilities).all():
+            self.diverged()
+        return loss, predictions.accuracy
+
+    # -- ends ------------------------------------------------------------------------------------------------------
+
+    def diverged(self) -> None:
+        """Marks the run as failed; the last good checkpoint stays.
+
+        Raises:
+            Diverged: always.
+        """
+        summary.write(self.run, summarise(self.learner, self.progress, "failed"))
+        raise Diverged(
+            f"The loss is not finite in epoch {len(self.rows) + 1}; the last good checkpoint is kept.",
+            f"Use a lower learning rate: evacli train{self.run.option} --overwrite --lr {self.progress.lr / 10:.2g}",
+        )
+
+    def interrupted(self, signum: int) -> None:
+        """Saves everything and leaves.
+
+        Raises:
+            Interrupted: always.
+        """
+        self.save()
+        if self.rows:
+            write_results(self.run, self.learner, self.progress, self.best_weights)
+        raise Interrupted(
+            signum,
+            f"{Signals(signum).name} after {self.step:,} step{'s' * (self.step != 1)}; everything is saved.",
+            f"Go on with: evacli train{self.run.option}",
+        )
+
+
+class _Steps(keras.callbacks.Callback):
+    """Sets the learning rate before each step; after it looks at the loss, the clock and the signals."""
+
+    def __init__(self, training: Training, display: TrainingDisplay) -> None:
+        super().__init__()
+        self.training, self.display = training, display
+        self._previous = self._saved = time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Keras has just reset the metrics."""
+        self.training.restore_metrics()
+        self.display.epoch_begins(epoch, self.training.progress.batch)
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Follows the schedule."""
+        t = self.training
+        total = t.config.epochs * t.learner.steps_per_epoch
+        factor = factor_at(t.config.schedule, t.step / max(total - 1, 1), [row.deciding_loss for row in t.rows])
+        t.twin.optimizer.learning_rate = t.progress.lr * factor
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Everything that may stop or save a training happens here, between two steps."""
+        t, now = self.training, time.monotonic()
+        t.advance(batch=t.progress.batch + 1, seconds=t.progress.seconds + now - self._previous)
+        self._previous = now
+        if not math.isfinite(logs["loss"]):
+            t.diverged()
+        lr = float(t.twin.optimizer.learning_rate)
+        self.display.batch_ends(t.step, lr, float(logs["cross_entropy"]), float(logs["accuracy"]))
+        if t.stop.signum is not None:
+            t.interrupted(t.stop.signum)
+        if now - self._saved > t.saver_interval:
+            t.save()
+            self._saved = now
