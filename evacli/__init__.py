@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from evacli.explaining import gradcam
     from evacli.lr_range_test import lr_find
     from evacli.reporting import report
+    from evacli.run_list import runs
     from evacli.training import train
 
 _WORKFLOWS = {
@@ -16,9 +17,10 @@ _WORKFLOWS = {
     "train": "evacli.training",
     "report": "evacli.reporting",
     "gradcam": "evacli.explaining",
+    "runs": "evacli.run_list",
 }
 
-__all__ = ["__version__", "gradcam", "lr_find", "report", "train"]
+__all__ = ["__version__", "gradcam", "lr_find", "report", "runs", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,6 +11,7 @@ from evacli import __version__, console
 from evacli.commands.gradcam import gradcam_command
 from evacli.commands.lr_find import lr_find_command
 from evacli.commands.report import report_command
+from evacli.commands.runs import runs_command
 from evacli.commands.train import train_command
 from evacli.errors import EvacliError
 
@@ -77,3 +78,4 @@ app.command("lr-find")(lr_find_command)
 app.command("train")(train_command)
 app.command("report")(report_command)
 app.command("gradcam")(gradcam_command)
+app.command("runs")(runs_command)

@@ -68,7 +68,7 @@ def load_best(run: RunDir) -> keras.Model:
     """
     run.require_trained()
     num_classes = len(summary.read(run).class_names)
-    fix = f"Run evacli train{run.option} --overwrite to make it again."
+    fix = f"Delete it and run evacli train{run.option}, which writes it again from its checkpoint."
     _check_sizes(run.best_model, fix)
     try:
         model = keras.models.load_model(run.best_model, compile=False, safe_mode=True)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from typing import Annotated, Literal
 
 import msgspec
@@ -10,7 +11,7 @@ from msgspec import Meta
 from evacli.config import Config, differences
 from evacli.errors import RunError
 from evacli.lr_suggest import MIN_STEPS, Stop, smooth
-from evacli.rundir import RunDir, write_text_atomically
+from evacli.rundir import RunDir, read_small, write_text_atomically
 
 Mode = Literal["exp", "linear"]
 LearningRate = Annotated[float, Meta(gt=0, le=1e6)]
@@ -77,8 +78,7 @@ class LrFindResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 def write(run: RunDir, result: LrFindResult, curve: Curve) -> None:
     """Stores the result and its curve in the run."""
     write_text_atomically(run.lr_find_csv, _to_csv(curve))
-    text = msgspec.json.format(msgspec.json.encode(result), indent=2).decode()
-    write_text_atomically(run.lr_find_json, text + "\n")
+    write_text_atomically(run.lr_find_json, json.dumps(msgspec.to_builtins(result), indent=2) + "\n")
 
 
 def suggestion(run: RunDir) -> LrFindResult | None:
@@ -88,10 +88,11 @@ def suggestion(run: RunDir) -> LrFindResult | None:
         RunError: if the file is not what `lr-find` wrote.
     """
     try:
-        result = msgspec.json.decode(run.lr_find_json.read_bytes(), type=LrFindResult)
+        # Not msgspec's parser: it refuses the lone surrogates of a path that is no valid UTF-8.
+        result = msgspec.convert(json.loads(read_small(run.lr_find_json)), LrFindResult)
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise RunError(
             f"{run.lr_find_json} is not the result of a range test: {e}.", f"Run again: evacli lr-find{run.option}"
         ) from e

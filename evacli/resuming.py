@@ -50,9 +50,9 @@ def check_same_training(run: RunDir, progress: Progress, learner: Learner) -> No
             f"Delete {run.config} to go on as before, or start anew: evacli train{run.option} --overwrite",
         )
     if progress.class_names != learner.data.class_names:
+        difference = summary.class_difference(progress.class_names, learner.data.class_names)
         raise DataError(
-            f"The run was trained on the classes {_shown(progress.class_names)}; "
-            f"the data now has {_shown(learner.data.class_names)}.",
+            f"The data has other classes than the run: {difference}.",
             "Name the run's own data with --data, or another --run.",
         )
     if progress.data_fingerprint != learner.data.fingerprint:
@@ -67,7 +67,3 @@ def _report_versions(before: dict[str, str], now: dict[str, str]) -> None:
     changes = [f"{name} {before.get(name, '-')} -> {value}" for name, value in now.items() if before.get(name) != value]
     if changes:
         console.warn(f"Since the run began: {', '.join(changes)}. The last digits may differ from here on.")
-
-
-def _shown(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

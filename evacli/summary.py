@@ -7,12 +7,10 @@ import msgspec
 from msgspec import Meta
 
 from evacli.errors import DataError, RunError
-from evacli.rundir import RunDir, write_text_atomically
+from evacli.rundir import RunDir, read_small, write_text_atomically
 
 if TYPE_CHECKING:
     from evacli.data.types import Data
-
-MAX_BYTES = 16 * 2**20
 
 State = Literal["finished", "unfinished", "failed"]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -71,10 +69,8 @@ def read(run: RunDir) -> Summary:
     """
     fix = f"Run evacli train{run.option}; it writes the file."
     try:
-        if run.summary.stat().st_size > MAX_BYTES:
-            raise RunError(f"{run.summary} is larger than {MAX_BYTES >> 20} MiB, no summary of a training.", fix)
         # Not msgspec's parser: it refuses the lone surrogates that a class name, once a folder name, may hold.
-        return msgspec.convert(json.loads(run.summary.read_bytes()), Summary)
+        return msgspec.convert(json.loads(read_small(run.summary)), Summary)
     except FileNotFoundError as e:
         raise RunError(f"{run.path} has no {run.summary.name}.", fix) from e
     except (OSError, ValueError, RecursionError) as e:
@@ -97,7 +93,7 @@ def check_data(trained: Summary, data: "Data") -> str:
     """
     if data.class_names != trained.class_names:
         raise DataError(
-            f"The data has other classes than the run: {_class_difference(trained.class_names, data.class_names)}.",
+            f"The data has other classes than the run: {class_difference(trained.class_names, data.class_names)}.",
             "Use the data that the run was trained on, or train a new --run.",
         )
     if data.fingerprint == trained.data_fingerprint:
@@ -112,7 +108,8 @@ def _sizes(train: int, validation: int, test: int) -> str:
     return f"{train:,} training{held_back} + {test:,} test images"
 
 
-def _class_difference(expected: tuple[str, ...], found: tuple[str, ...]) -> str:
+def class_difference(expected: tuple[str, ...], found: tuple[str, ...]) -> str:
+    """How two lists of class names, which are not the same, differ."""
     missing = [name for name in expected if name not in found]
     extra = [name for name in found if name not in expected]
     if not (missing or extra):

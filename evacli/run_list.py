@@ -1,0 +1,82 @@
+"""The runs below a folder, each with how far it came."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from evacli import config, summary
+from evacli.errors import RunError
+from evacli.rundir import DEFAULT_RUN, RunDir
+
+State = summary.State | Literal["not trained", "damaged"]
+
+
+class RunListing(msgspec.Struct, frozen=True, kw_only=True):
+    """One run.
+
+    Attributes:
+        run: its directory.
+        state: "not trained": there is a configuration only; "damaged": what is there cannot be read.
+        model: the `--model` of the run; None if damaged, and so below.
+        epochs_done: finished epochs.
+        epochs: how many it is to have.
+        top_accuracy: the highest accuracy, a share of 1; None before the first epoch.
+        chosen_by: the split that this accuracy is measured on.
+        lr: its peak learning rate; None before training.
+    """
+
+    run: str
+    state: State
+    model: str | None = None
+    epochs_done: int = 0
+    epochs: int | None = None
+    top_accuracy: float | None = None
+    chosen_by: str | None = None
+    lr: float | None = None
+
+
+def runs(folder: str | Path = DEFAULT_RUN.parent) -> list[RunListing]:
+    """The runs in `folder` and below it, by name; itself, if it is one.
+
+    Raises:
+        RunError: if there is no such folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise RunError(f"{folder} is not a folder.", "Name one that holds runs; evacli train makes runs/default.")
+    return [_listing(RunDir(path)) for path in sorted(_directories(folder))]
+
+
+def _directories(folder: Path) -> Iterator[Path]:
+    if RunDir(folder).config.is_file():
+        yield folder
+        return  # What a run holds is its own.
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            yield from _directories(path)
+
+
+def _listing(run: RunDir) -> RunListing:
+    name = str(run.path)
+    try:
+        settings = config.read(run)
+        trained = summary.read(run) if run.summary.exists() else None
+    except RunError:
+        return RunListing(run=name, state="damaged")
+    if settings is None or trained is None:
+        # A training that was interrupted in its first epoch has a checkpoint, but nothing to sum up.
+        state: State = "unfinished" if run.checkpoint.exists() else "not trained"
+        known: dict[str, Any] = {} if settings is None else {"model": settings.model, "epochs": settings.epochs}
+        return RunListing(run=name, state=state, **known)
+    return RunListing(
+        run=name,
+        state=trained.state,
+        model=trained.model,
+        epochs_done=trained.epochs_done,
+        epochs=settings.epochs,
+        top_accuracy=trained.top_accuracy if trained.epochs_done else None,
+        chosen_by=trained.chosen_by,
+        lr=trained.lr,
+    )
