@@ -37,6 +37,12 @@ def run(tmp_path) -> RunDir:
     return RunDir(tmp_path)
 
 
+def test_a_path_that_is_no_valid_utf8_survives(run):
+    result = make_result(config=Config(data="caf\udce9"))
+    lr_result.write(run, result, CURVE)
+    assert suggestion(run) == result
+
+
 # -- the learning rates ------------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_run import HOSTILE, make_data, make_summary
 
-from evacli import summary
+from evacli import rundir, summary
 from evacli.errors import DataError, RunError
 from evacli.rundir import RunDir
 
@@ -65,7 +65,7 @@ def test_any_bytes_are_a_summary_or_one_line(tmp_path_factory, content):
 
 
 def test_a_huge_file_is_refused(run, monkeypatch):
-    monkeypatch.setattr(summary, "MAX_BYTES", 10)
+    monkeypatch.setattr(rundir, "MAX_DOCUMENT_BYTES", 10)
     summary.write(run, make_summary())
     with pytest.raises(RunError, match="larger"):
         summary.read(run)
