@@ -6,13 +6,15 @@ document.
 
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 from msgspec import Meta
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from evacli.config import Config
@@ -76,14 +78,27 @@ def load(run: RunDir) -> tuple[Progress, Arrays] | None:
     Raises:
         RunError: if the file is cut short, garbled or no checkpoint of evacli.
     """
+    if not run.checkpoint.exists():
+        return None
+    with _opened(run) as stored:
+        names = [name for name in stored.files if "/" in name]
+        return _progress(stored), _grouped({name: stored[name] for name in names})
+
+
+def load_progress(run: RunDir) -> Progress | None:
+    """The same without the arrays, which may be many."""
+    if not run.checkpoint.exists():
+        return None
+    with _opened(run) as stored:
+        return _progress(stored)
+
+
+@contextmanager
+def _opened(run: RunDir) -> Iterator[NpzFile]:
     try:
         _check_sizes(run.checkpoint)
         with np.load(run.checkpoint, allow_pickle=False) as stored:
-            progress = msgspec.convert(json.loads(stored["progress"].tobytes()), Progress)
-            names = [name for name in stored.files if "/" in name]
-            return progress, _grouped({name: stored[name] for name in names})
-    except FileNotFoundError:
-        return None
+            yield stored
     except Exception as e:  # of a stranger's bytes, whatever the first parser that stumbles over them raises
         reason = str(e).splitlines()[0] if str(e) else type(e).__name__
         raise RunError(
@@ -99,6 +114,10 @@ def _check_sizes(path: Path) -> None:
         unpacked = sum(member.file_size for member in archive.infolist())
     if unpacked > limit:
         raise ValueError(f"it would unpack to {unpacked:,} bytes")
+
+
+def _progress(stored: NpzFile) -> Progress:
+    return msgspec.convert(json.loads(stored["progress"].tobytes()), Progress)
 
 
 def _grouped(named: Mapping[str, NDArray[Any]]) -> Arrays:

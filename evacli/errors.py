@@ -9,7 +9,7 @@ EvacliError                 exit code 1; one line, with the way on
 ├── RunError           1    a run directory that lacks or garbles what a command needs
 │   └── RunBusy        1    another process is training in it
 ├── Diverged           1    the loss is not finite
-└── Interrupted   130/143   stopped by a signal, after saving
+└── Interrupted     128+n   stopped by signal n, after saving: 130 after Ctrl-C
 """
 
 from signal import Signals

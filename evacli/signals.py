@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request that work answers at the next safe moment."""
+"""Ctrl-C, SIGTERM and the end of a terminal, as a request that work answers at the next safe moment."""
 
 import signal
 import threading
@@ -6,13 +6,15 @@ from types import FrameType, TracebackType
 
 from evacli import console
 
-HANDLED = (signal.SIGINT, signal.SIGTERM)
+# Windows has no SIGHUP.
+HANDLED = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class StopRequest:
     """While entered, the first signal is only noted in `signum`; the second one ends the process at once.
 
-    Outside the main thread, where Python allows no handlers, signals keep their usual effect.
+    Signals keep their effect where they are ignored, as by `nohup`, and outside the main thread, where Python allows no
+    handlers.
     """
 
     def __init__(self) -> None:
@@ -21,7 +23,8 @@ class StopRequest:
     def __enter__(self) -> "StopRequest":
         self._previous = {}
         if threading.current_thread() is threading.main_thread():
-            self._previous = {s: signal.signal(s, self._note) for s in HANDLED}
+            heeded = [s for s in HANDLED if signal.getsignal(s) is not signal.SIG_IGN]
+            self._previous = {s: signal.signal(s, self._note) for s in heeded}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -31,6 +34,6 @@ class StopRequest:
     def _note(self, signum: int, frame: FrameType | None) -> None:
         self.signum = signum
         # Python's own handlers wait for the running operation to return; the system's default does not.
-        for handled in HANDLED:
-            signal.signal(handled, signal.SIG_DFL)
+        for heeded in self._previous:
+            signal.signal(heeded, signal.SIG_DFL)
         console.show_cursor()

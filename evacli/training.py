@@ -33,17 +33,17 @@ def train(
         What the training came to; also in the run's `summary.json`.
 
     Raises:
-        Interrupted: after Ctrl-C or SIGTERM, once everything is saved.
+        Interrupted: after Ctrl-C, SIGTERM or the end of the terminal, once everything is saved.
         Diverged: if a loss is not finite; the last good checkpoint stays.
         EvacliError: if a setting, the data, the network or the run directory cannot be used.
     """
     directory = RunDir(run)
     refuse_if_busy(directory)
-    stored = None if overwrite else checkpoint.load(directory)
-    if stored and not directory.config.exists():
-        config.write(directory, stored[0].config)
-    settled = config.inherit(directory, settings, trained=stored is not None)
-    done = finished(directory, stored[0], settled) if stored else None
+    progress = None if overwrite else checkpoint.load_progress(directory)
+    if progress and not directory.config.exists():
+        config.write(directory, progress.config)
+    settled = config.inherit(directory, settings, trained=progress is not None)
+    done = finished(directory, progress, settled) if progress else None
     if done:
         console.note(f"{directory.path} already has its {done.epochs_done} epochs; a larger --epochs trains on.")
         return done

@@ -77,10 +77,12 @@ def test_everything_comes_back_to_the_bit(run: RunDir) -> None:
     found, arrays = checkpoint.load(run)
     assert found == progress
     assert_equal(arrays, make_arrays())
+    assert checkpoint.load_progress(run) == progress
 
 
 def test_run_without_checkpoint(run: RunDir) -> None:
     assert checkpoint.load(run) is None
+    assert checkpoint.load_progress(run) is None
 
 
 def refused(run: RunDir) -> str:

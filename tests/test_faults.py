@@ -42,7 +42,7 @@ def test_no_kill_loses_anything(evacli: Evacli, run: RunDir, options: tuple[obje
     assert tally.kills == KILLS
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_signal_saves_and_says_how_to_go_on(
     evacli: Evacli, run: RunDir, finished: Path, options: tuple[object, ...], signum: int, code: int
 ) -> None:

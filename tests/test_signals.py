@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import threading
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,7 @@ with StopRequest():
 """
 
 
-@pytest.mark.parametrize("first", HANDLED)
-@pytest.mark.parametrize("second", HANDLED)
+@pytest.mark.parametrize(("first", "second"), [*product(HANDLED[:2], repeat=2)])
 def test_second_signal_ends_the_process_at_once(first: int, second: int) -> None:
     with subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"ready\n"
@@ -49,6 +49,18 @@ def signal_is_handled(pid: int, signum: int) -> bool:
     with Path(f"/proc/{pid}/status").open() as lines:
         caught = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt"))
     return bool(caught >> (signum - 1) & 1)
+
+
+def test_ignored_signals_stay_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGINT)
+            assert stop.signum == signal.SIGINT
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_other_threads_leave_signals_alone() -> None:
