@@ -3,7 +3,12 @@ from pathlib import Path
 
 import pytest
 from evacli_processes import Evacli
+from hypothesis import HealthCheck, settings
 from tiny_data import write_digits
+
+# A machine that has other work is no reason for a test to fail.
+settings.register_profile("evacli", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("evacli")
 
 
 @pytest.fixture(scope="session")

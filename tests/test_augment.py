@@ -108,7 +108,7 @@ def test_whole_image_can_be_padding() -> None:
     assert {tuple(augmented(noise(64, 3, 3), crop=3)[i, 1, 1]) for i in range(64)} >= {FILL}
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.integers(1, 9), st.integers(1, 12), st.integers(0, 16), st.integers(0, 12), st.booleans(), st.integers(0, 2**40)
 )

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tiny_run import HOSTILE, make_rows
@@ -93,7 +93,7 @@ def refused(run: RunDir) -> str:
     return caught.value.message
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200)
 @given(st.data())
 def test_truncated_file_is_refused(shared: RunDir, whole: bytes, data: st.DataObject) -> None:
     shared.checkpoint.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
