@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -159,6 +160,17 @@ def test_finished_run_answers_at_once_without_its_data(
     assert evacli.train(trained.path, epochs=epochs).epochs_done == 3
     assert {path: path.read_bytes() for path in trained.path.iterdir()} == before
     assert "already has its 3 epochs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["best.keras", "history.csv", "summary.json"])
+def test_finished_run_writes_a_deleted_result_again(trained: RunDir, tmp_path: Path, name: str) -> None:
+    run = RunDir(shutil.copytree(trained.path, tmp_path / "run"))
+    (run.path / name).unlink()
+    assert evacli.train(run.path).epochs_done == 3
+    assert history(run).equals(history(trained))
+    assert run.summary.read_bytes() == trained.summary.read_bytes()
+    models = [keras.models.load_model(path).get_weights() for path in (run.best_model, trained.best_model)]
+    assert all((a == b).all() for a, b in zip(*models, strict=True))
 
 
 def test_finished_run_does_not_pass_for_one_on_other_data(trained: RunDir, digits: Path, tmp_path: Path) -> None:
