@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from evacli.explaining import gradcam
-    from evacli.lr_range_test import lr_find
-    from evacli.reporting import report
-    from evacli.run_list import runs
-    from evacli.training import train
+    from evacli.explaining.explain import gradcam
+    from evacli.lr_finder.range_test import lr_find
+    from evacli.reporting.report import report
+    from evacli.run.listing import runs
+    from evacli.training.train import train
 
 _WORKFLOWS = {
-    "lr_find": "evacli.lr_range_test",
-    "train": "evacli.training",
-    "report": "evacli.reporting",
-    "gradcam": "evacli.explaining",
-    "runs": "evacli.run_list",
+    "lr_find": "evacli.lr_finder.range_test",
+    "train": "evacli.training.train",
+    "report": "evacli.reporting.report",
+    "gradcam": "evacli.explaining.explain",
+    "runs": "evacli.run.listing",
 }
 
 __all__ = ["__version__", "gradcam", "lr_find", "report", "runs", "train"]

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from evacli.errors import ConfigError, Contradiction, RunError
-from evacli.rundir import RunDir, read_small, write_text_atomically
+from evacli.run.directory import RunDir, read_small, write_text_atomically
 
 Dataset = Literal["cifar10", "cifar100", "fashion_mnist", "mnist", "digits"]
 Schedule = Literal["constant", "step", "exponential", "cosine", "plateau", "cyclical", "one-cycle"]

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evacli import console, summary
+from evacli import console
 from evacli.backend import keras
 from evacli.errors import RunError
-from evacli.rundir import RunDir
+from evacli.run import summary
+from evacli.run.directory import RunDir
 
 BATCH_SIZE = 256
 BATCH_PIXELS = 2**20  # of large images a batch holds fewer, so that its feature maps fit into memory

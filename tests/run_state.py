@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from evacli import checkpoint
-from evacli.rundir import RunDir
+from evacli.run import checkpoint
+from evacli.run.directory import RunDir
 
 
 def state(path: Path) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from evacli.augment import Augmentation
 from evacli.backend import tf
+from evacli.training.augment import Augmentation
 
 FILL = (10, 20, 30)
 # scipy.stats.chi2.ppf(0.9999, degrees_of_freedom): one test in 10,000 exceeds it by chance.

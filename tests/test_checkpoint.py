@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tiny_run import HOSTILE, make_rows
 
-from evacli import checkpoint
 from evacli.backend import keras
-from evacli.checkpoint import Arrays, Progress
 from evacli.config import Config
 from evacli.errors import RunError
-from evacli.rundir import RunDir
+from evacli.run import checkpoint
+from evacli.run.checkpoint import Arrays, Progress
+from evacli.run.directory import RunDir
 
 
 def make_progress(**changes: Any) -> Progress:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from evacli import config
 from evacli.config import Config, Dataset, Precision, Schedule
 from evacli.errors import ConfigError, Contradiction, RunError
-from evacli.rundir import RunDir
+from evacli.run.directory import RunDir
 
 RATES = st.floats(min_value=0, max_value=1e6, exclude_min=True)
 SHARES = st.floats(min_value=0, max_value=1, exclude_max=True)

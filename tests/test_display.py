@@ -10,8 +10,8 @@ from tiny_data import TINY
 from tiny_run import make_rows
 
 from evacli import console
-from evacli.display import TrainingDisplay, duration
-from evacli.training import train
+from evacli.training.display import TrainingDisplay, duration
+from evacli.training.train import train
 
 
 class Terminal(io.StringIO):

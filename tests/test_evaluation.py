@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from tiny_run import make_model, make_summary
 
-from evacli import evaluation, summary
+from evacli import evaluation
 from evacli.errors import RunError
 from evacli.evaluation import Predictions, load_best, predict
-from evacli.rundir import RunDir
+from evacli.run import summary
+from evacli.run.directory import RunDir
 
 
 @pytest.fixture(scope="module")

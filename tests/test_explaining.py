@@ -11,12 +11,13 @@ from tiny_run import HOSTILE, make_data, make_run
 from typer.testing import CliRunner
 
 import evacli.data
-from evacli import console, overlays
+from evacli import console
 from evacli.commands.gradcam import gradcam_command
 from evacli.data.types import Data
 from evacli.errors import ConfigError, DataError, EvacliError, RunError
-from evacli.explaining import GradcamResult, gradcam
-from evacli.rundir import RunDir
+from evacli.explaining import overlays
+from evacli.explaining.explain import GradcamResult, gradcam
+from evacli.run.directory import RunDir
 
 app = typer.Typer()
 app.command("gradcam")(gradcam_command)
@@ -132,13 +133,13 @@ def test_the_files_are_a_grid_and_a_picture_of_each(run):
 @pytest.mark.parametrize(("target", "overlays_shown"), [("pred", 1), ("true", 1), ("both", 2)])
 def test_the_target_decides_what_is_explained(run, monkeypatch, target, overlays_shown):
     asked = {}
-    original = evacli.heatmap.grad_cam
+    original = evacli.explaining.heatmap.grad_cam
 
     def spied(model, images, class_indices, layer=None):
         asked.update(classes=class_indices)
         return original(model, images, class_indices, layer)
 
-    monkeypatch.setattr("evacli.heatmap.grad_cam", spied)
+    monkeypatch.setattr("evacli.explaining.heatmap.grad_cam", spied)
     result = gradcam(run.path, n=4, target=target)
     names = {"pred": [[i.predicted] for i in result.shown], "true": [[i.true] for i in result.shown]}
     names["both"] = [[i.predicted, i.true] for i in result.shown]

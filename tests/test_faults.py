@@ -12,8 +12,8 @@ from run_state import state
 from tiny_data import TINY
 from torture import Torturer
 
-from evacli import checkpoint
-from evacli.rundir import RunDir
+from evacli.run import checkpoint
+from evacli.run.directory import RunDir
 
 KILLS = 20
 

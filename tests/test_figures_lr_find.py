@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from evacli.figures import lr_find, terminal
 from evacli.figures.style import save
-from evacli.lr_suggest import smooth
+from evacli.lr_finder.suggest import smooth
 
 RATES = [1e-7 * 10 ** (i / 12) for i in range(97)]
 LOSSES = [2.3 - 1 / (1 + math.exp(-2 * (math.log10(rate) + 2))) + max(0.0, rate - 0.3) * 40 for rate in RATES]

@@ -6,9 +6,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from keras import layers
 
-from evacli import heatmap
 from evacli.errors import ConfigError
-from evacli.heatmap import choose_layer, feature_maps, grad_cam
+from evacli.explaining import heatmap
+from evacli.explaining.heatmap import choose_layer, feature_maps, grad_cam
 from evacli.models import build
 from evacli.models.logits import logits_model
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evacli import history
 from evacli.errors import RunError
-from evacli.history import Row
+from evacli.run import history
+from evacli.run.history import Row
 
 NUMBERS = st.floats(allow_nan=False)
 SHARES = st.floats(0, 1)

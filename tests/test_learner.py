@@ -9,7 +9,7 @@ from tiny_run import make_data
 
 from evacli import config
 from evacli.errors import ConfigError
-from evacli.learner import Learner, assemble
+from evacli.training.learner import Learner, assemble
 
 NETWORKS = Path(__file__).parent / "tiny_networks.py"
 STATISTICS, TRANSFERRED = f"{NETWORKS}:statistics", f"{NETWORKS}:transferred"

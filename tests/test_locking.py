@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from evacli.errors import RunBusy, RunError
-from evacli.locking import exclusive, refuse_if_busy
-from evacli.rundir import RunDir
+from evacli.run.directory import RunDir
+from evacli.run.locking import exclusive, refuse_if_busy
 
 HOLDER = """
 import sys
-from evacli.locking import exclusive
-from evacli.rundir import RunDir
+from evacli.run.locking import exclusive
+from evacli.run.directory import RunDir
 with exclusive(RunDir(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 from evacli import config
 from evacli.cli import app
 from evacli.errors import ConfigError, Contradiction, NoSuggestion
-from evacli.lr_range_test import lr_find, sweep
-from evacli.lr_result import Range, suggestion
-from evacli.lr_suggest import CHOSEN_RULE, RULES
-from evacli.rundir import RunDir
+from evacli.lr_finder.range_test import lr_find, sweep
+from evacli.lr_finder.result import Range, suggestion
+from evacli.lr_finder.suggest import CHOSEN_RULE, RULES
+from evacli.run.directory import RunDir
 
 RATES = Range(min_lr=1e-4, max_lr=1.0, steps=30, mode="exp").learning_rates()
 TRACES = []

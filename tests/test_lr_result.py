@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evacli import lr_result
 from evacli.config import Config
 from evacli.errors import RunError
-from evacli.lr_result import Curve, LrFindResult, Range, fits, read_curve, suggestion
-from evacli.rundir import RunDir
+from evacli.lr_finder import result as lr_result
+from evacli.lr_finder.result import Curve, LrFindResult, Range, fits, read_curve, suggestion
+from evacli.run.directory import RunDir
 
 CURVE = Curve(learning_rates=[0.001, 0.01, 0.1], losses=[2.3, 2.1, math.nan])
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evacli.errors import NoSuggestion
-from evacli.lr_suggest import (
+from evacli.lr_finder.suggest import (
     CHOSEN_RULE,
     MIN_STEPS,
     RULES,

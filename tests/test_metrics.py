@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evacli.metrics import count_confusions, most_confused, score_classes
+from evacli.reporting.metrics import count_confusions, most_confused, score_classes
 
 NAMES = ("cat", "dog", "frog", "deer")
 answers = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60).map(np.array)

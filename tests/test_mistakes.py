@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_run import HOSTILE, make_data
 
-from evacli import mistakes
 from evacli.data.types import Split
 from evacli.evaluation import Predictions
-from evacli.rundir import write_text_atomically
+from evacli.reporting import mistakes
+from evacli.run.directory import write_text_atomically
 
 
 def random_predictions(num_classes, labels):

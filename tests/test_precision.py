@@ -1,6 +1,6 @@
 import pytest
 
-from evacli import precision
+from evacli.training import precision
 
 
 @pytest.mark.parametrize("asked", ["float32", "bfloat16"])

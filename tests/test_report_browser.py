@@ -6,7 +6,7 @@ import pytest
 from tiny_run import HOSTILE, make_data, make_run
 
 import evacli.data
-from evacli.reporting import report
+from evacli.reporting.report import report
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(

@@ -14,7 +14,7 @@ import evacli.data
 from evacli import config, console
 from evacli.config import Config
 from evacli.errors import DataError, RunError
-from evacli.reporting import report
+from evacli.reporting.report import report
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def test_the_configuration_of_the_run_chooses_the_data(run, data, monkeypatch):
 UNTRAINED = """
 import sys
 from evacli.errors import RunError
-from evacli.reporting import report
+from evacli.reporting.report import report
 try:
     report(sys.argv[1])
 except RunError as e:

@@ -12,10 +12,13 @@ import pytest
 from run_state import state
 from tiny_data import TINY
 
-from evacli import checkpoint, console, schedules, training
-from evacli.display import TrainingDisplay
+from evacli import console
 from evacli.errors import Contradiction, DataError, Interrupted, RunError
-from evacli.rundir import RunDir
+from evacli.run import checkpoint
+from evacli.run.directory import RunDir
+from evacli.training import schedules
+from evacli.training import train as training
+from evacli.training.display import TrainingDisplay
 
 STEPS_PER_EPOCH = 7
 OFF = {"cutout": 0, "crop": 0, "flip": False}

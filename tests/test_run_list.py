@@ -5,10 +5,11 @@ import pytest
 from tiny_run import make_summary
 from typer.testing import CliRunner
 
-from evacli import config, runs, summary
+from evacli import config, runs
 from evacli.cli import app
 from evacli.errors import RunError
-from evacli.rundir import RunDir
+from evacli.run import summary
+from evacli.run.directory import RunDir
 
 
 def make_run(path: Path, **changes: object) -> RunDir:

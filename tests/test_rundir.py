@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evacli.errors import RunError
-from evacli.rundir import RunDir, read_small, remove_leftovers, write_atomically, write_text_atomically
+from evacli.run.directory import RunDir, read_small, remove_leftovers, write_atomically, write_text_atomically
 
 
 def names(folder: Path) -> list[str]:
@@ -102,7 +102,7 @@ def test_missing_folder_is_one_clean_error(tmp_path: Path) -> None:
 REWRITER = """
 import sys
 from pathlib import Path
-from evacli.rundir import write_text_atomically
+from evacli.run.directory import write_text_atomically
 path, i = Path(sys.argv[1]), 0
 while True:
     write_text_atomically(path, f"{i} " * 20_000)

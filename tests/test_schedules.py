@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evacli import schedules
 from evacli.config import Schedule
+from evacli.training import schedules
 
 PROGRESS = st.floats(0, 1)
 

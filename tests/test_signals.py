@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evacli.signals import HANDLED, StopRequest
+from evacli.training.signals import HANDLED, StopRequest
 
 
 @pytest.mark.parametrize("signum", HANDLED)
@@ -23,7 +23,7 @@ def test_first_signal_is_only_noted(signum: int) -> None:
 
 BUSY = """
 import sys
-from evacli.signals import StopRequest
+from evacli.training.signals import StopRequest
 with StopRequest():
     print("ready", flush=True)
     while True:

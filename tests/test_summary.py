@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_run import HOSTILE, make_data, make_summary
 
-from evacli import rundir, summary
 from evacli.errors import DataError, RunError
-from evacli.rundir import RunDir
+from evacli.run import directory as rundir
+from evacli.run import summary
+from evacli.run.directory import RunDir
 
 
 @pytest.fixture

@@ -14,12 +14,15 @@ from run_state import state
 from tiny_data import TINY
 
 import evacli
-from evacli import checkpoint, console, training, training_loop
+from evacli import console
 from evacli.backend import keras
 from evacli.errors import DataError, Diverged, RunError
-from evacli.rundir import RunDir
-from evacli.schedules import one_cycle
-from evacli.summary import Summary
+from evacli.run import checkpoint
+from evacli.run.directory import RunDir
+from evacli.run.summary import Summary
+from evacli.training import loop as training_loop
+from evacli.training import train as training
+from evacli.training.schedules import one_cycle
 
 Train = Callable[..., Summary]
 

@@ -6,12 +6,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from evacli import config, history, summary
+from evacli import config
 from evacli.config import Config
 from evacli.data.types import Data, Split
-from evacli.history import Row
-from evacli.rundir import RunDir, write_text_atomically
-from evacli.summary import Summary
+from evacli.run import history, summary
+from evacli.run.directory import RunDir, write_text_atomically
+from evacli.run.history import Row
+from evacli.run.summary import Summary
 
 CLASSES = ("cat", "dog", "frog")
 HOSTILE = (

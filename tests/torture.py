@@ -17,10 +17,10 @@ from evacli_processes import Evacli, Running
 from run_state import state
 from tiny_data import TINY, write_digits
 
-from evacli import checkpoint, summary
 from evacli.backend import keras
 from evacli.errors import EvacliError
-from evacli.rundir import RunDir
+from evacli.run import checkpoint, summary
+from evacli.run.directory import RunDir
 
 TRAININGS = (
     ("--model", TINY, "--batch-size", 8),

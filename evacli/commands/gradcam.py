@@ -6,7 +6,7 @@ from typer import Option
 
 from evacli import console
 from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output
-from evacli.explaining import GradcamResult, Select, Shown, Target, gradcam
+from evacli.explaining.explain import GradcamResult, Select, Shown, Target, gradcam
 
 _COLUMNS = "image", "predicted", "true", "loss"
 

@@ -7,8 +7,8 @@ from typer import Option
 
 from evacli import console
 from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output, with_settings
-from evacli.lr_result import LrFindResult, Mode, read_curve
-from evacli.rundir import RunDir
+from evacli.lr_finder.result import LrFindResult, Mode, read_curve
+from evacli.run.directory import RunDir
 
 
 @with_settings
@@ -27,7 +27,7 @@ def lr_find_command(  # noqa: PLR0913 - each parameter is an option
     Example: evacli lr-find --model resnet9 --batch-size 64 --run runs/second
     """
     configure_output(json, quiet)
-    from evacli.lr_range_test import lr_find
+    from evacli.lr_finder.range_test import lr_find
 
     result = lr_find(run, min_lr=min_lr, max_lr=max_lr, steps=steps, mode=mode, **settings)
     _show(result, RunDir(run))

@@ -14,7 +14,7 @@ from typer import BadParameter, Option
 
 from evacli import console
 from evacli.config import Dataset, Precision, Schedule, make
-from evacli.rundir import DEFAULT_RUN
+from evacli.run.directory import DEFAULT_RUN
 
 RunOption = Annotated[Path, Option("--run", help="Directory that the commands of one run share.")]
 JsonOption = Annotated[bool, Option("--json", help="Print the result as JSON, and nothing else, on stdout.")]

@@ -6,7 +6,7 @@ from evacli import console
 from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output
 
 if TYPE_CHECKING:
-    from evacli.reporting import ReportResult
+    from evacli.reporting.result import ReportResult
 
 
 def report_command(run: RunOption = RUN, json: JsonOption = False, quiet: QuietOption = False) -> None:
@@ -15,7 +15,7 @@ def report_command(run: RunOption = RUN, json: JsonOption = False, quiet: QuietO
     Example: evacli report --run runs/first
     """
     configure_output(json, quiet)
-    from evacli.reporting import report
+    from evacli.reporting.report import report
 
     result = report(run)
     console.result(console.table(f"Report of {result.run}", ("measure", "value"), _rows(result)))

@@ -8,7 +8,7 @@ from typer import Argument
 
 from evacli import console
 from evacli.commands.options import RUN, JsonOption, QuietOption, configure_output
-from evacli.run_list import RunListing, runs
+from evacli.run.listing import RunListing, runs
 
 _STYLE = {
     "finished": "green",

@@ -7,7 +7,7 @@ from typer import Option
 
 from evacli import console
 from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output, with_settings
-from evacli.summary import Summary
+from evacli.run.summary import Summary
 
 
 @with_settings
@@ -24,7 +24,7 @@ def train_command(
     Example: evacli train --epochs 100 --run runs/first
     """
     configure_output(json, quiet)
-    from evacli.training import train
+    from evacli.training.train import train
 
     summary = train(run, overwrite=overwrite, checkpoint_minutes=checkpoint_minutes, **settings)
     console.result(_outcome(summary))

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from evacli.figures.style import BLUE, GREEN, GREY, ORANGE, styled
-from evacli.history import Row
+from evacli.run.history import Row
 
 FEW_EPOCHS = 30  # up to here each epoch is a dot, so that a single one is seen at all
 

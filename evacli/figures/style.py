@@ -11,7 +11,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from evacli.console import printable
-from evacli.rundir import write_atomically
+from evacli.run.directory import write_atomically
 
 # Okabe & Ito's palette: distinguishable with every common colour blindness.
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, GREY = (

@@ -15,13 +15,13 @@ from evacli import __version__
 from evacli.config import Config, option
 from evacli.console import printable
 from evacli.data.types import Split
-from evacli.display import duration
 from evacli.evaluation import Predictions
 from evacli.imaging import opencv
-from evacli.summary import Summary
+from evacli.run.summary import Summary
+from evacli.training.display import duration
 
 if TYPE_CHECKING:
-    from evacli.reporting import ReportResult
+    from evacli.reporting.result import ReportResult
 
 THUMBNAIL = 128  # longest side in pixels of an image that the page holds; smaller images are kept as they are
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -45,7 +45,7 @@ def count(number: int) -> str:
 def render(**parts: Any) -> str:
     """The page as HTML; every text in `parts` is escaped, control characters are spelled out."""
     environment = Environment(
-        loader=PackageLoader("evacli"),
+        loader=PackageLoader("evacli.reporting"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -9,20 +9,21 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from evacli import checkpoint, config, console, evaluation, history, summary
+from evacli import config, console, evaluation
 from evacli.backend import keras
-from evacli.checkpoint import Arrays, Progress
 from evacli.data.types import Split
-from evacli.display import TrainingDisplay
 from evacli.errors import Diverged, Interrupted
 from evacli.evaluation import Predictions
-from evacli.history import Row
-from evacli.learner import Learner
-from evacli.results import summarise, write_results
-from evacli.rundir import RunDir
-from evacli.schedules import factor_at
-from evacli.signals import StopRequest
-from evacli.summary import Summary
+from evacli.run import checkpoint, history, summary
+from evacli.run.checkpoint import Arrays, Progress
+from evacli.run.directory import RunDir
+from evacli.run.history import Row
+from evacli.run.summary import Summary
+from evacli.training.display import TrainingDisplay
+from evacli.training.learner import Learner
+from evacli.training.results import summarise, write_results
+from evacli.training.schedules import factor_at
+from evacli.training.signals import StopRequest
 
 
 class Training:

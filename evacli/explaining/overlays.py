@@ -8,7 +8,7 @@ from evacli import console
 from evacli.errors import RunError
 from evacli.figures.gradcam import Explanation, grid
 from evacli.figures.style import save
-from evacli.rundir import RunDir
+from evacli.run.directory import RunDir
 
 MOST_IN_GRID = 100
 # What this module has named; other files in the folder are the user's.

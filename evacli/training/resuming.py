@@ -1,13 +1,14 @@
 """Whether a checkpoint may be continued: by the same configuration, on the same data, with the same libraries."""
 
-from evacli import config, console, summary
-from evacli.checkpoint import Progress
+from evacli import config, console
 from evacli.config import Config
 from evacli.errors import Contradiction, DataError, RunError
-from evacli.learner import Learner
-from evacli.rundir import RunDir
-from evacli.summary import Summary
-from evacli.versions import versions
+from evacli.run import summary
+from evacli.run.checkpoint import Progress
+from evacli.run.directory import RunDir
+from evacli.run.summary import Summary
+from evacli.run.versions import versions
+from evacli.training.learner import Learner
 
 
 def check_nothing_lost(run: RunDir) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 
 import msgspec
 
-from evacli import config, console, lr_result
+from evacli import config, console
 from evacli.data import load
 from evacli.errors import ConfigError, NoSuggestion
-from evacli.learner import Learner, assemble
-from evacli.lr_result import Curve, LrFindResult, Mode, Range
-from evacli.lr_suggest import CHOSEN_RULE, RULES, reason_to_stop, suggest
-from evacli.rundir import DEFAULT_RUN, RunDir
+from evacli.lr_finder import result as lr_result
+from evacli.lr_finder.result import Curve, LrFindResult, Mode, Range
+from evacli.lr_finder.suggest import CHOSEN_RULE, RULES, reason_to_stop, suggest
+from evacli.run.directory import DEFAULT_RUN, RunDir
+from evacli.training.learner import Learner, assemble
 
 
 def lr_find(

@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evacli import models
-from evacli.augment import Augmentation
 from evacli.backend import keras, tf
 from evacli.config import Config
 from evacli.data.types import Data
 from evacli.errors import ConfigError
-from evacli.moving_statistics import MovingStatistics
-from evacli.precision import choose
-from evacli.twin import training_twin
+from evacli.training.augment import Augmentation
+from evacli.training.moving_statistics import MovingStatistics
+from evacli.training.precision import choose
+from evacli.training.twin import training_twin
 
 Colour = tuple[float, float, float]
 

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from evacli.errors import DataError, RunError
-from evacli.rundir import RunDir, read_small, write_text_atomically
+from evacli.run.directory import RunDir, read_small, write_text_atomically
 
 if TYPE_CHECKING:
     from evacli.data.types import Data

@@ -3,17 +3,18 @@
 from pathlib import Path
 from typing import Any
 
-from evacli import checkpoint, config, console, data
-from evacli.checkpoint import Progress
+from evacli import config, console, data
 from evacli.config import Config
-from evacli.learner import Learner, assemble
-from evacli.locking import exclusive, refuse_if_busy
-from evacli.lr_result import fits, suggestion
-from evacli.resuming import check_nothing_lost, check_same_training, finished
-from evacli.rundir import DEFAULT_RUN, RunDir, remove_leftovers
-from evacli.summary import Summary
-from evacli.training_loop import Training
-from evacli.versions import versions
+from evacli.lr_finder.result import fits, suggestion
+from evacli.run import checkpoint
+from evacli.run.checkpoint import Progress
+from evacli.run.directory import DEFAULT_RUN, RunDir, remove_leftovers
+from evacli.run.locking import exclusive, refuse_if_busy
+from evacli.run.summary import Summary
+from evacli.run.versions import versions
+from evacli.training.learner import Learner, assemble
+from evacli.training.loop import Training
+from evacli.training.resuming import check_nothing_lost, check_same_training, finished
 
 DEFAULT_LR = 0.05
 

@@ -7,8 +7,9 @@ from types import TracebackType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from evacli import console, history
-from evacli.history import Row
+from evacli import console
+from evacli.run import history
+from evacli.run.history import Row
 
 _HEADER = (
     f"{'epoch':>9}  {'lr':>9}  {'train loss':>10} {'accuracy':>9}  {'test loss':>9} {'accuracy':>9}  "

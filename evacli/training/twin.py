@@ -7,8 +7,8 @@ The plain model is what is saved; the twin is what trains. Their weights have th
 from typing import Any
 
 from evacli.backend import keras
-from evacli.fast_layers import FastConv2D, FastDropout, FusedBatchNormalization
 from evacli.models.logits import last_operation, logits_model
+from evacli.training.fast_layers import FastConv2D, FastDropout, FusedBatchNormalization
 
 # By exact type: a subclass may compute something else.
 FAST: dict[Any, Any] = {

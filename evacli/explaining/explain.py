@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
-from evacli import config, console, summary
+from evacli import config, console
 from evacli.errors import ConfigError
-from evacli.rundir import DEFAULT_RUN, RunDir
-from evacli.summary import Summary
+from evacli.run import summary
+from evacli.run.directory import DEFAULT_RUN, RunDir
+from evacli.run.summary import Summary
 
 if TYPE_CHECKING:
     from evacli.data.types import Data
@@ -134,7 +135,8 @@ class _Judged:
 
 def _judge(run: RunDir, trained: Summary, layer: str | None) -> _Judged:
     with console.status("loading TensorFlow"):
-        from evacli import data, evaluation, heatmap
+        from evacli import data, evaluation
+        from evacli.explaining import heatmap
     model = evaluation.load_best(run)
     settings = config.read(run) or config.Config()
     dataset = data.load(settings)
@@ -158,7 +160,7 @@ def _in_order(judged: _Judged, select: Select) -> list[int]:
     """Indices of all mistakes, those to show first in front."""
     import numpy as np
 
-    from evacli.mistakes import worst_first
+    from evacli.reporting.mistakes import worst_first
 
     if select == "worst":
         return worst_first(judged.predictions)
@@ -171,8 +173,8 @@ def _in_order(judged: _Judged, select: Select) -> list[int]:
 def _explain(judged: _Judged, indices: list[int], target: Target) -> "list[Explanation]":
     import numpy as np
 
+    from evacli.explaining.heatmap import grad_cam
     from evacli.figures.gradcam import Explanation
-    from evacli.heatmap import grad_cam
 
     if not indices:
         return []
@@ -195,7 +197,7 @@ def _explain(judged: _Judged, indices: list[int], target: Target) -> "list[Expla
 
 
 def _draw(run: RunDir, explanations: "list[Explanation]", heading: tuple[str, str], alpha: float) -> list[Path]:
-    from evacli import overlays
+    from evacli.explaining import overlays
 
     if explanations:
         return overlays.write(run, explanations, heading, alpha)

@@ -5,11 +5,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from evacli import history, summary
-from evacli.checkpoint import Progress
-from evacli.learner import Learner
-from evacli.rundir import RunDir, write_atomically, write_text_atomically
-from evacli.summary import State, Summary
+from evacli.run import history, summary
+from evacli.run.checkpoint import Progress
+from evacli.run.directory import RunDir, write_atomically, write_text_atomically
+from evacli.run.summary import State, Summary
+from evacli.training.learner import Learner
 
 
 def write_results(run: RunDir, learner: Learner, progress: Progress, best_weights: Sequence[NDArray[Any]]) -> None:

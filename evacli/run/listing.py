@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from evacli import config, summary
+from evacli import config
 from evacli.errors import RunError
-from evacli.rundir import DEFAULT_RUN, RunDir
+from evacli.run import summary
+from evacli.run.directory import DEFAULT_RUN, RunDir
 
 State = summary.State | Literal["not trained", "damaged"]
 

@@ -10,8 +10,8 @@ from msgspec import Meta
 
 from evacli.config import Config, differences
 from evacli.errors import RunError
-from evacli.lr_suggest import MIN_STEPS, Stop, smooth
-from evacli.rundir import RunDir, read_small, write_text_atomically
+from evacli.lr_finder.suggest import MIN_STEPS, Stop, smooth
+from evacli.run.directory import RunDir, read_small, write_text_atomically
 
 Mode = Literal["exp", "linear"]
 LearningRate = Annotated[float, Meta(gt=0, le=1e6)]

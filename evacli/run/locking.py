@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from filelock import FileLock, Timeout
 
 from evacli.errors import RunBusy, RunError
-from evacli.rundir import RunDir, write_text_atomically
+from evacli.run.directory import RunDir, write_text_atomically
 
 
 @contextmanager

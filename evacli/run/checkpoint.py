@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from evacli.config import Config
 from evacli.errors import RunError
-from evacli.history import Row
-from evacli.rundir import RunDir, write_atomically
+from evacli.run.directory import RunDir, write_atomically
+from evacli.run.history import Row
 
 Arrays = dict[str, list[NDArray[Any]]]
 Count = Annotated[int, Meta(ge=0)]

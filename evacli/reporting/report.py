@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from evacli import config, console, history, summary
+from evacli import config, console
 from evacli.config import Config
 from evacli.errors import RunError
-from evacli.history import Row
-from evacli.rundir import DEFAULT_RUN, RunDir, write_text_atomically
-from evacli.summary import Summary
+from evacli.reporting.result import ReportResult
+from evacli.run import history, summary
+from evacli.run.directory import DEFAULT_RUN, RunDir, write_text_atomically
+from evacli.run.history import Row
+from evacli.run.summary import Summary
 
 # NumPy, Keras and matplotlib are imported once the run is known to be a trained one.
 if TYPE_CHECKING:
@@ -20,43 +20,10 @@ if TYPE_CHECKING:
 
     from evacli.data.types import Data
     from evacli.evaluation import Predictions
-    from evacli.metrics import ClassScore, Confusion
 
 MISTAKES_SHOWN = 24
 # The best model's accuracy here and when it was saved: apart by more, the file is not from that epoch.
 SAME_ACCURACY = 0.01
-
-
-class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a report says; accuracies are shares of 1.
-
-    Attributes:
-        run: the run directory.
-        report: the page.
-        misclassified: the table of wrong predictions.
-        top_accuracy: the best epoch's accuracy on the split that chose it.
-        top_epoch: that epoch, counted from 1.
-        chosen_by: "test" or "validation".
-        test_accuracy: of the best model, measured now.
-        train_accuracy: the same on the training images, without augmentation.
-        test_images: how many test images there are.
-        mistakes: how many of them were taken for another class.
-        classes: precision, recall and F1 of each class.
-        most_confused: which class was taken for which most often.
-    """
-
-    run: str
-    report: str
-    misclassified: str
-    top_accuracy: float
-    top_epoch: int
-    chosen_by: str
-    test_accuracy: float
-    train_accuracy: float
-    test_images: int
-    mistakes: int
-    classes: list["ClassScore"]
-    most_confused: list["Confusion"]
 
 
 @dataclass(frozen=True)
@@ -110,7 +77,8 @@ def _read(run: RunDir) -> _Record:
 
 
 def _examine(record: _Record) -> _Evidence:
-    from evacli import data, evaluation, metrics
+    from evacli import data, evaluation
+    from evacli.reporting import metrics
 
     model = evaluation.load_best(record.run)
     images = data.load(record.settings)
@@ -146,7 +114,7 @@ def _mismatch(trained: Summary, test: "Predictions") -> str:
 
 
 def _conclude(record: _Record, evidence: _Evidence) -> ReportResult:
-    from evacli import metrics
+    from evacli.reporting import metrics
 
     test, names = evidence.test, record.trained.class_names
     return ReportResult(
@@ -176,7 +144,7 @@ def _write_pictures(record: _Record, evidence: _Evidence) -> None:
 
 
 def _write_texts(record: _Record, evidence: _Evidence, result: ReportResult) -> None:
-    from evacli import mistakes, page
+    from evacli.reporting import mistakes, page
 
     run, trained, settings = record.run, record.trained, record.settings
     test, split, names = evidence.test, evidence.data.test, trained.class_names

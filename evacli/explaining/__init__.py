@@ -1,0 +1,1 @@
+"""Why the network errs: Grad-CAM of the images that it classified wrongly."""

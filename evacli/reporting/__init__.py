@@ -1,0 +1,1 @@
+"""What a training came to: numbers, pictures and one page."""

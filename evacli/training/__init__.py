@@ -1,0 +1,1 @@
+"""The training recipe: what learns, how it goes on, how it stops."""
