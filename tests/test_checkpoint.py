@@ -31,6 +31,7 @@ def make_progress(**changes: Any) -> Progress:
         "lr_source": "--lr",
         "class_names": HOSTILE,
         "data_fingerprint": "f1",
+        "network_fingerprint": "f2",
         "versions": {"python": "3"},
     }
     return Progress(**(values | changes))

@@ -13,7 +13,7 @@ from run_state import state
 from tiny_data import TINY
 
 from evacli import console
-from evacli.errors import Contradiction, DataError, Interrupted, RunError
+from evacli.errors import Contradiction, DataError, Interrupted, ModelError, RunError
 from evacli.run import checkpoint
 from evacli.run.directory import RunDir
 from evacli.training import schedules
@@ -185,6 +185,20 @@ def test_other_classes_are_named(run: RunDir, digits: Path, tmp_path: Path) -> N
     names = np.array([f"digit {i}" for i in range(10)])
     data = other_data(digits, tmp_path / "a.npz", class_names=names)
     refused(run, DataError, r"without '0', '1', '2' and 7 more, with the new 'digit 0', ", data=data)
+
+
+def test_changed_network_file_is_refused(tmp_path: Path, train: Train) -> None:
+    file, run = tmp_path / "mine.py", RunDir(tmp_path / "run")
+    shutil.copy(Path(__file__).with_name("tiny_networks.py"), file)
+    with pytest.MonkeyPatch.context() as patch:
+        stop_in_step(patch, 3)
+        with pytest.raises(Interrupted):
+            train(run.path, model=f"{file}:tiny")
+    original = file.read_text()
+    file.write_text(original.replace("Dropout(0.3)", "Dropout(0.2)"))  # the weights have the same shapes
+    refused(run, ModelError, r"mine\.py:tiny is no longer the network that the run was trained with")
+    file.write_text("# a comment\n" + original)
+    assert training.train(run.path).state == "finished"
 
 
 def test_other_versions_are_reported(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,8 @@
 
 from evacli import config, console
 from evacli.config import Config
-from evacli.errors import Contradiction, DataError, RunError
+from evacli.errors import Contradiction, DataError, ModelError, RunError
+from evacli.models.fingerprint import fingerprint
 from evacli.run import summary
 from evacli.run.checkpoint import Progress
 from evacli.run.directory import RunDir
@@ -43,6 +44,7 @@ def check_same_training(run: RunDir, progress: Progress, learner: Learner) -> No
     Raises:
         Contradiction: if the run's configuration is not the checkpoint's.
         DataError: if the images, labels or class names are others than those trained on.
+        ModelError: if the user's file now builds another network.
     """
     differing = config.contradictions(progress.config, learner.config)
     if differing:
@@ -61,7 +63,14 @@ def check_same_training(run: RunDir, progress: Progress, learner: Learner) -> No
             "The images or labels are not those that the run was trained on.",
             "Name the run's own data with --data, or another --run.",
         )
-    _report_versions(progress.versions, versions())
+    now = versions()
+    # A new Keras may describe the same layer with other settings.
+    if progress.versions.get("keras") == now["keras"] and progress.network_fingerprint != fingerprint(learner.model):
+        raise ModelError(
+            f"--model {learner.config.model} is no longer the network that the run was trained with.",
+            f"Put it back, or name another --run, or start anew: evacli train{run.option} --overwrite",
+        )
+    _report_versions(progress.versions, now)
 
 
 def _report_versions(before: dict[str, str], now: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from evacli import config, console, data
 from evacli.config import Config
 from evacli.lr_finder.result import fits, suggestion
+from evacli.models.fingerprint import fingerprint
 from evacli.run import checkpoint
 from evacli.run.checkpoint import Progress
 from evacli.run.directory import DEFAULT_RUN, RunDir, remove_leftovers
@@ -86,6 +87,7 @@ def _beginning(run: RunDir, learner: Learner) -> Progress:
         lr_source=source,
         class_names=learner.data.class_names,
         data_fingerprint=learner.data.fingerprint,
+        network_fingerprint=fingerprint(learner.model),
         versions=versions(),
     )
 

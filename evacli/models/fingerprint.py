@@ -1,0 +1,28 @@
+"""Telling whether a network is still the one that it was."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from evacli.backend import keras
+
+
+def fingerprint(model: keras.Model) -> str:
+    """Hexadecimal digest over the kinds and settings of a network's layers.
+
+    The same in every process: the names of layers, which count what a process has built, are left out. How layers are
+    wired is not in it, nor are their weights.
+    """
+    settings = [(type(layer).__name__, _settings(layer)) for layer in _layers(model)]
+    return hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _layers(model: keras.Model) -> Iterator[Any]:
+    for layer in model.layers:
+        yield from _layers(layer) if isinstance(layer, keras.Model) else (layer,)
+
+
+def _settings(layer: Any) -> dict[str, Any]:
+    config = keras.saving.serialize_keras_object(layer)["config"]
+    return {key: value for key, value in config.items() if key != "name"}
