@@ -1,0 +1,24 @@
+"""The images that all rivals get."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from evacli import config, data
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", help="CIFAR-10 where it lies; by default Keras downloads it")
+    parser.add_argument("--dataset", default="cifar10", choices=("cifar10", "digits"))
+
+
+def write(options: argparse.Namespace, folder: str, needed: int, batch_size: int) -> str:
+    """Path of an .npz with the training images, repeated where there are fewer than `needed`; all batches are full."""
+    settings = {"data": options.data} if options.data else {"dataset": options.dataset}
+    split = data.load(config.make(settings)).train
+    count = -(-max(len(split), needed) // batch_size) * batch_size
+    x, y = (np.resize(array, (count, *array.shape[1:])) for array in (split.images, split.labels))
+    path = Path(folder) / "images.npz"
+    np.savez(path, x_train=x, y_train=y, x_test=x[:16], y_test=y[:16])
+    return str(path)
