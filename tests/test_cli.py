@@ -40,6 +40,13 @@ def test_help_imports_nothing_that_takes_time(arguments: list[str]) -> None:
     assert found.out
 
 
+def test_finished_run_does_not_wait_for_tensorflow(evacli: Evacli, tmp_path: Path, digits: Path) -> None:
+    assert evacli("train", "--run", tmp_path / "run", *settings(digits)).code == 0
+    found = python("-c", SPY, "train", "--run", tmp_path / "run", "--quiet")
+    assert found.out.startswith("Top accuracy ")
+    assert found.err == "numpy"
+
+
 def test_help_lists_the_commands_and_each_has_an_example(evacli: Evacli) -> None:
     overview = evacli("--help").out
     for name in COMMANDS:

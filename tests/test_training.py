@@ -14,14 +14,14 @@ from run_state import state
 from tiny_data import TINY
 
 import evacli
-from evacli import console
+from evacli import console, data
 from evacli.backend import keras
 from evacli.errors import DataError, Diverged, RunError
 from evacli.run import checkpoint
 from evacli.run.directory import RunDir
 from evacli.run.summary import Summary
 from evacli.training import loop as training_loop
-from evacli.training import train as training
+from evacli.training import opening
 from evacli.training.schedules import one_cycle
 
 Train = Callable[..., Summary]
@@ -127,13 +127,13 @@ def test_rate_comes_from_lr_find_if_that_fits(train: Train, settings: dict[str, 
     explicit = train(tmp_path, lr=0.03, epochs=1, overwrite=True)
     assert (explicit.lr, explicit.lr_source) == (0.03, "--lr")
     unlike = train(tmp_path, lr="auto", batch_size=16, epochs=1, overwrite=True)
-    assert unlike.lr == training.DEFAULT_LR
+    assert unlike.lr == opening.DEFAULT_LR
     assert "--batch-size" in unlike.lr_source
 
 
 def test_without_lr_find_the_default_is_taken_and_named(train: Train, tmp_path: Path) -> None:
     found = train(tmp_path, lr="auto", epochs=1)
-    assert found.lr == training.DEFAULT_LR
+    assert found.lr == opening.DEFAULT_LR
     assert "default" in found.lr_source
 
 
@@ -158,7 +158,7 @@ def test_finished_run_answers_at_once_without_its_data(
     trained: RunDir, epochs: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     console.configure()
-    monkeypatch.setattr(training, "assemble", None)
+    monkeypatch.setattr(data, "load", None)
     before = {path: path.read_bytes() for path in trained.path.iterdir()}
     assert evacli.train(trained.path, epochs=epochs).epochs_done == 3
     assert {path: path.read_bytes() for path in trained.path.iterdir()} == before

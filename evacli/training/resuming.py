@@ -1,41 +1,13 @@
 """Whether a checkpoint may be continued: by the same configuration, on the same data, with the same libraries."""
 
 from evacli import config, console
-from evacli.config import Config
-from evacli.errors import Contradiction, DataError, ModelError, RunError
+from evacli.errors import Contradiction, DataError, ModelError
 from evacli.models.fingerprint import fingerprint
 from evacli.run import summary
 from evacli.run.checkpoint import Progress
 from evacli.run.directory import RunDir
-from evacli.run.summary import Summary
 from evacli.run.versions import versions
 from evacli.training.learner import Learner
-
-
-def check_nothing_lost(run: RunDir) -> None:
-    """Refuses to begin where a training has left results but no checkpoint, which would be overwritten.
-
-    Raises:
-        RunError: naming what is there.
-    """
-    results = [path.name for path in (run.best_model, run.history) if path.exists()]
-    if results:
-        raise RunError(
-            f"{run.path} has {' and '.join(results)} of a training but no {run.checkpoint.name} to go on from.",
-            f"Put it back, name another --run, or start anew: evacli train{run.option} --overwrite",
-        )
-
-
-def finished(run: RunDir, progress: Progress, wanted: Config) -> Summary | None:
-    """The summary of a training that already has all the epochs that are wanted, if all its results are there."""
-    moved = [field for field in config.differences(progress.config, wanted) if field != "epochs"]
-    if moved or len(progress.rows) < wanted.epochs or not (run.best_model.exists() and run.history.exists()):
-        return None
-    try:
-        found = summary.read(run)
-    except RunError:
-        return None
-    return found if found.state == "finished" and found.epochs_done == len(progress.rows) else None
 
 
 def check_same_training(run: RunDir, progress: Progress, learner: Learner) -> None:

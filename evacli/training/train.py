@@ -5,19 +5,12 @@ from typing import Any
 
 from evacli import config, console, data
 from evacli.config import Config
-from evacli.lr_finder.result import fits, suggestion
-from evacli.models.fingerprint import fingerprint
-from evacli.run import checkpoint
-from evacli.run.checkpoint import Progress
-from evacli.run.directory import DEFAULT_RUN, RunDir, remove_leftovers
+from evacli.errors import RunError
+from evacli.run import summary
+from evacli.run.checkpoint import Progress, load_progress
+from evacli.run.directory import DEFAULT_RUN, RunDir
 from evacli.run.locking import exclusive, refuse_if_busy
 from evacli.run.summary import Summary
-from evacli.run.versions import versions
-from evacli.training.learner import Learner, assemble
-from evacli.training.loop import Training
-from evacli.training.resuming import check_nothing_lost, check_same_training, finished
-
-DEFAULT_LR = 0.05
 
 
 def train(
@@ -41,65 +34,33 @@ def train(
     """
     directory = RunDir(run)
     refuse_if_busy(directory)
-    progress = None if overwrite else checkpoint.load_progress(directory)
+    progress = None if overwrite else load_progress(directory)
     if progress and not directory.config.exists():
         config.write(directory, progress.config)
     settled = config.inherit(directory, settings, trained=progress is not None)
-    done = finished(directory, progress, settled) if progress else None
+    done = _finished(directory, progress, settled) if progress else None
     if done:
         console.note(f"{directory.path} already has its {done.epochs_done} epochs; a larger --epochs trains on.")
         return done
-    learner = assemble(settled, data.load(settled))
+    loaded = data.load(settled)
+    # Only now: a run that is done, and a mistake in what came before, need not wait for TensorFlow.
+    from evacli.training.learner import assemble
+    from evacli.training.opening import forget, open_training
+
+    learner = assemble(settled, loaded)
     with exclusive(directory):
         if overwrite:
-            _forget(directory)
-        return _open(directory, learner, checkpoint_minutes).run_to_end()
+            forget(directory)
+        return open_training(directory, learner, checkpoint_minutes).run_to_end()
 
 
-def _forget(run: RunDir) -> None:
-    for path in _results(run):
-        path.unlink(missing_ok=True)
-
-
-def _results(run: RunDir) -> tuple[Path, ...]:
-    return run.checkpoint, run.summary, run.history, run.best_model
-
-
-def _open(run: RunDir, learner: Learner, checkpoint_minutes: float) -> Training:
-    """The run's training, at its checkpoint or at its beginning."""
-    remove_leftovers(*_results(run))
-    # Read under the lock: until then another process may have moved it on.
-    stored = checkpoint.load(run)
-    if stored is None:
-        check_nothing_lost(run)
-        return Training(run, learner, _beginning(run, learner), checkpoint_minutes)
-    check_same_training(run, stored[0], learner)
-    training = Training(run, learner, stored[0], checkpoint_minutes)
-    training.restore(stored[1])
-    return training
-
-
-def _beginning(run: RunDir, learner: Learner) -> Progress:
-    lr, source = learning_rate(run, learner.config)
-    return Progress(
-        config=learner.config,
-        lr=lr,
-        lr_source=source,
-        class_names=learner.data.class_names,
-        data_fingerprint=learner.data.fingerprint,
-        network_fingerprint=fingerprint(learner.model),
-        versions=versions(),
-    )
-
-
-def learning_rate(run: RunDir, settled: Config) -> tuple[float, str]:
-    """The peak learning rate of a training and where it comes from: `--lr`, lr-find, or the default."""
-    if settled.lr != "auto":
-        return settled.lr, "--lr"
-    found = suggestion(run)
-    if found is None or found.lr is None:
-        return DEFAULT_LR, "evacli's default; evacli lr-find looks for a better one"
-    differing = fits(found, settled)
-    if differing:
-        return DEFAULT_LR, f"evacli's default; lr-find was run with another {', '.join(map(config.option, differing))}"
-    return found.lr, f"lr-find, {found.rule}"
+def _finished(run: RunDir, progress: Progress, wanted: Config) -> Summary | None:
+    """The summary of a training that already has all the epochs that are wanted, if all its results are there."""
+    moved = [field for field in config.differences(progress.config, wanted) if field != "epochs"]
+    if moved or len(progress.rows) < wanted.epochs or not (run.best_model.exists() and run.history.exists()):
+        return None
+    try:
+        found = summary.read(run)
+    except RunError:
+        return None
+    return found if found.state == "finished" and found.epochs_done == len(progress.rows) else None

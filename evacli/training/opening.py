@@ -1,0 +1,82 @@
+"""Opening a training: at its checkpoint, or at its beginning."""
+
+from pathlib import Path
+
+from evacli import config
+from evacli.config import Config
+from evacli.errors import RunError
+from evacli.lr_finder.result import fits, suggestion
+from evacli.models.fingerprint import fingerprint
+from evacli.run import checkpoint
+from evacli.run.checkpoint import Progress
+from evacli.run.directory import RunDir, remove_leftovers
+from evacli.run.versions import versions
+from evacli.training.learner import Learner
+from evacli.training.loop import Training
+from evacli.training.resuming import check_same_training
+
+DEFAULT_LR = 0.05
+
+
+def forget(run: RunDir) -> None:
+    """Deletes what an earlier training has left."""
+    for path in _results(run):
+        path.unlink(missing_ok=True)
+
+
+def _results(run: RunDir) -> tuple[Path, ...]:
+    return run.checkpoint, run.summary, run.history, run.best_model
+
+
+def open_training(run: RunDir, learner: Learner, checkpoint_minutes: float) -> Training:
+    """The run's training, at its checkpoint or at its beginning."""
+    remove_leftovers(*_results(run))
+    # Read under the lock: until then another process may have moved it on.
+    stored = checkpoint.load(run)
+    if stored is None:
+        _check_nothing_lost(run)
+        return Training(run, learner, _beginning(run, learner), checkpoint_minutes)
+    check_same_training(run, stored[0], learner)
+    training = Training(run, learner, stored[0], checkpoint_minutes)
+    training.restore(stored[1])
+    return training
+
+
+def _check_nothing_lost(run: RunDir) -> None:
+    """Refuses to begin where a training has left results but no checkpoint, which would be overwritten.
+
+    Raises:
+        RunError: naming what is there.
+    """
+    results = [path.name for path in (run.best_model, run.history) if path.exists()]
+    if results:
+        raise RunError(
+            f"{run.path} has {' and '.join(results)} of a training but no {run.checkpoint.name} to go on from.",
+            f"Put it back, name another --run, or start anew: evacli train{run.option} --overwrite",
+        )
+
+
+def _beginning(run: RunDir, learner: Learner) -> Progress:
+    lr, source = learning_rate(run, learner.config)
+    return Progress(
+        config=learner.config,
+        lr=lr,
+        lr_source=source,
+        class_names=learner.data.class_names,
+        data_fingerprint=learner.data.fingerprint,
+        network_fingerprint=fingerprint(learner.model),
+        versions=versions(),
+    )
+
+
+def learning_rate(run: RunDir, settled: Config) -> tuple[float, str]:
+    """The peak learning rate of a training and where it comes from: `--lr`, lr-find, or the default."""
+    if settled.lr != "auto":
+        return settled.lr, "--lr"
+    found = suggestion(run)
+    if found is None or found.lr is None:
+        return DEFAULT_LR, "evacli's default; evacli lr-find looks for a better one"
+    differing = fits(found, settled)
+    if differing:
+        return DEFAULT_LR, f"evacli's default; lr-find was run with another {', '.join(map(config.option, differing))}"
+    return found.lr, f"lr-find, {found.rule}"
