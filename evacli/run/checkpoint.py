@@ -42,7 +42,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         best_epoch: the epoch, counted from 1, whose weights are the best; 0 before there is one.
         class_names: the classes trained on.
         data_fingerprint: `Data.fingerprint` of what is trained on.
-        network_fingerprint: `models.fingerprint` of what is trained.
+        network_fingerprint: `models.fingerprint` of what is trained; empty in checkpoints from before there was one.
         versions: versions and settings that the arithmetic depends on.
     """
 
@@ -55,7 +55,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     best_epoch: Count = 0
     class_names: tuple[str, ...]
     data_fingerprint: str
-    network_fingerprint: str
+    network_fingerprint: str = ""
     versions: dict[str, str]
 
 

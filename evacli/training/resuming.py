@@ -37,7 +37,8 @@ def check_same_training(run: RunDir, progress: Progress, learner: Learner) -> No
         )
     now = versions()
     # A new Keras may describe the same layer with other settings.
-    if progress.versions.get("keras") == now["keras"] and progress.network_fingerprint != fingerprint(learner.model):
+    comparable = progress.network_fingerprint and progress.versions.get("keras") == now["keras"]
+    if comparable and progress.network_fingerprint != fingerprint(learner.model):
         raise ModelError(
             f"--model {learner.config.model} is no longer the network that the run was trained with.",
             f"Put it back, or name another --run, or start anew: evacli train{run.option} --overwrite",
