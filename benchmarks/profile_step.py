@@ -62,7 +62,7 @@ def operations(space: object) -> Iterator[tuple[str, str, float]]:
             for event in line.events:
                 # TensorFlow calls an operation's event "name:type".
                 name, colon, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
-                if colon and kind.isidentifier() and " " not in name:
+                if colon and kind.isidentifier() and " " not in name and not name.endswith(":"):
                     yield name, kind, event.duration_ps / 1e9
 
 
