@@ -39,4 +39,7 @@ with console.status("Starting TensorFlow"), _no_native_stderr():
     tf.constant(0)
     import keras
 
+# Several models in one process, as in a notebook, are no reason to warn of functions traced anew.
+tf.get_logger().setLevel("ERROR")
+
 __all__ = ["keras", "tf"]

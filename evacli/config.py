@@ -134,8 +134,11 @@ def inherit(run: RunDir, settings: Mapping[str, Any], *, trained: bool | None = 
     """
     stored = read(run)
     settings = dict(settings)
-    if "dataset" in settings:
-        settings.setdefault("data", None)
+    if "dataset" in settings and settings.setdefault("data", None) is not None:
+        raise ConfigError(
+            f"--dataset {settings['dataset']} and --data {settings['data']} name two data sets.",
+            "Leave one of them out.",
+        )
     trained = run.checkpoint.exists() if trained is None else trained
     if not (stored and trained):
         return make(settings, stored)

@@ -217,3 +217,8 @@ def test_differences_are_the_fields_that_differ(a: dict[str, Any], b: dict[str, 
     found = config.differences(first, second)
     assert msgspec.structs.replace(first, **{name: getattr(second, name) for name in found}) == second
     assert bool(found) == (first != second)
+
+
+def test_two_data_sets_at_once_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="name two data sets"):
+        config.inherit(RunDir(tmp_path), {"dataset": "digits", "data": "images"})

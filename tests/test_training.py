@@ -245,3 +245,16 @@ def test_leftovers_of_killed_processes_are_removed(train: Train, tmp_path: Path)
         (tmp_path / name).touch()
     train(tmp_path, epochs=1)
     assert [path.name for path in tmp_path.glob(".*")] == [".report.x3.tmp.html"]
+
+
+def test_overwriting_leaves_no_evidence_of_the_network_before(train: Train, tmp_path: Path) -> None:
+    train(tmp_path, epochs=1)
+    run = RunDir(tmp_path)
+    stale = [run.report, run.curves_png, run.confusion_png, run.misclassified, run.gradcam_png]
+    run.gradcam_folder.mkdir()
+    single, own = run.gradcam_folder / "00001-predicted-cat-true-dog.png", run.gradcam_folder / "mine.png"
+    for path in (*stale, single, own):
+        path.write_bytes(b"")
+    train(tmp_path, epochs=1, overwrite=True)
+    assert not any(path.exists() for path in (*stale, single))
+    assert own.exists()

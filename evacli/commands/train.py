@@ -7,6 +7,7 @@ from typer import Option
 
 from evacli import console
 from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output, with_settings
+from evacli.run.directory import RunDir
 from evacli.run.summary import Summary
 
 
@@ -28,7 +29,9 @@ def train_command(
 
     summary = train(run, overwrite=overwrite, checkpoint_minutes=checkpoint_minutes, **settings)
     console.result(_outcome(summary))
-    console.result(f"Best model: {run}/best.keras; next: evacli report, evacli gradcam")
+    directory = RunDir(run)
+    following = f"evacli report{directory.option}, evacli gradcam{directory.option}"
+    console.result(f"Best model: {console.printable(directory.best_model)}; next: {console.printable(following)}")
     console.json(summary)
 
 

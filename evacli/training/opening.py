@@ -5,6 +5,7 @@ from pathlib import Path
 from evacli import config
 from evacli.config import Config
 from evacli.errors import RunError
+from evacli.explaining import overlays
 from evacli.lr_finder.result import fits, suggestion
 from evacli.models.fingerprint import fingerprint
 from evacli.run import checkpoint
@@ -19,9 +20,10 @@ DEFAULT_LR = 0.05
 
 
 def forget(run: RunDir) -> None:
-    """Deletes what an earlier training has left."""
-    for path in _results(run):
+    """Deletes what an earlier training has left, and what was concluded from it: it is not true of the next one."""
+    for path in (*_results(run), run.report, run.curves_png, run.confusion_png, run.misclassified):
         path.unlink(missing_ok=True)
+    overlays.remove(run)
 
 
 def _results(run: RunDir) -> tuple[Path, ...]:
