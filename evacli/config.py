@@ -12,16 +12,20 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta
 
+from evacli import methods
 from evacli.errors import ConfigError, Contradiction, RunError
+from evacli.methods import HYPERPARAMETERS, METHODS
 from evacli.run.directory import RunDir, read_small, write_text_atomically
 
 Dataset = Literal["cifar10", "cifar100", "fashion_mnist", "mnist", "digits"]
 Schedule = Literal["constant", "step", "exponential", "cosine", "plateau", "cyclical", "one-cycle"]
+Cycle = Literal["triangular", "triangular2", "exp-range"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Pixels = Annotated[int, Meta(ge=0, le=4096)]
 Rate = Annotated[float, Meta(gt=0, le=1e6)]
 Share = Annotated[float, Meta(ge=0, lt=1)]
+Scale = Annotated[float, Meta(ge=0, le=1e6)]
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,24 +40,50 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     skip_bad: bool = False
     # network
     model: Annotated[str, Meta(min_length=1)] = "eva"
+    dropout: Share | Literal["none"] | None = None
+    spatial_dropout: bool = False
+    input_noise: Scale = 0.0
     # augmentation; None: chosen from the size and the kind of the images
     cutout: Pixels | None = None
     crop: Pixels | None = None
     flip: bool | None = None
-    # optimisation; lr auto: the suggestion of lr-find, else the default of `train`
+    # optimisation; lr auto: the suggestion of lr-find, else the optimizer's own; None: the optimizer's own
+    optimizer: methods.Name = "momentum"
     lr: Rate | Literal["auto"] = "auto"
-    schedule: Schedule = "one-cycle"
-    momentum: Share = 0.9
-    weight_decay: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    momentum: Share | None = None
+    beta_1: Share | None = None
+    beta_2: Share | None = None
+    rho: Share | None = None
+    epsilon: Rate | None = None
+    weight_decay: Annotated[float, Meta(ge=0, le=1)] | None = None
+    gradient_noise: Scale = 0.0
     label_smoothing: Share = 0.0
-    batch_size: Count = 128
+    batch_size: Count | Literal["full"] = 128
     epochs: Count = 100
+    # schedule; None: the schedule's own
+    schedule: Schedule = "one-cycle"
+    warmup_epochs: Annotated[float, Meta(ge=0, le=1e6)] | None = None
+    base_lr: Rate | None = None
+    cycle: Cycle | None = None
+    cycles: Count | None = None
+    drop_factor: Annotated[float, Meta(gt=1, le=1e6)] | None = None
+    grow_batch: Count | None = None
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
     precision: Precision = "auto"
 
 
 # May change between two commands on a trained run: how long it trains, and where the same data lies.
 CHANGEABLE = frozenset({"epochs", "dataset", "data", "skip_bad"})
+
+# What only some choices of another setting can use: that setting, and these choices.
+BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
+    **{h: ("optimizer", tuple(n for n, m in METHODS.items() if h in m.hyperparameters)) for h in HYPERPARAMETERS},
+    "base_lr": ("schedule", ("cyclical", "one-cycle")),
+    "cycle": ("schedule", ("cyclical",)),
+    "cycles": ("schedule", ("cyclical",)),
+    "drop_factor": ("schedule", ("step",)),
+    "grow_batch": ("schedule", ("step",)),
+}
 
 
 def option(field: str) -> str:
@@ -67,11 +97,58 @@ def make(settings: Mapping[str, Any], base: Config | None = None) -> Config:
     Raises:
         ConfigError: naming the option, the value and what was expected.
     """
-    values = msgspec.structs.asdict(base or Config()) | {name: _plain(value) for name, value in settings.items()}
+    inherited = msgspec.structs.asdict(base or Config())
+    values = inherited | {name: _plain(value) for name, value in settings.items()}
+    for name in BELONGS_TO:
+        # What another optimizer or schedule was told does not bind this one.
+        if name not in settings and not _belongs(name, values):
+            values[name] = None
+    made = _convert(values)
+    _check_together(made)
+    return made
+
+
+def check(settings: Mapping[str, Any]) -> None:
+    """Validates each value in itself, for a moment at which it is not yet known what else the run has stored.
+
+    Raises:
+        ConfigError: naming the option, the value and what was expected.
+    """
+    _convert(msgspec.structs.asdict(Config()) | dict(settings))
+
+
+def _convert(values: Mapping[str, Any]) -> Config:
     try:
         return msgspec.convert(values, Config)
     except msgspec.ValidationError as e:
         raise _config_error(str(e), values) from e
+
+
+def _belongs(name: str, values: Mapping[str, Any]) -> bool:
+    setting, choices = BELONGS_TO[name]
+    return values[setting] in choices
+
+
+def _check_together(made: Config) -> None:
+    """Refuses values that are right in themselves but not beside the others."""
+    values = msgspec.structs.asdict(made)
+    for name, (setting, choices) in BELONGS_TO.items():
+        if values[name] is not None and not _belongs(name, values):
+            raise ConfigError(
+                f"{option(name)} {values[name]} means nothing to {option(setting)} {values[setting]}.",
+                f"It belongs to {option(setting)} {', '.join(choices)}.",
+            )
+    if made.base_lr is not None and made.lr != "auto" and made.base_lr >= made.lr:
+        raise ConfigError(f"--base-lr {made.base_lr:g} is not below the peak, {made.lr:g}.", "Exchange them.")
+    if made.warmup_epochs is not None and made.warmup_epochs > made.epochs:
+        raise ConfigError(
+            f"--warmup-epochs {made.warmup_epochs:g} is more than --epochs {made.epochs}.", "Warm up less."
+        )
+    if made.grow_batch is not None and (made.batch_size == "full" or made.grow_batch < made.batch_size):
+        raise ConfigError(
+            f"--grow-batch {made.grow_batch} is no room to grow for --batch-size {made.batch_size}.",
+            "It is the largest batch.",
+        )
 
 
 def _plain(value: Any) -> Any:
@@ -94,7 +171,18 @@ def _config_error(reason: str, values: Mapping[str, Any]) -> ConfigError:
 def _choices(field: str) -> str:
     if field == "lr":
         return "Give a number or auto."
-    choices = get_args({"dataset": Dataset, "schedule": Schedule, "precision": Precision}.get(field))
+    if field == "dropout":
+        return "Give a rate, or none."
+    if field == "batch_size":
+        return "Give a number of images, or full."
+    literals = {
+        "dataset": Dataset,
+        "optimizer": methods.Name,
+        "schedule": Schedule,
+        "cycle": Cycle,
+        "precision": Precision,
+    }
+    choices = get_args(literals.get(field))
     return f"Choose one of {', '.join(choices)}." if choices else ""
 
 
@@ -157,7 +245,12 @@ def inherit(run: RunDir, settings: Mapping[str, Any], *, trained: bool | None = 
 def contradictions(stored: Config, wanted: Config) -> str:
     """The settings in which two configurations differ and must not, as a person reads them; empty if none."""
     differing = [f for f in differences(stored, wanted) if f not in CHANGEABLE]
-    return "; ".join(f"{option(f)} {getattr(wanted, f)} (run: {getattr(stored, f)})" for f in differing)
+    return "; ".join(f"{option(f)} {_spelled(wanted, f)} (run: {_spelled(stored, f)})" for f in differing)
+
+
+def _spelled(config: Config, field: str) -> object:
+    value = getattr(config, field)
+    return "default" if value is None else value
 
 
 def differences(a: Config, b: Config) -> list[str]:

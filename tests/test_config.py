@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
-from evacli import config
-from evacli.config import Config, Dataset, Precision, Schedule
+from evacli import config, methods
+from evacli.config import Config, Cycle, Dataset, Precision, Schedule
 from evacli.errors import ConfigError, Contradiction, RunError
 from evacli.run.directory import RunDir
 
@@ -19,7 +19,7 @@ RATES = st.floats(min_value=0, max_value=1e6, exclude_min=True)
 SHARES = st.floats(min_value=0, max_value=1, exclude_max=True)
 COUNTS = st.integers(1, 2**31 - 1)
 NAMES = st.text(st.characters(exclude_categories=()), min_size=1)  # lone surrogates included
-SETTINGS = st.fixed_dictionaries(
+ALL_SETTINGS = st.fixed_dictionaries(
     {},
     optional={
         "dataset": st.sampled_from(get_args(Dataset)),
@@ -34,15 +34,38 @@ SETTINGS = st.fixed_dictionaries(
         "flip": st.none() | st.booleans(),
         "lr": RATES | st.just("auto"),
         "schedule": st.sampled_from(get_args(Schedule)),
-        "momentum": SHARES,
-        "weight_decay": st.floats(0, 1),
+        "dropout": st.none() | SHARES | st.just("none"),
+        "spatial_dropout": st.booleans(),
+        "input_noise": SHARES,
+        "optimizer": st.sampled_from(get_args(methods.Name)),
+        "momentum": st.none() | SHARES,
+        "beta_1": st.none() | SHARES,
+        "beta_2": st.none() | SHARES,
+        "rho": st.none() | SHARES,
+        "epsilon": st.none() | RATES,
+        "weight_decay": st.none() | st.floats(0, 1),
+        "gradient_noise": SHARES,
         "label_smoothing": SHARES,
-        "batch_size": COUNTS,
+        "batch_size": COUNTS | st.just("full"),
         "epochs": COUNTS,
+        "warmup_epochs": st.none() | SHARES,
+        "cycle": st.none() | st.sampled_from(get_args(Cycle)),
+        "cycles": st.none() | COUNTS,
+        "drop_factor": st.none() | st.floats(1.5, 100),
         "seed": st.integers(0, 2**31 - 1),
         "precision": st.sampled_from(get_args(Precision)),
     },
 )
+
+
+def possible(settings: dict[str, Any]) -> dict[str, Any]:
+    """Without what another optimizer or schedule would need."""
+    chosen = {"optimizer": "momentum", "schedule": "one-cycle"} | settings
+    belongs = {name: chosen[setting] in choices for name, (setting, choices) in config.BELONGS_TO.items()}
+    return {name: value for name, value in settings.items() if belongs.get(name, True)}
+
+
+SETTINGS = ALL_SETTINGS.map(possible)
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +193,51 @@ def test_named_dataset_replaces_the_runs_own_data(run: RunDir) -> None:
     assert config.inherit(run, {}).data == "images"
 
 
+TOGETHER = [
+    ({"optimizer": "adam", "momentum": 0.5}, "--momentum 0.5 means nothing to --optimizer adam."),
+    ({"optimizer": "sgd", "momentum": 0.5}, "--momentum 0.5 means nothing to --optimizer sgd."),
+    ({"rho": 0.5}, "--rho 0.5 means nothing to --optimizer momentum."),
+    ({"beta_1": 0.5}, "--beta-1 0.5 means nothing to --optimizer momentum."),
+    ({"optimizer": "lion", "epsilon": 0.1}, "--epsilon 0.1 means nothing to --optimizer lion."),
+    ({"schedule": "cosine", "cycle": "triangular"}, "--cycle triangular means nothing to --schedule cosine."),
+    ({"schedule": "constant", "base_lr": 0.1}, "--base-lr 0.1 means nothing to --schedule constant."),
+    ({"grow_batch": 1000}, "--grow-batch 1000 means nothing to --schedule one-cycle."),
+    ({"schedule": "step", "grow_batch": 100}, "--grow-batch 100 is no room to grow for --batch-size 128."),
+    ({"schedule": "step", "grow_batch": 100, "batch_size": "full"}, "--grow-batch 100 is no room to grow"),
+    ({"lr": 0.1, "base_lr": 0.1}, "--base-lr 0.1 is not below the peak, 0.1."),
+    ({"epochs": 3, "warmup_epochs": 4}, "--warmup-epochs 4 is more than --epochs 3."),
+]
+
+
+@pytest.mark.parametrize(("settings", "words"), TOGETHER)
+def test_options_that_mean_nothing_beside_the_others_are_refused_by_name(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.make(settings)
+    assert caught.value.message.startswith(words)
+    assert caught.value.fix
+    config.check(settings)  # each is right in itself
+
+
+def test_another_optimizer_is_not_bound_by_what_the_last_one_was_told(run: RunDir) -> None:
+    config.write(run, config.make({"momentum": 0.5, "schedule": "step", "drop_factor": 5.0}))
+    changed = config.inherit(run, {"optimizer": "adam", "schedule": "cosine"})
+    assert (changed.momentum, changed.drop_factor) == (None, None)
+    assert config.inherit(run, {"optimizer": "nesterov"}).momentum == 0.5
+
+
+FITTING = {
+    "base_lr": {"schedule": "cyclical"},
+    "cycle": {"schedule": "cyclical"},
+    "cycles": {"schedule": "cyclical"},
+    "drop_factor": {"schedule": "step"},
+    "grow_batch": {"schedule": "step"},
+    "beta_1": {"optimizer": "adam"},
+    "beta_2": {"optimizer": "adam"},
+    "rho": {"optimizer": "rmsprop"},
+    "epsilon": {"optimizer": "adam"},
+}
+
+
 @pytest.mark.parametrize("field", sorted(set(Config.__struct_fields__) - config.CHANGEABLE))
 def test_trained_run_refuses_every_other_setting_with_the_difference(run: RunDir, field: str) -> None:
     other = {
@@ -182,17 +250,33 @@ def test_trained_run_refuses_every_other_setting_with_the_difference(run: RunDir
         "flip": True,
         "lr": 0.123,
         "schedule": "cosine",
+        "optimizer": "nesterov",
+        "dropout": 0.5,
+        "spatial_dropout": True,
+        "input_noise": 0.5,
         "momentum": 0.5,
+        "beta_1": 0.5,
+        "beta_2": 0.5,
+        "rho": 0.5,
+        "epsilon": 0.5,
         "weight_decay": 0.5,
+        "gradient_noise": 0.5,
         "label_smoothing": 0.5,
+        "warmup_epochs": 7.0,
+        "base_lr": 0.5,
+        "cycle": "triangular2",
+        "cycles": 7,
+        "drop_factor": 7.0,
+        "grow_batch": 700,
         "batch_size": 7,
         "seed": 7,
         "precision": "float32",
     }[field]
-    trained(run)
+    trained(run, **FITTING.get(field, {}))
     with pytest.raises(Contradiction) as caught:
         config.inherit(run, {field: other})
-    assert f"{config.option(field)} {other} (run: {getattr(Config(), field)})" in caught.value.message
+    stored = getattr(Config(), field)
+    assert f"{config.option(field)} {other} (run: {'default' if stored is None else stored})" in caught.value.message
     assert "--overwrite" in caught.value.fix
 
 

@@ -57,10 +57,10 @@ def test_terminal_shows_bars_rates_and_a_line_an_epoch(digits: Path, tmp_path: P
 
 
 def test_time_left_counts_from_where_this_session_began() -> None:
-    with terminal() as screen, TrainingDisplay(10, 10, batch_size=8, first_step=95) as display:
-        display.epoch_begins(9, 5)
+    with terminal() as screen, TrainingDisplay(10, steps=100, first_step=95) as display:
+        display.epoch_begins(9, 5, steps=10, batch_size=8)
         assert "-:-- left" in text(screen)
-        display.batch_ends(96, 0.1, 1.0, 0.5)
+        display.batch_ends(0.1, 1.0, 0.5)
     assert re.search(r"training .* 96/100 0:00 left [\d,]+ images/s  lr 0\.1", text(screen))
     assert re.search(r"epoch 10/10 .* 6/10 +0:00 left loss 1\.000  accuracy 50\.0%", text(screen))
 
@@ -68,10 +68,11 @@ def test_time_left_counts_from_where_this_session_began() -> None:
 def test_without_a_terminal_only_lines_are_written(capsys: pytest.CaptureFixture[str]) -> None:
     console.stderr.cache_clear()
     rows = make_rows(3)
-    with TrainingDisplay(epochs=3, steps_per_epoch=2, batch_size=8, first_step=0) as display:
+    with TrainingDisplay(epochs=3, steps=6, first_step=0) as display:
         for i in range(3):
-            display.epoch_begins(i, 0)
-            display.batch_ends(2 * i + 2, 0.1, 1.0, 0.5)
+            display.epoch_begins(i, 0, steps=2, batch_size=8)
+            display.batch_ends(0.1, 1.0, 0.5)
+            display.batch_ends(0.1, 1.0, 0.5)
             display.epoch_ends(rows[: i + 1])
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 4

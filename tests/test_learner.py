@@ -38,7 +38,7 @@ def learner() -> Learner:
 
 def test_batches_depend_on_seed_epoch_and_index_alone(learner: Learner) -> None:
     found = batches(learner, 3)
-    assert len(found) == learner.steps_per_epoch == 7
+    assert len(found) == learner.batching.steps(0) == 7
     assert [len(labels) for _, labels in found] == [8] * 6 + [2]
     assert {images.dtype for images, _ in found} == {np.dtype(np.uint8)}
     assert same(found, batches(make(), 3))
@@ -116,7 +116,7 @@ def test_published_statistics_are_weighted_means_over_the_batches_seen(steps: in
     learner.publish()
     pixels = [np.asarray(learner.model.get_layer("normalise")(images.astype(np.float32))) for images, _ in used]
     (layer, fast) = learner.statistics.fresh[0]
-    assert fast.momentum == min(0.9, 1 - 3 / learner.steps_per_epoch)
+    assert fast.momentum == min(0.9, 1 - 3 / learner.batching.steps(0))
     weights = [fast.momentum ** (steps - 1 - i) for i in range(steps)]
     expected = np.average([batch.mean((0, 1, 2)) for batch in pixels], axis=0, weights=weights)
     assert np.asarray(layer.moving_mean) == pytest.approx(expected, rel=1e-4, abs=1e-5)

@@ -55,11 +55,15 @@ def train(digits: Path) -> Train:
 
 
 def stop_in_step(patch: pytest.MonkeyPatch, step: int) -> None:
-    """Lets Ctrl-C be pressed during a step, counted from the beginning of the training."""
+    """Lets Ctrl-C be pressed during a step, counted from where the training begins or goes on."""
     show = TrainingDisplay.batch_ends
 
-    def press(display: TrainingDisplay, done: int, *figures: float) -> None:
-        show(display, done, *figures)
+    done = 0
+
+    def press(display: TrainingDisplay, *figures: float) -> None:
+        nonlocal done
+        show(display, *figures)
+        done += 1
         if done == step:
             os.kill(os.getpid(), signal.SIGINT)
 

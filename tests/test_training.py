@@ -17,11 +17,11 @@ import evacli
 from evacli import console, data
 from evacli.backend import keras
 from evacli.errors import DataError, Diverged, RunError
+from evacli.methods import METHODS
 from evacli.run import checkpoint
 from evacli.run.directory import RunDir
 from evacli.run.summary import Summary
-from evacli.training import loop as training_loop
-from evacli.training import opening
+from evacli.training import schedules
 from evacli.training.schedules import one_cycle
 
 Train = Callable[..., Summary]
@@ -127,13 +127,13 @@ def test_rate_comes_from_lr_find_if_that_fits(train: Train, settings: dict[str, 
     explicit = train(tmp_path, lr=0.03, epochs=1, overwrite=True)
     assert (explicit.lr, explicit.lr_source) == (0.03, "--lr")
     unlike = train(tmp_path, lr="auto", batch_size=16, epochs=1, overwrite=True)
-    assert unlike.lr == opening.DEFAULT_LR
+    assert unlike.lr == METHODS["momentum"].lr
     assert "--batch-size" in unlike.lr_source
 
 
 def test_without_lr_find_the_default_is_taken_and_named(train: Train, tmp_path: Path) -> None:
     found = train(tmp_path, lr="auto", epochs=1)
-    assert found.lr == opening.DEFAULT_LR
+    assert found.lr == METHODS["momentum"].lr
     assert "default" in found.lr_source
 
 
@@ -212,7 +212,7 @@ def test_loss_that_is_not_finite_stops_the_run(train: Train, tmp_path: Path) -> 
 
 
 def diverge(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(training_loop, "factor_at", lambda *arguments: 1e30)
+    patch.setattr(schedules, "factor_at", lambda *arguments: 1e30)
 
 
 @pytest.mark.parametrize("minutes", [0, 5])

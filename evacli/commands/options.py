@@ -12,8 +12,8 @@ from typing import Annotated, Any, get_args
 
 from typer import BadParameter, Option
 
-from evacli import console
-from evacli.config import Dataset, Precision, Schedule, make
+from evacli import console, methods
+from evacli.config import Cycle, Dataset, Precision, Schedule, check
 from evacli.run.directory import DEFAULT_RUN
 
 RunOption = Annotated[Path, Option("--run", help="Directory that the commands of one run share.")]
@@ -27,20 +27,22 @@ def _names(literal: Any) -> str:
     return ", ".join(get_args(literal))
 
 
-def _number_or_auto(text: str) -> float | str:
-    if text == "auto":
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        raise BadParameter(f"'{text}' is neither a number nor auto.") from None
+def _keyword_or(number: Callable[[str], float], keyword: str) -> Callable[[str], float | str]:
+    def parse(text: str) -> float | str:
+        try:
+            return text if text == keyword else number(text)
+        except ValueError:
+            raise BadParameter(f"'{text}' is neither a number nor {keyword}.") from None
+
+    return parse
 
 
 def _setting(type_: Any, panel: str, help_: str, *names: str, **extra: Any) -> Any:
     return Annotated[type_ | None, Option(*names, help=help_, rich_help_panel=panel, show_default=False, **extra)]
 
 
-_DATA, _NETWORK, _AUGMENTATION, _OPTIMISATION = "Data", "Network", "Augmentation", "Optimisation"
+_DATA, _NETWORK, _AUGMENTATION = "Data", "Network", "Augmentation"
+_OPTIMISATION, _SCHEDULE = "Optimisation", "Schedule"
 
 SETTINGS: dict[str, Any] = {
     "dataset": _setting(str, _DATA, f"Built-in data set: {_names(Dataset)}. [dim]default: cifar10[/]"),
@@ -52,6 +54,17 @@ SETTINGS: dict[str, Any] = {
     "limit_test": _setting(int, _DATA, "Use only N test images.", metavar="N"),
     "skip_bad": _setting(bool, _DATA, "Go on without image files that cannot be read.", "--skip-bad"),
     "model": _setting(str, _NETWORK, "eva, resnet9, resnet20, or your own path/to/file.py:build. [dim]default: eva[/]"),
+    "dropout": _setting(
+        str,
+        _NETWORK,
+        "Rate of all its dropout layers, or none. [dim]default: the network's own[/]",
+        parser=_keyword_or(float, "none"),
+        metavar="RATE|none",
+    ),
+    "spatial_dropout": _setting(bool, _NETWORK, "Drop whole feature maps instead of pixels.", "--spatial-dropout"),
+    "input_noise": _setting(
+        float, _NETWORK, "Gaussian noise on the normalised pixels: its standard deviation. [dim]default: 0[/]"
+    ),
     "precision": _setting(str, _NETWORK, f"{_names(Precision)}. [dim]default: auto, whichever is faster here[/]"),
     "cutout": _setting(
         int, _AUGMENTATION, "Side of the erased square in pixels, 0: off. [dim]default: half the image[/]"
@@ -60,22 +73,59 @@ SETTINGS: dict[str, Any] = {
     "flip": _setting(
         bool, _AUGMENTATION, "Mirror at random. [dim]default: yes, but not for digits[/]", "--flip/--no-flip"
     ),
+    "optimizer": _setting(str, _OPTIMISATION, f"{_names(methods.Name)}. [dim]default: momentum[/]"),
     "lr": _setting(
         str,
         _OPTIMISATION,
         "Peak learning rate; auto: what lr-find suggested. [dim]default: auto[/]",
-        parser=_number_or_auto,
+        parser=_keyword_or(float, "auto"),
         metavar="RATE|auto",
     ),
-    "schedule": _setting(str, _OPTIMISATION, f"{_names(Schedule)}. [dim]default: one-cycle[/]"),
-    "momentum": _setting(float, _OPTIMISATION, "Momentum of SGD. [dim]default: 0.9[/]"),
-    "weight_decay": _setting(float, _OPTIMISATION, "Decoupled decay, beside the network's own L2. [dim]default: 0[/]"),
+    "momentum": _setting(float, _OPTIMISATION, "Of momentum, nesterov, sgdw (0.9), muon (0.95), rmsprop (0)."),
+    "beta_1": _setting(float, _OPTIMISATION, "Of adam, adamw, lion: memory for gradients. [dim]default: 0.9[/]"),
+    "beta_2": _setting(
+        float, _OPTIMISATION, "Of adam, adamw (0.999): memory for their squares; of lion (0.99): its momentum."
+    ),
+    "rho": _setting(float, _OPTIMISATION, "Of adadelta (0.95), rmsprop (0.9): memory for squared gradients."),
+    "epsilon": _setting(float, _OPTIMISATION, "What an adaptive method adds to a divisor. [dim]default: 1e-07[/]"),
+    "weight_decay": _setting(
+        float,
+        _OPTIMISATION,
+        "Decoupled decay, beside the network's own L2. [dim]default: 0; sgdw 0.0005; adamw, muon, lion 0.01[/]",
+    ),
+    "gradient_noise": _setting(
+        float,
+        _OPTIMISATION,
+        "Noise on the gradients, of variance ETA / (1 + step)^0.55. [dim]default: 0[/]",
+        metavar="ETA",
+    ),
     "label_smoothing": _setting(
         float, _OPTIMISATION, "Share of the target spread over all classes. [dim]default: 0[/]"
     ),
-    "batch_size": _setting(int, _OPTIMISATION, "Images in a step. [dim]default: 128[/]"),
+    "batch_size": _setting(
+        str,
+        _OPTIMISATION,
+        "Images in a step; full: all of them, a part at a time. [dim]default: 128[/]",
+        parser=_keyword_or(int, "full"),
+        metavar="N|full",
+    ),
     "epochs": _setting(int, _OPTIMISATION, "Passes over the training images. [dim]default: 100[/]"),
     "seed": _setting(int, _OPTIMISATION, "Seed of everything random. [dim]default: 0[/]"),
+    "schedule": _setting(str, _SCHEDULE, f"{_names(Schedule)}. [dim]default: one-cycle[/]"),
+    "warmup_epochs": _setting(
+        float, _SCHEDULE, "Epochs of rising rate. [dim]default: one-cycle a quarter of all, others 0[/]"
+    ),
+    "base_lr": _setting(
+        float, _SCHEDULE, "Lower end of cyclical (default: from lr-find, else lr/10) and one-cycle (lr/25)."
+    ),
+    "cycle": _setting(str, _SCHEDULE, f"Of cyclical: {_names(Cycle)}. [dim]default: triangular[/]"),
+    "cycles": _setting(int, _SCHEDULE, "Of cyclical: how many. [dim]default: 4[/]", metavar="N"),
+    "drop_factor": _setting(
+        float, _SCHEDULE, "Of step: what divides the rate after 1/2 and 3/4 of the epochs. [dim]default: 10[/]"
+    ),
+    "grow_batch": _setting(
+        int, _SCHEDULE, "Of step: multiply the batch size instead, up to N; then divide the rate.", metavar="N"
+    ),
 }
 
 
@@ -87,7 +137,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     def run(**arguments: Any) -> None:
         settings = {name: arguments.pop(name) for name in SETTINGS}
         given = {name: value for name, value in settings.items() if value is not None}
-        make(given)  # A mistyped option is refused before the seconds that TensorFlow takes to start.
+        check(given)  # A mistyped option is refused before the seconds that TensorFlow takes to start.
         command(**arguments, settings=given)
 
     keyword = inspect.Parameter.KEYWORD_ONLY

@@ -1,8 +1,8 @@
 """The learning-rate range test (Smith 2015, arXiv 1506.01186, section 3.3), which leaves no trace on the model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain, count
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from evacli.data import load
 from evacli.errors import ConfigError, NoSuggestion
 from evacli.lr_finder import result as lr_result
 from evacli.lr_finder.result import Curve, LrFindResult, Mode, Range
-from evacli.lr_finder.suggest import CHOSEN_RULE, RULES, reason_to_stop, suggest
+from evacli.lr_finder.suggest import CHOSEN_RULE, RULES, onset, reason_to_stop, suggest
 from evacli.run.directory import DEFAULT_RUN, RunDir
 from evacli.training.learner import Learner, assemble
 
@@ -84,17 +84,24 @@ def sweep(learner: Learner, learning_rates: Sequence[float]) -> Curve:
         ConfigError: if the optimizer's learning rate follows a schedule of its own.
     """
     twin, losses = learner.twin, []
-    full = max(1, len(learner.data.train) // learner.config.batch_size)
+    parts = learner.batching.accumulated
+    # Where all images make one update, the smaller last batch has its part in it.
+    full = max(1, len(learner.data.train) // learner.batching.size(0)) if parts == 1 else parts
     batches = chain.from_iterable(learner.batches(epoch).take(full) for epoch in count())
     with _untouched(twin), console.progress() as bars:
         task = bars.add_task("Trying learning rates", total=len(learning_rates))
-        for learning_rate, (images, labels) in zip(learning_rates, batches, strict=False):
+        for learning_rate in learning_rates:
             twin.optimizer.learning_rate = learning_rate
-            losses.append(twin.train_on_batch(images, labels, return_dict=True)["loss"])
+            losses.append(_update(twin, islice(batches, parts)) / parts)
             bars.advance(task)
             if reason_to_stop(losses):
                 break
     return Curve(learning_rates=list(learning_rates[: len(losses)]), losses=losses)
+
+
+def _update(twin: Any, batches: Iterable[Any]) -> float:
+    """Takes the step or steps of one update; the sum of their losses."""
+    return sum(float(twin.train_on_batch(*batch, return_dict=True)["loss"]) for batch in batches)
 
 
 @contextmanager
@@ -121,9 +128,10 @@ def _untouched(model: Any) -> Iterator[None]:
 def conclude(curve: Curve, swept: Range, made_with: config.Config) -> LrFindResult:
     """What follows from a curve."""
     suggestions: dict[str, float | None] = dict.fromkeys(RULES)
-    problem = None
+    problem, base_lr = None, None
     try:
         suggestions = suggest(curve.learning_rates, curve.losses)
+        base_lr = suggest(curve.learning_rates, curve.losses, {"onset": onset})["onset"]
         if suggestions[CHOSEN_RULE] is None:
             problem = f"The rule {CHOSEN_RULE} finds no learning rate on this curve. Try a lower --min-lr."
     except NoSuggestion as e:
@@ -132,6 +140,7 @@ def conclude(curve: Curve, swept: Range, made_with: config.Config) -> LrFindResu
         lr=suggestions[CHOSEN_RULE],
         rule=CHOSEN_RULE,
         suggestions=suggestions,
+        base_lr=base_lr,
         problem=problem,
         range=swept,
         steps_taken=len(curve.losses),

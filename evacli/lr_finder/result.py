@@ -17,7 +17,15 @@ Mode = Literal["exp", "linear"]
 LearningRate = Annotated[float, Meta(gt=0, le=1e6)]
 
 # Settings that leave the curve as it is, or that a range test overrides.
-IRRELEVANT = frozenset({"lr", "schedule", "epochs", "seed", "precision", "val_split", "limit_test", "skip_bad"})
+IRRELEVANT = frozenset({"lr", "epochs", "seed", "precision", "val_split", "limit_test", "skip_bad"}) | {
+    "schedule",
+    "warmup_epochs",
+    "base_lr",
+    "cycle",
+    "cycles",
+    "drop_factor",
+    "grow_batch",
+}
 
 
 class Range(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,6 +66,7 @@ class LrFindResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         lr: what the chosen rule suggests, None where it suggests nothing.
         rule: the chosen rule.
         suggestions: what each rule suggests.
+        base_lr: where the loss begins to fall, the lower end of a cyclical schedule.
         problem: why no rule could suggest anything.
         range: the learning rates that were to be tried.
         steps_taken: how many were.
@@ -68,6 +77,7 @@ class LrFindResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     lr: LearningRate | None
     rule: str
     suggestions: dict[str, LearningRate | None]
+    base_lr: LearningRate | None = None
     problem: str | None
     range: Range
     steps_taken: int

@@ -12,7 +12,7 @@ moving average follows the batches by about 1 / (1 - beta) steps, which moves wh
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -108,6 +108,18 @@ def slide(
     return None
 
 
+def onset(learning_rates: Sequence[float], losses: Sequence[float], share: float = 0.1) -> float | None:
+    """Where the loss begins to fall, Smith's lower bound for a cyclical rate: after a tenth of its whole fall.
+
+    Fails where the sweep begins in the middle of the fall: it then names one of the first rates.
+    """
+    lowest = min(range(len(losses)), key=losses.__getitem__)
+    highest = max(losses[: lowest + 1])
+    begun = highest - share * (highest - losses[lowest])
+    peak = losses.index(highest)
+    return next(rate for rate, loss in zip(learning_rates[peak:], losses[peak:], strict=True) if loss <= begun)
+
+
 RULES: dict[str, Rule] = {
     "valley": valley,
     "steep": steep,
@@ -122,15 +134,18 @@ RULES: dict[str, Rule] = {
 CHOSEN_RULE = "minimum/3"
 
 
-def suggest(learning_rates: Sequence[float], losses: Sequence[float]) -> dict[str, float | None]:
+def suggest(
+    learning_rates: Sequence[float], losses: Sequence[float], rules: Mapping[str, Rule] = RULES
+) -> dict[str, float | None]:
     """What each rule suggests for a recorded sweep.
 
     Args:
         learning_rates: of each step, rising.
         losses: of each step's batch in nats, not smoothed; ends where a loss is not finite.
+        rules: by name.
 
     Returns:
-        A learning rate, or None, for each name in `RULES`.
+        A learning rate, or None, for each name in `rules`.
 
     Raises:
         NoSuggestion: if too few steps were recorded, or the smoothed loss falls by less than neighbouring batches
@@ -150,7 +165,7 @@ def suggest(learning_rates: Sequence[float], losses: Sequence[float]) -> dict[st
             f"{learning_rates[len(losses) - 1]:.3g}.",
             "Try another range (--min-lr, --max-lr), more --steps or a larger --batch-size.",
         )
-    return {name: rule(learning_rates[kept], smoothed) for name, rule in RULES.items()}
+    return {name: rule(learning_rates[kept], smoothed) for name, rule in rules.items()}
 
 
 def _below_minimum(learning_rates: Sequence[float], losses: Sequence[float], divisor: float) -> float | None:

@@ -9,6 +9,7 @@ from evacli.backend import keras
 from evacli.errors import ModelError
 from evacli.models import custom
 from evacli.models.eva import eva
+from evacli.models.regularisation import Regularisation
 from evacli.models.resnet import resnet9, resnet20
 
 # Each turns normalised images, a keras tensor (B, H, W, C), into class probabilities (B, num_classes).
@@ -21,6 +22,7 @@ def build(
     num_classes: int,
     mean: Sequence[float],
     std: Sequence[float],
+    regularisation: Regularisation | None = None,
 ) -> keras.Model:
     """Makes an untrained network of plain Keras layers that needs no preprocessing outside.
 
@@ -30,6 +32,7 @@ def build(
         num_classes: how many classes there are.
         mean: grey level per channel that becomes zero, exactly.
         std: grey levels per channel that become one; a constant channel, whose std is 0, is only shifted.
+        regularisation: changes to the network's dropout, and noise on its inputs.
 
     Returns:
         A model from raw pixels, (B, H, W, channels) in 0..255, to class probabilities, (B, num_classes) float32.
@@ -38,7 +41,12 @@ def build(
         ModelError: if the name is unknown, the images are too small or the user's file does not deliver.
     """
     pixels = keras.Input(image_shape, name="pixels")
-    x = _normalise(mean, std)(pixels)
+    regularisation = regularisation or Regularisation()
+    x = regularisation.on_pixels(_normalise(mean, std)(pixels))
+    return regularisation.on_dropout(_network(name, pixels, x, num_classes))
+
+
+def _network(name: str, pixels: Any, x: Any, num_classes: int) -> keras.Model:
     if name in ARCHITECTURES:
         return keras.Model(pixels, ARCHITECTURES[name](x, num_classes), name=name)
     if custom.is_reference(name):

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 from typing import Any
 
 from evacli.backend import keras
+from evacli.models.nested import all_layers
 
 
 def fingerprint(model: keras.Model) -> str:
@@ -14,13 +14,8 @@ def fingerprint(model: keras.Model) -> str:
     The same in every process: the names of layers, which count what a process has built, are left out. How layers are
     wired is not in it, nor are their weights.
     """
-    settings = [(type(layer).__name__, _settings(layer)) for layer in _layers(model)]
+    settings = [(type(layer).__name__, _settings(layer)) for layer in all_layers(model)]
     return hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16).hexdigest()
-
-
-def _layers(model: keras.Model) -> Iterator[Any]:
-    for layer in model.layers:
-        yield from _layers(layer) if isinstance(layer, keras.Model) else (layer,)
 
 
 def _settings(layer: Any) -> dict[str, Any]:

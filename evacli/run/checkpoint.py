@@ -36,6 +36,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         config: the resolved configuration.
         lr: the peak learning rate.
         lr_source: where the learning rate came from, as a person reads it.
+        base_lr: the lower end of a cyclical or one-cycle schedule; None: the schedule's own.
         rows: one per finished epoch.
         batch: finished batches of the epoch after those.
         seconds: spent on that epoch so far.
@@ -49,6 +50,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     config: Config
     lr: float
     lr_source: str
+    base_lr: float | None = None
     rows: tuple[Row, ...] = ()
     batch: Count = 0
     seconds: float = 0.0

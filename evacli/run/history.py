@@ -14,7 +14,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """One epoch. Losses are mean cross-entropies in nats without penalties; accuracies are shares of 1.
 
     The `train_` figures are means over the epoch's augmented batches, taken while the network changes; the others are
-    measured at its end. `lr` is the rate of the epoch's last step. The `val_` ones exist under `--val-split` only.
+    measured at its end. `lr` is the rate of the epoch's last step. The `val_` ones exist under `--val-split` only,
+    `batch_size` only where it changes, under `--grow-batch`.
     """
 
     epoch: int
@@ -26,6 +27,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     seconds: float
     val_loss: float | None = None
     val_accuracy: float | None = None
+    batch_size: int | None = None
 
     @property
     def deciding_accuracy(self) -> float:
@@ -39,11 +41,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 COLUMNS = Row.__struct_fields__
-_OPTIONAL = ("val_loss", "val_accuracy")
+_OPTIONAL = ("val_loss", "val_accuracy", "batch_size")
 
 
 def to_csv(rows: Sequence[Row]) -> str:
-    """The rows as CSV with a header line, floats to full precision; validation columns only if there are any."""
+    """The rows as CSV with a header line, floats to full precision; optional columns only if there are any values."""
     columns = [c for c in COLUMNS if c not in _OPTIONAL or any(getattr(row, c) is not None for row in rows)]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

@@ -37,8 +37,9 @@ class _TimeLeft(ProgressColumn):
 class TrainingDisplay:
     """Shows a training on stderr; without a terminal only the line per epoch."""
 
-    def __init__(self, epochs: int, steps_per_epoch: int, batch_size: int, first_step: int) -> None:
-        self.epochs, self.steps_per_epoch, self.batch_size = epochs, steps_per_epoch, batch_size
+    def __init__(self, epochs: int, steps: int, first_step: int) -> None:
+        """Of `steps` batches in all, of which earlier sessions did `first_step`."""
+        self.epochs, self._batch_size, self._images = epochs, 0, 0
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -49,15 +50,12 @@ class TrainingDisplay:
             transient=True,
             disable=not console.is_terminal(),
         )
-        self._started, self._first_step = time.monotonic(), first_step
+        self._started = time.monotonic()
         # In steps, so that the time left moves within an epoch too.
         self._all = self._progress.add_task(
-            "training", total=epochs * steps_per_epoch, completed=first_step, figures="", resumed_at=first_step
+            "training", total=steps, completed=first_step, figures="", resumed_at=first_step
         )
-        done = first_step % steps_per_epoch
-        self._epoch = self._progress.add_task(
-            "epoch", total=steps_per_epoch, completed=done, figures="", resumed_at=done
-        )
+        self._epoch = self._progress.add_task("epoch", total=None, figures="", resumed_at=0)
 
     def __enter__(self) -> "TrainingDisplay":
         console.note(_HEADER, style="bold")
@@ -67,23 +65,25 @@ class TrainingDisplay:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._progress.stop()
 
-    def epoch_begins(self, epoch: int, first_batch: int) -> None:
-        """Starts the bar of `epoch`, counted from 0."""
+    def epoch_begins(self, epoch: int, first_batch: int, steps: int, batch_size: int) -> None:
+        """Starts the bar of `epoch`, counted from 0: `steps` batches, of which `first_batch` are done."""
+        self._batch_size = batch_size
         # All fields anew: a reset forgets those that it is not given.
         self._progress.reset(
             self._epoch,
             description=f"epoch {epoch + 1}/{self.epochs}",
+            total=steps,
             completed=first_batch,
             resumed_at=first_batch,
             figures="",
         )
 
-    def batch_ends(self, step: int, lr: float, loss: float, accuracy: float) -> None:
-        """Moves the bars to `step` finished batches since the start of the training."""
-        rate = (step - self._first_step) * self.batch_size / (time.monotonic() - self._started)
-        self._progress.update(self._all, completed=step, figures=f"{rate:,.0f} images/s  lr {lr:.3g}")
-        batch = (step - 1) % self.steps_per_epoch + 1
-        self._progress.update(self._epoch, completed=batch, figures=f"loss {loss:.3f}  accuracy {accuracy:.1%}")
+    def batch_ends(self, lr: float, loss: float, accuracy: float) -> None:
+        """Moves the bars on by a batch."""
+        self._images += self._batch_size
+        rate = self._images / (time.monotonic() - self._started)
+        self._progress.update(self._all, advance=1, figures=f"{rate:,.0f} images/s  lr {lr:.3g}")
+        self._progress.update(self._epoch, advance=1, figures=f"loss {loss:.3f}  accuracy {accuracy:.1%}")
 
     def epoch_ends(self, rows: Sequence[Row]) -> None:
         """Prints the line of the last of `rows`."""

@@ -11,7 +11,10 @@ from evacli.backend import keras, tf
 from evacli.config import Config
 from evacli.data.types import Data
 from evacli.errors import ConfigError
+from evacli.models.regularisation import Regularisation
+from evacli.training import optimizers
 from evacli.training.augment import Augmentation
+from evacli.training.batching import Batching
 from evacli.training.moving_statistics import MovingStatistics
 from evacli.training.precision import choose
 from evacli.training.twin import training_twin
@@ -32,6 +35,7 @@ class Learner:
         images: (N, H, W, 3) uint8, the training images where the graph reads them.
         labels: (N,) int32, theirs.
         statistics: what makes the moving statistics of BatchNorm fit for trainings of few steps.
+        batching: how the images are dealt into batches.
     """
 
     config: Config
@@ -42,11 +46,7 @@ class Learner:
     images: tf.Tensor
     labels: tf.Tensor
     statistics: MovingStatistics
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Batches in an epoch, the last one perhaps smaller."""
-        return steps_in(self.data, self.config)
+    batching: Batching
 
     def batches(self, epoch: int, first_batch: int = 0) -> tf.data.Dataset:
         """The augmented batches of an epoch, from `first_batch` on.
@@ -59,26 +59,32 @@ class Learner:
             first_batch: how many batches to leave out.
 
         Returns:
-            Pairs of (B, H, W, 3) uint8 and (B,) int32.
+            Tuples of (B, H, W, 3) uint8 images, (B,) int32 labels and, where several batches make one update, (B,)
+            float32 weights, with which the mean over those batches is the mean over their images.
         """
         order = np.random.default_rng([self.config.seed, epoch]).permutation(len(self.data.train))
+        # No two batches of a training share a seed: batches only grow, so the first epoch has the most.
+        first_seed = epoch * self.batching.steps(0)
 
-        def make(batch: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            seed = tf.stack([self.config.seed, epoch * self.steps_per_epoch + batch])
-            return self.augmentation(tf.gather(self.images, indices), seed), tf.gather(self.labels, indices)
+        def make(batch: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            seed = tf.stack([self.config.seed, first_seed + batch])
+            images, labels = tf.gather(self.images, indices), tf.gather(self.labels, indices)
+            return self.augmentation(images, seed), labels, *self._weights(tf.size(indices))
 
-        batches = tf.data.Dataset.from_tensor_slices(order).batch(self.config.batch_size)
+        batches = tf.data.Dataset.from_tensor_slices(order).batch(self.batching.size(epoch))
         return batches.enumerate().skip(first_batch).map(make).prefetch(2)
+
+    def _weights(self, size: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Of a batch of `size` images: its share in the update, times the number of batches in the update."""
+        parts = self.batching.accumulated
+        if parts == 1:
+            return ()
+        return (tf.fill([size], tf.cast(size, tf.float32) * (parts / len(self.data.train))),)
 
     def publish(self) -> None:
         """Copies what the twin has learnt into the plain model."""
         self.model.set_weights(self.twin.get_weights())
-        self.statistics.unbias(int(self.twin.optimizer.iterations))
-
-
-def steps_in(data: Data, config: Config) -> int:
-    """Batches in an epoch, the last one perhaps smaller."""
-    return -(-len(data.train) // config.batch_size)
+        self.statistics.unbias(int(self.twin.optimizer.iterations) * self.batching.accumulated)
 
 
 def assemble(config: Config, data: Data) -> Learner:
@@ -91,15 +97,17 @@ def assemble(config: Config, data: Data) -> Learner:
     config = _resolve(config, data)
     keras.utils.set_random_seed(config.seed)
     mean, std = _colour_statistics(data.train.images)
-    model = models.build(config.model, data.image_shape, data.num_classes, mean, std)
+    regularisation = Regularisation.of(config)
+    model = models.build(config.model, data.image_shape, data.num_classes, mean, std, regularisation)
     twin = training_twin(model, config.precision)
     twin.set_weights(model.get_weights())
-    statistics = MovingStatistics(model, twin, steps_in(data, config))
-    _compile(twin, config)
+    batching = Batching(config, len(data.train))
+    statistics = MovingStatistics(model, twin, batching.fewest_steps)
+    _compile(twin, config, batching.accumulated)
     fill = (round(mean[0]), round(mean[1]), round(mean[2]))
     augmentation = Augmentation(int(config.cutout or 0), int(config.crop or 0), bool(config.flip), fill)
     images, labels = tf.constant(data.train.images), tf.constant(data.train.labels, tf.int32)
-    return Learner(config, data, model, twin, augmentation, images, labels, statistics)
+    return Learner(config, data, model, twin, augmentation, images, labels, statistics, batching)
 
 
 def _resolve(config: Config, data: Data) -> Config:
@@ -130,13 +138,9 @@ def _colour_statistics(images: NDArray[np.uint8]) -> tuple[Colour, Colour]:
     return tuple(map(float, mean.round())), tuple(map(float, std))  # type: ignore[return-value]
 
 
-def _compile(twin: keras.Model, config: Config) -> None:
-    rate = 1.0 if config.lr == "auto" else config.lr
-    optimizer = keras.optimizers.SGD(rate, momentum=config.momentum, weight_decay=config.weight_decay or None)
-    optimizer.exclude_from_weight_decay([v for v in twin.trainable_variables if len(v.shape) < 2])
-    optimizer.build(twin.trainable_variables)
+def _compile(twin: keras.Model, config: Config, accumulated: int) -> None:
     twin.compile(
-        optimizer=optimizer,
+        optimizer=optimizers.make(config, twin.trainable_variables, accumulated),
         loss=_SmoothedCrossEntropy(config.label_smoothing),
         metrics=[
             keras.metrics.SparseCategoricalAccuracy(name="accuracy"),

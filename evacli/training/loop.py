@@ -21,8 +21,8 @@ from evacli.run.history import Row
 from evacli.run.summary import Summary
 from evacli.training.display import TrainingDisplay
 from evacli.training.learner import Learner
+from evacli.training.pace import Pace
 from evacli.training.results import summarise, write_results
-from evacli.training.schedules import factor_at
 from evacli.training.signals import StopRequest
 
 
@@ -37,6 +37,7 @@ class Training:
         self.stop = StopRequest()
         self.saver_interval = checkpoint_minutes * 60
         self._resumed_metrics: list[NDArray[Any]] = []
+        self.pace = Pace(self.twin.optimizer, learner.batching, progress.lr, progress.base_lr)
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -46,7 +47,7 @@ class Training:
     @property
     def step(self) -> int:
         """Finished steps since the training began."""
-        return len(self.rows) * self.learner.steps_per_epoch + self.progress.batch
+        return self.learner.batching.steps_before(len(self.rows)) + self.progress.batch
 
     # -- checkpoint ------------------------------------------------------------------------------------------------
 
@@ -90,7 +91,8 @@ class Training:
         """Trains until the last epoch and returns the summary."""
         config.write(self.run, self.config)
         self._announce()
-        display = TrainingDisplay(self.config.epochs, self.learner.steps_per_epoch, self.config.batch_size, self.step)
+        steps = self.learner.batching.steps_before(self.config.epochs)
+        display = TrainingDisplay(self.config.epochs, steps, self.step)
         if self.rows:
             write_results(self.run, self.learner, self.progress, self.best_weights)
         with self.stop, display:
@@ -104,13 +106,14 @@ class Training:
         c, d = self.config, self.learner.data
         console.note(
             f"{c.model} ({self.learner.model.count_params():,} parameters) on {len(d.train):,} images of "
-            f"{d.num_classes} classes: batch size {c.batch_size}, {c.schedule}, {c.precision}, "
+            f"{d.num_classes} classes: batch size {c.batch_size}, {c.optimizer}, {c.schedule}, {c.precision}, "
             f"cutout {c.cutout}, crop {c.crop}, flip {'on' if c.flip else 'off'}."
         )
-        console.note(f"Peak learning rate {self.progress.lr:.4g} ({self.progress.lr_source}).", style="")
+        low = f", base rate {self.progress.base_lr:.4g}" if self.progress.base_lr else ""
+        console.note(f"Peak learning rate {self.progress.lr:.4g} ({self.progress.lr_source}){low}.", style="")
 
     def _train_epoch(self, epoch: int, display: TrainingDisplay) -> None:
-        if self.progress.batch < self.learner.steps_per_epoch:
+        if self.progress.batch < self.learner.batching.steps(epoch):
             self.twin.fit(
                 self.learner.batches(epoch, self.progress.batch),
                 initial_epoch=epoch,
@@ -146,6 +149,7 @@ class Training:
             seconds=self.progress.seconds + time.monotonic() - began,
             val_loss=val_loss,
             val_accuracy=val_accuracy,
+            batch_size=self.learner.batching.size(epoch) if self.config.grow_batch else None,
         )
         best_epoch = history.best([*self.rows, row]).epoch
         if best_epoch == row.epoch:
@@ -203,14 +207,12 @@ class _Steps(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Keras has just reset the metrics."""
         self.training.restore_metrics()
-        self.display.epoch_begins(epoch, self.training.progress.batch)
+        batching = self.training.learner.batching
+        self.display.epoch_begins(epoch, self.training.progress.batch, batching.steps(epoch), batching.size(epoch))
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Follows the schedule."""
-        t = self.training
-        total = t.config.epochs * t.learner.steps_per_epoch
-        factor = factor_at(t.config.schedule, t.step / max(total - 1, 1), [row.deciding_loss for row in t.rows])
-        t.twin.optimizer.learning_rate = t.progress.lr * factor
+        self.training.pace.set(self.training.step, self.training.rows)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Everything that may stop or save a training happens here, between two steps."""
@@ -220,7 +222,7 @@ class _Steps(keras.callbacks.Callback):
         if not math.isfinite(logs["loss"]):
             t.diverged()
         lr = float(t.twin.optimizer.learning_rate)
-        self.display.batch_ends(t.step, lr, float(logs["cross_entropy"]), float(logs["accuracy"]))
+        self.display.batch_ends(lr, float(logs["cross_entropy"]), float(logs["accuracy"]))
         if t.stop.signum is not None:
             t.interrupted(t.stop.signum)
         if now - self._saved > t.saver_interval:

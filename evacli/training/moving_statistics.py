@@ -5,6 +5,7 @@ epoch has a dozen steps, a test then judges a network by statistics that belong 
 """
 
 from evacli.backend import keras, tf
+from evacli.models.nested import all_layers
 
 # How many times over a memory must fit into an epoch. From 300 steps an epoch on, Keras' default fits as it is.
 MEMORIES_PER_EPOCH = 3
@@ -43,6 +44,4 @@ def _starts_here(layer: keras.layers.BatchNormalization) -> bool:
 
 
 def _batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
-    nested = [_batch_norms(layer) for layer in model.layers if isinstance(layer, keras.Model)]
-    own = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    return own + [layer for layers in nested for layer in layers]
+    return [layer for layer in all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)]

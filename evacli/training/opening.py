@@ -4,9 +4,10 @@ from pathlib import Path
 
 from evacli import config
 from evacli.config import Config
-from evacli.errors import RunError
+from evacli.errors import ConfigError, RunError
 from evacli.explaining import overlays
 from evacli.lr_finder.result import fits, suggestion
+from evacli.methods import METHODS
 from evacli.models.fingerprint import fingerprint
 from evacli.run import checkpoint
 from evacli.run.checkpoint import Progress
@@ -15,8 +16,6 @@ from evacli.run.versions import versions
 from evacli.training.learner import Learner
 from evacli.training.loop import Training
 from evacli.training.resuming import check_same_training
-
-DEFAULT_LR = 0.05
 
 
 def forget(run: RunDir) -> None:
@@ -64,6 +63,7 @@ def _beginning(run: RunDir, learner: Learner) -> Progress:
         config=learner.config,
         lr=lr,
         lr_source=source,
+        base_lr=base_rate(run, learner.config, lr),
         class_names=learner.data.class_names,
         data_fingerprint=learner.data.fingerprint,
         network_fingerprint=fingerprint(learner.model),
@@ -72,13 +72,32 @@ def _beginning(run: RunDir, learner: Learner) -> Progress:
 
 
 def learning_rate(run: RunDir, settled: Config) -> tuple[float, str]:
-    """The peak learning rate of a training and where it comes from: `--lr`, lr-find, or the default."""
+    """The peak learning rate of a training and where it comes from: `--lr`, lr-find, or the optimizer's default."""
     if settled.lr != "auto":
         return settled.lr, "--lr"
+    default, what = METHODS[settled.optimizer].lr, f"the default for {settled.optimizer}"
     found = suggestion(run)
     if found is None or found.lr is None:
-        return DEFAULT_LR, "evacli's default; evacli lr-find looks for a better one"
+        return default, f"{what}; evacli lr-find looks for a better one"
     differing = fits(found, settled)
     if differing:
-        return DEFAULT_LR, f"evacli's default; lr-find was run with another {', '.join(map(config.option, differing))}"
+        return default, f"{what}; lr-find was run with another {', '.join(map(config.option, differing))}"
     return found.lr, f"lr-find, {found.rule}"
+
+
+def base_rate(run: RunDir, settled: Config, lr: float) -> float | None:
+    """The lower end of a schedule that has one: `--base-lr`, or for cyclical where lr-find saw the loss begin to fall.
+
+    Returns:
+        None where the schedule has an end of its own.
+
+    Raises:
+        ConfigError: if it is not below the peak `lr`.
+    """
+    if settled.base_lr is not None:
+        if settled.base_lr >= lr:
+            raise ConfigError(f"--base-lr {settled.base_lr:g} is not below the peak, {lr:.4g}.", "Give a lower one.")
+        return settled.base_lr
+    found = suggestion(run) if settled.schedule == "cyclical" and settled.lr == "auto" else None
+    usable = found is not None and found.base_lr is not None and found.base_lr < lr and not fits(found, settled)
+    return found.base_lr if found is not None and usable else None

@@ -1,0 +1,114 @@
+"""Optimizers from Keras' own, and what Keras' own need help with."""
+
+from typing import Any
+
+from evacli.backend import keras, tf
+from evacli.config import Config
+from evacli.methods import METHODS, Method
+
+
+def make(config: Config, variables: list[Any], accumulated: int = 1) -> keras.optimizers.Optimizer:
+    """The configured optimizer, built for `variables`.
+
+    Args:
+        config: names the method and its hyperparameters.
+        variables: what will be trained; those of less than two dimensions, biases and the scales and offsets of
+            BatchNorm, are spared by weight decay.
+        accumulated: how many batches make one update: their mean gradient.
+    """
+    method = METHODS[config.optimizer]
+    rate = 1.0 if config.lr == "auto" else config.lr
+    optimizer = _class(method, config.gradient_noise)(
+        rate,
+        weight_decay=(method.weight_decay if config.weight_decay is None else config.weight_decay) or None,
+        gradient_accumulation_steps=accumulated if accumulated > 1 else None,
+        **hyperparameters(config),
+        **method.fixed,
+    )
+    if config.gradient_noise:
+        optimizer.noise, optimizer.noise_seed = config.gradient_noise, config.seed
+    optimizer.exclude_from_weight_decay([v for v in variables if len(v.shape) < 2])
+    optimizer.build(variables)
+    name = cycled(config)
+    if name:
+        # Only a variable can move without the step being traced anew.
+        setattr(optimizer, name, keras.Variable(getattr(optimizer, name), trainable=False, name=name))
+    return optimizer
+
+
+def hyperparameters(config: Config) -> dict[str, float]:
+    """Those of the configured method, each as given or else the method's own."""
+    defaults = METHODS[config.optimizer].hyperparameters
+    given = {name: getattr(config, name) for name in defaults}
+    return {name: defaults[name] if value is None else value for name, value in given.items()}
+
+
+def cycled(config: Config) -> str | None:
+    """The hyperparameter that moves against the learning rate: under one-cycle, unless it was given a value."""
+    name = METHODS[config.optimizer].cycled
+    return name if name and config.schedule == "one-cycle" and getattr(config, name) is None else None
+
+
+def _class(method: Method, noise: float) -> Any:
+    found = globals().get(method.keras_class) or getattr(keras.optimizers, method.keras_class)
+    return type(f"Noisy{found.__name__}", (GradientNoise, found), {}) if noise else found
+
+
+class MomentumSGD(keras.optimizers.SGD):
+    """SGD whose `momentum` may be a variable, which Keras' own asks whether it is zero."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Velocity v <- momentum v - rate gradient; moves by v, or with Nesterov's look-ahead."""
+        if not self.momentums:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        velocity = self.momentums[self._get_variable_index(variable)]
+        momentum = tf.cast(tf.convert_to_tensor(self.momentum), variable.dtype)
+        step = tf.cast(learning_rate, variable.dtype) * tf.cast(gradient, variable.dtype)
+        self.assign(velocity, velocity * momentum - step)
+        self.assign_add(variable, velocity * momentum - step if self.nesterov else velocity)
+
+
+class ConvolutionalMuon(keras.optimizers.Muon):
+    """Muon that also orthogonalises the updates of convolution kernels, each as a matrix of (inputs, outputs).
+
+    Jordan et al. 2024 (https://kellerjordan.github.io/posts/muon/) flatten kernels so; Keras' own leaves everything but
+    dense layers to AdamW, which in a convolutional network is nearly all. Biases, scales and offsets stay with AdamW.
+    """
+
+    def __init__(self, *args: Any, weight_decay: float | None = None, **extra: Any) -> None:
+        super().__init__(*args, weight_decay=weight_decay, adam_weight_decay=weight_decay, **extra)
+
+    def _should_use_adamw(self, variable: Any) -> bool:
+        return len(variable.shape) < 2
+
+    def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
+        """The nearest semi-orthogonal matrix, roughly, in the shape of `x`."""
+        return tf.reshape(super().zeropower_via_newtonschulz5(_as_matrix(x), steps), x.shape)
+
+    def lr_adjust(self, x: Any) -> Any:
+        """Scales an update to the size that Adam's would have (Liu et al. 2025, arXiv 2502.16982)."""
+        return tf.reshape(super().lr_adjust(_as_matrix(x)), x.shape)
+
+
+def _as_matrix(x: Any) -> Any:
+    return tf.reshape(x, [-1, x.shape[-1]])
+
+
+class GradientNoise:
+    """Adds Gaussian noise of variance eta / (1 + t)^0.55 to the gradients of step t, counted from 0.
+
+    Neelakantan et al. 2015 (arXiv 1511.06807). To be mixed into an optimizer. The noise is a pure function of seed,
+    variable and step, so a resumed training draws what an uninterrupted one does.
+    """
+
+    noise: float
+    noise_seed: int
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """The step that the optimizer takes, from the noisy gradient."""
+        step = tf.cast(self.iterations, tf.int32)  # type: ignore[attr-defined]
+        seed = tf.stack([self.noise_seed + self._get_variable_index(variable) * 2**16, step])  # type: ignore[attr-defined]
+        deviation = tf.sqrt(self.noise / (1.0 + tf.cast(step, tf.float32)) ** 0.55)
+        noisy = gradient + tf.cast(deviation * tf.random.stateless_normal(gradient.shape, seed), gradient.dtype)
+        super().update_step(noisy, variable, learning_rate)  # type: ignore[misc]
