@@ -14,10 +14,11 @@ from evacli.run.history import Row
 
 NUMBERS = st.floats(allow_nan=False)
 SHARES = st.floats(0, 1)
+COUNTS = st.integers(1, 10**6)
 
 
 def rows(validated: bool) -> st.SearchStrategy[list[Row]]:
-    extra = {"val_loss": NUMBERS, "val_accuracy": SHARES} if validated else {}
+    extra = {"val_loss": NUMBERS, "val_accuracy": SHARES, "batch_size": COUNTS} if validated else {}
     row = st.builds(
         Row,
         epoch=st.integers(1, 10**6),

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from PIL import Image
+from tiny_run import make_data
 from typer.testing import CliRunner
 
 from evacli import config
@@ -19,6 +20,8 @@ from evacli.lr_finder.range_test import lr_find, sweep
 from evacli.lr_finder.result import Range, suggestion
 from evacli.lr_finder.suggest import CHOSEN_RULE, RULES
 from evacli.run.directory import RunDir
+from evacli.training.batching import Batching
+from evacli.training.learner import assemble
 
 RATES = Range(min_lr=1e-4, max_lr=1.0, steps=30, mode="exp").learning_rates()
 TRACES = []
@@ -52,9 +55,8 @@ def make_learner(num_images=52, batch_size=8, optimizer="momentum", dropout=0.3,
         order = np.random.default_rng(epoch).permutation(len(images))
         return tf.data.Dataset.from_tensor_slices((images[order], labels[order])).batch(batch_size)
 
-    return SimpleNamespace(
-        twin=twin, batches=batches, config=SimpleNamespace(batch_size=batch_size), data=SimpleNamespace(train=images)
-    )
+    batching = Batching(config.make({"batch_size": batch_size}), len(images))
+    return SimpleNamespace(twin=twin, batches=batches, batching=batching, data=SimpleNamespace(train=images))
 
 
 def state(model):
@@ -117,6 +119,18 @@ def test_full_batches_of_one_epoch_after_the_other(monkeypatch):
     sweep(learner, RATES)
     assert sizes == [8] * 30
     assert epochs == [0, 1, 2, 3, 4]
+
+
+def test_where_all_images_make_one_update_each_rate_gets_them_all():
+    made = {"model": f"{Path(__file__).with_name('tiny_networks.py')}:linear", "optimizer": "sgd", "batch_size": "full"}
+    plain = {"cutout": 0, "crop": 0, "flip": False, "precision": "float32", "lr": 0.1}
+    rates = [1e-3 * 1.2**i for i in range(5)]
+    parts, whole = (
+        sweep(assemble(config.make(made | plain | {"batch_size": size}), make_data(num_train=300)), rates)
+        for size in ("full", 300)
+    )
+    assert len(parts.losses) == 5
+    np.testing.assert_allclose(parts.losses, whole.losses, rtol=1e-4)
 
 
 def test_fewer_images_than_a_batch_are_enough():
