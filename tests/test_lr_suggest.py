@@ -14,6 +14,7 @@ from evacli.lr_finder.suggest import (
     MIN_STEPS,
     RULES,
     minimum_over_ten,
+    onset,
     reason_to_stop,
     slide,
     smooth,
@@ -221,3 +222,17 @@ def test_suggesting_twice_gives_the_same(curve):
             return e.message
 
     assert answer() == answer()
+
+
+def test_onset_is_where_a_tenth_of_the_fall_is_over():
+    rates = decades(-6, 0, 601)
+    # A logistic fall around 1e-3: nine tenths are left where its exponent is -ln 9.
+    losses = [2 / (1 + (rate / 1e-3) ** 2) for rate in rates]
+    assert onset(rates, losses) == pytest.approx(1e-3 * (1 / 9) ** 0.5, rel=0.03)
+    assert onset(rates, [2.5, *losses[1:]]) < onset(rates, losses)
+
+
+@given(curves())
+def test_onset_is_a_rate_of_the_sweep_before_its_lowest_loss(curve):
+    rates, losses = curve
+    assert rates[0] <= onset(rates, losses) <= rates[losses.index(min(losses))]

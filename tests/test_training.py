@@ -16,7 +16,7 @@ from tiny_data import TINY
 import evacli
 from evacli import console, data
 from evacli.backend import keras
-from evacli.errors import DataError, Diverged, RunError
+from evacli.errors import ConfigError, DataError, Diverged, RunError
 from evacli.methods import METHODS
 from evacli.run import checkpoint
 from evacli.run.directory import RunDir
@@ -117,6 +117,34 @@ def test_rate_follows_the_schedule_to_its_last_step(trained: RunDir) -> None:
     # 7 batches an epoch: the last steps of the epochs are the 6th, 13th and 20th of 0..20.
     expected = [0.05 * one_cycle(step / 20) for step in (6, 13, 20)]
     assert history(trained).lr.tolist() == pytest.approx(expected, rel=1e-6)
+
+
+def test_history_shows_the_batch_size_of_every_epoch_where_it_grows(train: Train, tmp_path: Path) -> None:
+    train(tmp_path, schedule="step", grow_batch=100, drop_factor=2, epochs=4)
+    table = history(tmp_path)
+    assert table.batch_size.tolist() == [32, 32, 64, 100]
+    assert table.lr.tolist() == pytest.approx([0.05] * 3 + [0.05 * 100 / 128])
+    # The first three epochs are alike; with a plain step the rate would have been halved twice.
+    train(tmp_path / "plain", schedule="step", drop_factor=2, epochs=4)
+    assert history(tmp_path / "plain").lr.tolist() == pytest.approx([0.05, 0.05, 0.025, 0.0125])
+
+
+def test_cyclical_begins_where_lr_find_saw_the_loss_fall(
+    train: Train, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    found = evacli.lr_find(tmp_path, min_lr=1e-4, steps=40, **(settings | {"lr": "auto"}))
+    train(tmp_path, lr="auto", schedule="cyclical", epochs=1)
+    progress, _ = checkpoint.load(RunDir(tmp_path))
+    assert (progress.lr, progress.base_lr) == (found.lr, found.base_lr)
+    assert 1e-4 <= found.base_lr < found.lr
+    train(tmp_path, lr="auto", schedule="cyclical", base_lr=1e-3, epochs=1, overwrite=True)
+    assert checkpoint.load(RunDir(tmp_path))[0].base_lr == 1e-3
+
+
+def test_base_rate_above_the_peak_is_refused(train: Train, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--base-lr 0\.06 is not below the peak, 0\.05"):
+        train(tmp_path, lr="auto", base_lr=0.06)
+    assert [path.name for path in tmp_path.iterdir()] == ["train.lock"]
 
 
 def test_rate_comes_from_lr_find_if_that_fits(train: Train, settings: dict[str, Any], tmp_path: Path) -> None:
