@@ -43,6 +43,8 @@ def _show(result: LrFindResult, run: RunDir) -> None:
     console.result(console.table("Suggested learning rates", ("rule", "lr", ""), _rows(result)))
     if result.stopped:
         console.note(f"Stopped at step {result.steps_taken} of {result.range.steps}: the loss {_WHY[result.stopped]}.")
+    if result.config.schedule == "cyclical" and result.base_lr is not None:
+        console.note(f"The loss begins to fall at {result.base_lr:.3g}: there the cycles of evacli train begin.")
     if result.config.lr != "auto":
         console.note(f"evacli train takes --lr {result.config.lr:g}, which the run has stored; --lr auto undoes that.")
     console.result(

@@ -42,7 +42,7 @@ def _setting(type_: Any, panel: str, help_: str, *names: str, **extra: Any) -> A
 
 
 _DATA, _NETWORK, _AUGMENTATION = "Data", "Network", "Augmentation"
-_OPTIMISATION, _SCHEDULE = "Optimisation", "Schedule"
+_OPTIMISATION, SCHEDULE = "Optimisation", "Schedule"
 
 SETTINGS: dict[str, Any] = {
     "dataset": _setting(str, _DATA, f"Built-in data set: {_names(Dataset)}. [dim]default: cifar10[/]"),
@@ -111,20 +111,20 @@ SETTINGS: dict[str, Any] = {
     ),
     "epochs": _setting(int, _OPTIMISATION, "Passes over the training images. [dim]default: 100[/]"),
     "seed": _setting(int, _OPTIMISATION, "Seed of everything random. [dim]default: 0[/]"),
-    "schedule": _setting(str, _SCHEDULE, f"{_names(Schedule)}. [dim]default: one-cycle[/]"),
+    "schedule": _setting(str, SCHEDULE, f"{_names(Schedule)}. [dim]default: one-cycle[/]"),
     "warmup_epochs": _setting(
-        float, _SCHEDULE, "Epochs of rising rate. [dim]default: one-cycle a quarter of all, others 0[/]"
+        float, SCHEDULE, "Epochs of rising rate. [dim]default: one-cycle a quarter of all, others 0[/]"
     ),
     "base_lr": _setting(
-        float, _SCHEDULE, "Lower end of cyclical (default: from lr-find, else lr/10) and one-cycle (lr/25)."
+        float, SCHEDULE, "Lower end of cyclical (default: from lr-find, else lr/10) and one-cycle (lr/25)."
     ),
-    "cycle": _setting(str, _SCHEDULE, f"Of cyclical: {_names(Cycle)}. [dim]default: triangular[/]"),
-    "cycles": _setting(int, _SCHEDULE, "Of cyclical: how many. [dim]default: 4[/]", metavar="N"),
+    "cycle": _setting(str, SCHEDULE, f"Of cyclical: {_names(Cycle)}. [dim]default: triangular[/]"),
+    "cycles": _setting(int, SCHEDULE, "Of cyclical: how many. [dim]default: 4[/]", metavar="N"),
     "drop_factor": _setting(
-        float, _SCHEDULE, "Of step: what divides the rate after 1/2 and 3/4 of the epochs. [dim]default: 10[/]"
+        float, SCHEDULE, "Of step: what divides the rate after 1/2 and 3/4 of the epochs. [dim]default: 10[/]"
     ),
     "grow_batch": _setting(
-        int, _SCHEDULE, "Of step: multiply the batch size instead, up to N; then divide the rate.", metavar="N"
+        int, SCHEDULE, "Of step: multiply the batch size instead, up to N; then divide the rate.", metavar="N"
     ),
 }
 

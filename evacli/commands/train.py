@@ -6,7 +6,9 @@ from rich.text import Text
 from typer import Option
 
 from evacli import console
-from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output, with_settings
+from evacli.commands.options import RUN, SCHEDULE, JsonOption, QuietOption, RunOption, configure_output, with_settings
+from evacli.config import check
+from evacli.errors import ConfigError
 from evacli.run.directory import RunDir
 from evacli.run.summary import Summary
 
@@ -16,6 +18,10 @@ def train_command(
     settings: dict[str, Any],
     run: RunOption = RUN,
     overwrite: Annotated[bool, Option("--overwrite", help="Start anew, replacing the run's results.")] = False,
+    max_lr: Annotated[
+        float | None,
+        Option(help="Upper end of cyclical and one-cycle: another name for --lr.", rich_help_panel=SCHEDULE),
+    ] = None,
     checkpoint_minutes: Annotated[float, Option(help="Save at least this often inside an epoch.", min=0.0)] = 5.0,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -25,6 +31,8 @@ def train_command(
     Example: evacli train --epochs 100 --run runs/first
     """
     configure_output(json, quiet)
+    if max_lr is not None:
+        check(settings := _with_peak(settings, max_lr))
     from evacli.training.train import train
 
     summary = train(run, overwrite=overwrite, checkpoint_minutes=checkpoint_minutes, **settings)
@@ -33,6 +41,12 @@ def train_command(
     following = f"evacli report{directory.option}, evacli gradcam{directory.option}"
     console.result(f"Best model: {console.printable(directory.best_model)}; next: {console.printable(following)}")
     console.json(summary)
+
+
+def _with_peak(settings: dict[str, Any], max_lr: float) -> dict[str, Any]:
+    if "lr" in settings:
+        raise ConfigError("--lr and --max-lr are two names for the same rate.", "Leave one of them out.")
+    return settings | {"lr": max_lr}
 
 
 def _outcome(summary: Summary) -> Text:
