@@ -34,6 +34,13 @@ def test_validation_has_a_curve_of_its_own_and_chooses():
     assert "epoch chosen by validation accuracy" in figure.get_suptitle()
 
 
+def test_a_growing_batch_is_drawn_beside_the_rate():
+    rows = [msgspec.structs.replace(row, batch_size=10 * row.epoch) for row in make_rows(3)]
+    rate, sizes = draw_curves(rows, 3, "test").axes[2:]
+    np.testing.assert_allclose(sizes.get_lines()[0].get_ydata(), [10, 20, 30])
+    assert "batch size" in rate.get_title(loc="left")
+
+
 def test_the_best_epoch_is_marked_in_every_part():
     for axes in draw_curves(make_rows(5), 3, "test").axes:
         assert any(list(line.get_xdata()) == [3, 3] and line.get_linestyle() == ":" for line in axes.get_lines())

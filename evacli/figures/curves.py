@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from evacli.figures.style import BLUE, GREEN, GREY, ORANGE, styled
+from evacli.figures.style import BLUE, GREEN, GREY, ORANGE, VERMILION, styled
 from evacli.run.history import Row
 
 FEW_EPOCHS = 30  # up to here each epoch is a dot, so that a single one is seen at all
@@ -79,6 +79,18 @@ def _plot_rate(axes: Axes, rows: Sequence[Row]) -> None:
         axes.set_yscale("log")
     else:
         axes.set_ylim(0, rates.max() * 1.15 or 1)
+    if any(row.batch_size for row in rows):
+        _plot_batch_size(axes, rows)
+
+
+def _plot_batch_size(axes: Axes, rows: Sequence[Row]) -> None:
+    axes.set(title="Learning rate, and batch size (dashed, right)")
+    sizes = axes.twinx()
+    sizes.step(_values(rows, "epoch"), _values(rows, "batch_size"), color=VERMILION, linestyle="--", where="mid")
+    sizes.spines["right"].set_visible(True)
+    sizes.grid(visible=False)
+    sizes.set_ylim(0, _values(rows, "batch_size").max() * 1.15)
+    sizes.tick_params(axis="y", colors=VERMILION)
 
 
 def _mark_top(figure: Figure, rows: Sequence[Row], top_epoch: int, curves: Sequence[_Curve], chosen_by: str) -> None:
