@@ -18,6 +18,11 @@ def points(share: float | None) -> str:
     return DASH if share is None else f"{100 * share:+.2f}"
 
 
+def loss(nats: float | None) -> str:
+    """A cross-entropy; a dash for None."""
+    return DASH if nats is None else f"{nats:.4f}"
+
+
 def count(number: int) -> str:
     """A number of things, with its thousands set apart."""
     return f"{number:,}"

@@ -11,7 +11,7 @@ from evacli import __version__, formats
 from evacli.console import printable
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_FILTERS = (formats.percent, formats.rough, formats.count, formats.duration)
+_FILTERS = (formats.percent, formats.rough, formats.count, formats.duration, formats.spelled)
 
 
 def render(template: str, **parts: Any) -> str:

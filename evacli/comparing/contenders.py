@@ -1,0 +1,128 @@
+"""What takes part in a comparison: runs that have been trained, each under a label of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from evacli import config, console
+from evacli.config import Config
+from evacli.console import printable
+from evacli.errors import ConfigError, RunError
+from evacli.run import history, listing, summary
+from evacli.run.directory import RunDir
+from evacli.run.history import Row
+from evacli.run.summary import Summary
+
+MOST = 20  # runs; more curves in one picture cannot be told apart
+LABEL = 40  # characters
+MOST_NAMED = 3  # runs that a message lists
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What one run has stored; no rows if it failed in its first epoch."""
+
+    run: RunDir
+    label: str
+    config: Config
+    trained: Summary
+    rows: list[Row]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it was made with: fields of the configuration, and versions by name."""
+        values = msgspec.structs.asdict(self.config)
+        del values["dataset"]
+        decided = {
+            "data": config.data_name(self.config),
+            "lr": self.trained.lr,
+            "optimizer": getattr(self.config, "optimizer", "momentum"),
+        }
+        return values | decided | self.trained.versions
+
+
+def gather(paths: Sequence[Path]) -> list[Contender]:
+    """Reads the runs; one that is named twice takes part once.
+
+    Raises:
+        ConfigError: if there are fewer than two or more than `MOST`.
+        RunError: if one is not there, has no epochs, or is garbled.
+    """
+    runs = [RunDir(path) for path in _distinct(paths)]
+    _check_trained(runs)
+    _check_number(runs)
+    labels = distinct_labels([run.path for run in runs])
+    return [_read(run, label) for run, label in zip(runs, labels, strict=True)]
+
+
+def _distinct(paths: Sequence[Path]) -> list[Path]:
+    found: dict[Path, Path] = {}
+    for path in paths:
+        if found.setdefault(path.resolve(), path) is not path:
+            console.warn(f"{path} is {found[path.resolve()]}, which is named already; it is shown once.")
+    return list(found.values())
+
+
+def _check_number(runs: Sequence[RunDir]) -> None:
+    if len(runs) < 2:
+        raise ConfigError(
+            "A comparison takes two runs or more" + (f"; {runs[0].path} is one." if runs else "."),
+            f"Name another one, or look at it alone: evacli report{runs[0].option}" if runs else "",
+        )
+    if len(runs) > MOST:
+        raise ConfigError(f"{len(runs)} runs are too many to tell apart.", f"Name at most {MOST}.")
+
+
+def _check_trained(runs: Sequence[RunDir]) -> None:
+    lacking = [run for run in runs if not (run.history.is_file() or _failed_at_once(run))]
+    if not lacking:
+        return
+    first = lacking[0]
+    inside = [found.run for found in listing.runs(first.path) if found.epochs_done] if first.path.is_dir() else []
+    if not first.path.is_dir():
+        raise RunError(f"There is no run {first.path}.", "See which there are: evacli runs")
+    if inside:
+        raise RunError(f"{first.path} is not a run, but holds some.", f"Name them: evacli compare {_listed(inside)}")
+    has = "have" if len(lacking) > 1 else "has"
+    raise RunError(
+        f"{_listed([str(run.path) for run in lacking])} {has} no history of epochs.",
+        f"Leave out what is not trained, or run first: evacli train{first.option}",
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return " ".join(names[:MOST_NAMED]) + rest
+
+
+def _failed_at_once(run: RunDir) -> bool:
+    if not run.summary.is_file():
+        return False
+    trained = summary.read(run)
+    return trained.state == "failed" and trained.epochs_done == 0
+
+
+def distinct_labels(paths: Sequence[Path]) -> list[str]:
+    """A label for each path: its name, with as many folders before it, or a number, as it takes to tell them apart."""
+    whole = [path.resolve() for path in paths]
+    for depth in count(1):
+        names = ["/".join(path.parts[-depth:]) for path in whole]
+        if len(set(names)) == len(set(whole)):
+            break
+    labels = [_shortened(printable(name)) for name in names]
+    if len(set(labels)) == len(labels):
+        return labels
+    return [f"{number}: {label}" for number, label in enumerate(labels, 1)]
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= LABEL else f"{name[: LABEL // 2 - 1]}…{name[-LABEL // 2 :]}"
+
+
+def _read(run: RunDir, label: str) -> Contender:
+    rows = history.read_csv(run.history) if run.history.is_file() else []
+    return Contender(run, label, config.read(run) or Config(), summary.read(run), rows)
