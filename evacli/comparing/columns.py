@@ -17,14 +17,16 @@ class Column(NamedTuple):
     is_number: bool = True
 
 
-FIGURES = (
+RESULTS = (
     Column("Top accuracy", "top_accuracy", lambda run: percent(run.top_accuracy)),
-    Column("Epoch", "top_epoch", lambda run: f"{run.top_epoch or DASH} of {run.epochs_done}"),
+    Column("Epoch", "top_epoch", lambda run: f"{run.top_epoch or DASH}/{run.epochs_done}"),
     Column("Chosen by", "chosen_by", lambda run: run.chosen_by, False),
     Column("Test accuracy", "test_accuracy", lambda run: percent(run.test_accuracy)),
     Column("Train loss", "final_train_loss", lambda run: loss(run.final_train_loss)),
     Column("Test loss", "final_test_loss", lambda run: loss(run.final_test_loss)),
     Column("Gap", "gap", lambda run: points(run.gap)),
+)
+COSTS = (
     Column("Time", "seconds", lambda run: duration(run.seconds)),
     Column("Images/s", "images_per_second", lambda run: f"{run.images_per_second:,.0f}"),
 )
@@ -35,6 +37,11 @@ SETTINGS = (
 )
 
 
-def named(setting: str) -> str:
+def is_setting(name: str) -> bool:
+    """Whether it is an option of `train`, and not the name of a version."""
+    return name in Config.__struct_fields__ or name == "optimizer"
+
+
+def named(name: str) -> str:
     """A setting as it is spelled on the command line, a version by its name."""
-    return option(setting) if setting in Config.__struct_fields__ else setting
+    return option(name) if is_setting(name) else name

@@ -1,6 +1,7 @@
 """What takes part in a comparison: runs that have been trained, each under a label of its own."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Any
 import msgspec
 
 from evacli import config, console
+from evacli.comparing.files import absolute
 from evacli.config import Config
 from evacli.console import printable
 from evacli.errors import ConfigError, RunError
-from evacli.run import history, listing, summary
+from evacli.run import history, summary
 from evacli.run.directory import RunDir
 from evacli.run.history import Row
 from evacli.run.summary import Summary
@@ -52,18 +54,26 @@ def gather(paths: Sequence[Path]) -> list[Contender]:
         ConfigError: if there are fewer than two or more than `MOST`.
         RunError: if one is not there, has no epochs, or is garbled.
     """
-    runs = [RunDir(path) for path in _distinct(paths)]
+    runs = _distinct([_run(path) for path in paths])
     _check_trained(runs)
     _check_number(runs)
     labels = distinct_labels([run.path for run in runs])
     return [_read(run, label) for run, label in zip(runs, labels, strict=True)]
 
 
-def _distinct(paths: Sequence[Path]) -> list[Path]:
-    found: dict[Path, Path] = {}
-    for path in paths:
-        if found.setdefault(path.resolve(), path) is not path:
-            console.warn(f"{path} is {found[path.resolve()]}, which is named already; it is shown once.")
+def _run(path: Path) -> RunDir:
+    with suppress(OSError):  # a name that is too long
+        if path.is_dir():
+            return RunDir(path)
+    raise RunError(f"{path} is not a run directory.", "See which there are: evacli runs")
+
+
+def _distinct(runs: Sequence[RunDir]) -> list[RunDir]:
+    found: dict[Path, RunDir] = {}
+    for run in runs:
+        first = found.setdefault(run.path.resolve(), run)
+        if first is not run:
+            console.warn(f"{run.path} is the same run as {first.path}; it is shown once.")
     return list(found.values())
 
 
@@ -82,21 +92,18 @@ def _check_trained(runs: Sequence[RunDir]) -> None:
     if not lacking:
         return
     first = lacking[0]
-    inside = [found.run for found in listing.runs(first.path) if found.epochs_done] if first.path.is_dir() else []
-    if not first.path.is_dir():
-        raise RunError(f"There is no run {first.path}.", "See which there are: evacli runs")
+    inside = sorted(str(path.parent) for path in first.path.glob(f"*/{first.history.name}"))
     if inside:
-        raise RunError(f"{first.path} is not a run, but holds some.", f"Name them: evacli compare {_listed(inside)}")
-    has = "have" if len(lacking) > 1 else "has"
+        raise RunError(f"{first.path} is not a run, but holds {_listed(inside)}.", "Name the runs themselves.")
     raise RunError(
-        f"{_listed([str(run.path) for run in lacking])} {has} no history of epochs.",
+        f"No epochs to compare in {_listed([str(run.path) for run in lacking])}.",
         f"Leave out what is not trained, or run first: evacli train{first.option}",
     )
 
 
 def _listed(names: Sequence[str]) -> str:
     rest = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return " ".join(names[:MOST_NAMED]) + rest
+    return ", ".join(names[:MOST_NAMED]) + rest
 
 
 def _failed_at_once(run: RunDir) -> bool:
@@ -108,7 +115,7 @@ def _failed_at_once(run: RunDir) -> bool:
 
 def distinct_labels(paths: Sequence[Path]) -> list[str]:
     """A label for each path: its name, with as many folders before it, or a number, as it takes to tell them apart."""
-    whole = [path.resolve() for path in paths]
+    whole = [absolute(path) for path in paths]
     for depth in count(1):
         names = ["/".join(path.parts[-depth:]) for path in whole]
         if len(set(names)) == len(set(whole)):

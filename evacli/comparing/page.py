@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from evacli.comparing.columns import FIGURES, SETTINGS, Column, named
+from evacli.comparing.columns import COSTS, RESULTS, SETTINGS, Column, is_setting, named
 from evacli.comparing.result import ComparedRun, Comparison, winners
+from evacli.config import option
 from evacli.figures.comparison import LOOKS, Look
 from evacli.formats import duration, loss, percent, spelled
 from evacli.pages.render import embed, render
@@ -22,7 +23,7 @@ class Cell(NamedTuple):
 # A card for each: title, column, and how its value is spelled.
 _CARDS: tuple[tuple[str, str, Callable[[ComparedRun], str]], ...] = (
     ("Top accuracy", "top_accuracy", lambda run: percent(run.top_accuracy)),
-    ("Test accuracy", "test_accuracy", lambda run: percent(run.test_accuracy)),
+    ("Best test accuracy", "test_accuracy", lambda run: percent(run.test_accuracy)),
     ("Lowest test loss", "final_test_loss", lambda run: loss(run.final_test_loss)),
     ("Shortest training", "seconds", lambda run: duration(run.seconds)),
 )
@@ -39,9 +40,10 @@ def render_page(comparison: Comparison, by_epoch: bytes, by_time: bytes) -> str:
         cards=_cards(runs),
         pictures={"epochs": embed(by_epoch), "time": embed(by_time)},
         lines=list(map(_line, LOOKS)),
-        figures=[(run, [_cell(column, run, runs) for column in (*FIGURES, *SETTINGS)]) for run in runs],
+        figures=[(run, [_cell(column, run, runs) for column in (*RESULTS, *COSTS, *SETTINGS)]) for run in runs],
         differing=[(run, [Cell(named(n), spelled(v), False) for n, v in run.settings.items()]) for run in runs],
-        same=[(named(name), spelled(value)) for name, value in comparison.same.items()],
+        same=[(option(name), spelled(value)) for name, value in comparison.same.items() if is_setting(name)],
+        environment=[(name, value) for name, value in comparison.same.items() if not is_setting(name)],
     )
 
 
@@ -56,7 +58,9 @@ def _cell(column: Column, run: ComparedRun, runs: list[ComparedRun]) -> Cell:
 
 
 def _cards(runs: list[ComparedRun]) -> list[tuple[str, str, str]]:
-    found = [(title, shown, winners(runs, column)) for title, column, shown in _CARDS]
+    # One accuracy: the top ones, unless different splits chose them.
+    superfluous = "test_accuracy" if winners(runs, "top_accuracy") else "top_accuracy"
+    found = [(title, shown, winners(runs, column)) for title, column, shown in _CARDS if column != superfluous]
     return [(title, shown(best[0]), _names(best)) for title, shown, best in found if best]
 
 

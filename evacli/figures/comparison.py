@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image
 
@@ -18,7 +19,9 @@ from evacli.figures.curves import FEW_EPOCHS
 from evacli.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, literal, styled
 from evacli.run.history import Row
 
-WIDTH, HEIGHT, LINE = 11.0, 10.4, 0.21  # inches: the figure, its panels, and a line of the legend
+WIDTH, HEIGHT, LINE = 11.0, 10.4, 0.21  # inches: the figure, its panels, and a line of the legend below them
+LEGEND_SIZE, HANDLE = 9, 0.9  # points; inches of the line before a name and the space around both
+LEFT, RIGHT, TOP, BOTTOM, GAP = 0.6, 0.15, 0.3, 0.55, 0.4  # inches around and between panels
 PANELS = (
     ("Test accuracy", "test_accuracy"),
     ("Training accuracy (while it learns)", "train_accuracy"),
@@ -67,22 +70,39 @@ def draw_comparison(courses: Sequence[Course]) -> Figure:
     """
     columns = _legend_columns(courses)
     legend_height = LINE * (math.ceil(len(courses) / columns) + 1)
-    figure = Figure(figsize=(WIDTH, HEIGHT + legend_height))
-    panels, legend = figure.subfigures(2, 1, squeeze=False, height_ratios=[HEIGHT, legend_height]).flat
-    halves = panels.subfigures(1, 2, squeeze=False).flat
-    grid = np.array([half.subplots(len(PANELS), 1, sharex=True) for half in halves])  # (2, P)
-    for axes, (title, column) in zip(grid.T, PANELS, strict=True):
+    grid, figure = _panels(HEIGHT + legend_height)
+    for axes, (title, column) in zip(grid, PANELS, strict=True):
         _plot(axes, courses, column)
         for part in axes:
             part.set_title(title)
     _scale(grid, courses)
-    legend.legend(handles=_handles(courses), loc="center", ncols=columns, fontsize=9, handlelength=4)
+    place = {"loc": "center", "bbox_to_anchor": (0.5, legend_height / figure.get_figheight() / 2)}
+    figure.legend(handles=_handles(courses), ncols=columns, fontsize=LEGEND_SIZE, handlelength=4, **place)
     return figure
 
 
+def _panels(height: float) -> tuple[np.ndarray, Figure]:
+    # Margins by hand: a layout engine takes longer than all the rest, and each half must stand alone.
+    rows = len(PANELS)
+    panel = (HEIGHT - TOP - BOTTOM - GAP * (rows - 1)) / rows
+    margins = {
+        "left": LEFT / WIDTH,
+        "right": 1 - RIGHT / WIDTH,
+        "top": 1 - TOP / height,
+        "bottom": (height - HEIGHT + BOTTOM) / height,
+        "wspace": (LEFT + RIGHT) / (WIDTH / 2 - LEFT - RIGHT),
+        "hspace": GAP / panel,
+    }
+    figure = Figure(figsize=(WIDTH, height))
+    figure.set_layout_engine("none")
+    grid: np.ndarray = figure.subplots(rows, 2, sharex="col", gridspec_kw=margins)  # (P, 2)
+    return grid, figure
+
+
 def _legend_columns(courses: Sequence[Course]) -> int:
-    longest = max(len(_label(course)) for course in courses)
-    return max(1, min(len(courses), int(WIDTH / (0.8 + 0.085 * longest))))
+    texts = (TextPath((0, 0), literal(_label(course), 60), size=LEGEND_SIZE) for course in courses)
+    widest = max(0.0, *(text.get_extents().width / 72 for text in texts))  # inches
+    return max(1, min(len(courses), int(WIDTH / (widest + HANDLE))))
 
 
 def _label(course: Course) -> str:
@@ -125,18 +145,18 @@ def _mark(axes: Axes, x: np.ndarray, values: np.ndarray, look: Look, top: list[b
 
 
 def _scale(grid: np.ndarray, courses: Sequence[Course]) -> None:
-    accuracies, losses = grid[:, :2], grid[:, 2:]  # (2, 2) each
+    accuracies, losses = grid[:2], grid[2:]  # (2, 2) each
     for group in (accuracies, losses):
         for axes in group.flat[1:]:
             axes.sharey(group.flat[0])
-    accuracies.flat[0].autoscale()
+    accuracies.flat[0].autoscale(axis="y")
     for axes in accuracies.flat:
         axes.yaxis.set_major_formatter(PercentFormatter(1))
     _scale_losses(losses, [row for course in courses for row in course.rows])
-    for column, label in zip(grid, ("epoch", "seconds of training"), strict=True):
-        column[-1].set_xlabel(label)
-    grid[1, -1].set_xlim(left=0)
-    grid[0, -1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    for axes, label in zip(grid[-1], ("epoch", "seconds of training"), strict=True):
+        axes.set_xlabel(label)
+    grid[-1, 0].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    grid[-1, 1].set_xlim(left=0)
 
 
 def _scale_losses(losses: np.ndarray, rows: Sequence[Row]) -> None:
@@ -146,22 +166,18 @@ def _scale_losses(losses: np.ndarray, rows: Sequence[Row]) -> None:
         for axes in losses.flat:
             axes.set_yscale("log")
     else:
-        losses.flat[0].autoscale()
+        losses.flat[0].autoscale(axis="y")
         losses.flat[0].set_ylim(bottom=0)
 
 
-def cut_panels(figure: Figure, picture: Path) -> tuple[bytes, bytes]:
-    """The left and the right panels of a comparison without the legend, each a PNG cut out of the saved picture."""
+def cut_panels(picture: Path) -> tuple[bytes, bytes]:
+    """The left and the right panels of a saved comparison, without its legend, as PNGs."""
     image = Image.open(picture)
-    whole = figure.transFigure.inverted()
-    left, right = (_cut(image, half.bbox.transformed(whole).bounds) for half in figure.subfigs[0].subfigs)
-    return left, right
+    middle, bottom = image.width // 2, round(image.width * HEIGHT / WIDTH)
+    return _cut(image, (0, 0, middle, bottom)), _cut(image, (middle, 0, image.width, bottom))
 
 
-def _cut(image: Image.Image, bounds: tuple[float, float, float, float]) -> bytes:
-    x, y, width, height = bounds  # shares of the figure from its lower left
-    box = x, 1 - y - height, x + width, 1 - y
-    pixels = [round(share * side) for share, side in zip(box, image.size * 2, strict=True)]
+def _cut(image: Image.Image, box: tuple[int, int, int, int]) -> bytes:
     out = BytesIO()
-    image.crop((pixels[0], pixels[1], pixels[2], pixels[3])).save(out, format="PNG")
+    image.crop(box).save(out, format="PNG")
     return out.getvalue()
