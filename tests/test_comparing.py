@@ -284,10 +284,11 @@ def test_a_run_without_summary_is_one_line(pair):
         compare(pair)
 
 
-def test_a_training_that_failed_in_its_first_epoch_is_shown(tmp_path, warnings):
+@pytest.mark.parametrize("done", [0, 1])  # the epoch at whose end the network was found unsound may count
+def test_a_training_that_failed_in_its_first_epoch_is_shown(tmp_path, warnings, done):
     paths = [
         write_run(tmp_path / "good"),
-        write_run(tmp_path / "bad", [], {"epochs": 9}, state="failed", top_accuracy=0.0, top_epoch=0),
+        write_run(tmp_path / "bad", [], {"epochs": 9}, state="failed", epochs_done=done),
     ]
     comparison = compare(paths)
     good, bad = comparison.runs

@@ -19,7 +19,7 @@ class Column(NamedTuple):
 
 RESULTS = (
     Column("Top accuracy", "top_accuracy", lambda run: percent(run.top_accuracy)),
-    Column("Epoch", "top_epoch", lambda run: f"{run.top_epoch or DASH}/{run.epochs_done}"),
+    Column("Epoch", "top_epoch", lambda run: f"{run.top_epoch}/{run.epochs_done}" if run.epochs_done else DASH),
     Column("Chosen by", "chosen_by", lambda run: run.chosen_by, False),
     Column("Test accuracy", "test_accuracy", lambda run: percent(run.test_accuracy)),
     Column("Train loss", "final_train_loss", lambda run: loss(run.final_train_loss)),

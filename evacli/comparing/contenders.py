@@ -88,7 +88,7 @@ def _check_number(runs: Sequence[RunDir]) -> None:
 
 
 def _check_trained(runs: Sequence[RunDir]) -> None:
-    lacking = [run for run in runs if not (run.history.is_file() or _failed_at_once(run))]
+    lacking = [run for run in runs if not (run.history.is_file() or _failed(run))]
     if not lacking:
         return
     first = lacking[0]
@@ -106,11 +106,8 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMED]) + rest
 
 
-def _failed_at_once(run: RunDir) -> bool:
-    if not run.summary.is_file():
-        return False
-    trained = summary.read(run)
-    return trained.state == "failed" and trained.epochs_done == 0
+def _failed(run: RunDir) -> bool:
+    return run.summary.is_file() and summary.read(run).state == "failed"
 
 
 def distinct_labels(paths: Sequence[Path]) -> list[str]:

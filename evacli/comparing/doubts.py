@@ -75,7 +75,7 @@ def _unequal_machines(contenders: Sequence[Contender]) -> str:
 
 
 def _state(contender: Contender) -> str:
-    done = f"{contender.trained.epochs_done} of {contender.config.epochs} epochs"
+    done = f"{len(contender.rows)} of {contender.config.epochs} epochs"
     return {
         "finished": "",
         "unfinished": f"{contender.label} is unfinished: {done} are done.",
