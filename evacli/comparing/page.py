@@ -32,6 +32,7 @@ _CARDS: tuple[tuple[str, str, Callable[[ComparedRun], str]], ...] = (
 def render_page(comparison: Comparison, by_epoch: bytes, by_time: bytes) -> str:
     """The page as HTML; the pictures are PNGs without a legend, which the tables are."""
     runs = comparison.runs
+    same = [(name, value) for name, value in comparison.same.items() if value is not None]
     return render(
         "compare.html",
         title=_title(comparison),
@@ -42,8 +43,8 @@ def render_page(comparison: Comparison, by_epoch: bytes, by_time: bytes) -> str:
         lines=list(map(_line, LOOKS)),
         figures=[(run, [_cell(column, run, runs) for column in (*RESULTS, *COSTS, *SETTINGS)]) for run in runs],
         differing=[(run, [Cell(named(n), spelled(v), False) for n, v in run.settings.items()]) for run in runs],
-        same=[(option(name), spelled(value)) for name, value in comparison.same.items() if is_setting(name)],
-        environment=[(name, value) for name, value in comparison.same.items() if not is_setting(name)],
+        same=[(option(name), spelled(value)) for name, value in same if is_setting(name)],
+        environment=[(name, value) for name, value in same if not is_setting(name)],
     )
 
 
