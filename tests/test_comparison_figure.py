@@ -127,7 +127,7 @@ def test_one_quantity_has_one_scale_and_an_exploding_loss_a_logarithmic_one():
 
 
 def test_names_are_drawn_as_they_are_spelled(tmp_path):
-    names = ["_hidden", *(name[:LABEL] for name in HOSTILE)]
+    names = ["_hidden", " ", *(name[:LABEL] for name in HOSTILE)]
     figure = draw_comparison([Course(name, make_rows(2), 1, "finished") for name in names])
     shown = [text.get_text() for text in figure.legends[0].get_texts()]
     assert len(shown) == len(names)

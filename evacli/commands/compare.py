@@ -20,9 +20,10 @@ _STYLE = {"finished": "", "unfinished": "yellow", "failed": "bold red"}
 
 
 def compare_command(
-    runs: Annotated[list[Path], Argument(help="Directories of trained runs, two at least.", metavar="RUN")],
+    runs: Annotated[list[Path], Argument(help="Directories of trained runs, 2 to 20.", metavar="RUN")],
     out: Annotated[
-        Path | None, Option("--out", help="Folder to write to. [dim]default: the one that the runs are in[/]")
+        Path | None,
+        Option("--out", help="Folder for compare.html, .csv and .png. [dim]default: the one that the runs are in[/]"),
     ] = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
