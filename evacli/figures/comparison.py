@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
-from matplotlib.textpath import TextPath
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image
 
@@ -100,8 +101,9 @@ def _panels(height: float) -> tuple[np.ndarray, Figure]:
 
 
 def _legend_columns(courses: Sequence[Course]) -> int:
-    texts = (TextPath((0, 0), literal(_label(course), 60), size=LEGEND_SIZE) for course in courses)
-    widest = max(0.0, *(text.get_extents().width / 72 for text in texts))  # inches
+    font = FontProperties(size=LEGEND_SIZE)
+    widths = [text_to_path.get_text_width_height_descent(_label(c), font, ismath=False)[0] for c in courses]  # points
+    widest = max(widths) / 72  # inches
     return max(1, min(len(courses), int(WIDTH / (widest + HANDLE))))
 
 
