@@ -102,7 +102,8 @@ def _panels(height: float) -> tuple[np.ndarray, Figure]:
 
 def _legend_columns(courses: Sequence[Course]) -> int:
     font = FontProperties(size=LEGEND_SIZE)
-    widths = [text_to_path.get_text_width_height_descent(_label(c), font, ismath=False)[0] for c in courses]  # points
+    labels = (literal(_label(course), 60) for course in courses)
+    widths = [text_to_path.get_text_width_height_descent(label, font, ismath=False)[0] for label in labels]  # points
     widest = max(widths) / 72  # inches
     return max(1, min(len(courses), int(WIDTH / (widest + HANDLE))))
 
