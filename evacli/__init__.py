@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from evacli.comparing.compare import compare
     from evacli.explaining.explain import gradcam
     from evacli.lr_finder.range_test import lr_find
     from evacli.reporting.report import report
@@ -17,10 +18,11 @@ _WORKFLOWS = {
     "train": "evacli.training.train",
     "report": "evacli.reporting.report",
     "gradcam": "evacli.explaining.explain",
+    "compare": "evacli.comparing.compare",
     "runs": "evacli.run.listing",
 }
 
-__all__ = ["__version__", "gradcam", "lr_find", "report", "runs", "train"]
+__all__ = ["__version__", "compare", "gradcam", "lr_find", "report", "runs", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from evacli import __version__, console
+from evacli.commands.compare import compare_command
 from evacli.commands.gradcam import gradcam_command
 from evacli.commands.lr_find import lr_find_command
 from evacli.commands.report import report_command
@@ -78,4 +79,5 @@ app.command("lr-find")(lr_find_command)
 app.command("train")(train_command)
 app.command("report")(report_command)
 app.command("gradcam")(gradcam_command)
+app.command("compare")(compare_command)
 app.command("runs")(runs_command)

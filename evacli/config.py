@@ -7,6 +7,7 @@ was really used.
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
@@ -256,3 +257,8 @@ def _spelled(config: Config, field: str) -> object:
 def differences(a: Config, b: Config) -> list[str]:
     """The fields in which two configurations differ."""
     return [f for f in Config.__struct_fields__ if getattr(a, f) != getattr(b, f)]
+
+
+def data_name(config: Config) -> str:
+    """What the data of a run is called: the data set, or the last part of the path."""
+    return Path(config.data).name if config.data else config.dataset

@@ -96,7 +96,7 @@ def fail(message: str, fix: str = "") -> None:
     stderr().print(Text.assemble(("error: ", "bold red"), printable(message), (fix, "cyan")))
 
 
-def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
+def table(title: str, columns: Iterable[str | Text], rows: Iterable[Iterable[object]]) -> Table:
     """A table with its first column to the left and all others to the right."""
     grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     for i, column in enumerate(columns):

@@ -12,7 +12,7 @@ import evacli as package
 from evacli.backend import tf
 
 HEAVY = ("tensorflow", "keras", "numpy", "matplotlib", "cv2", "sklearn", "scipy", "PIL", "jinja2", "plotext")
-COMMANDS = ("lr-find", "train", "report", "gradcam", "runs")
+COMMANDS = ("lr-find", "train", "report", "gradcam", "compare", "runs")
 
 # Runs the command line and tells which of the given modules it has imported.
 SPY = f"""

@@ -1,11 +1,14 @@
-"""The report in a real browser: Debian's chromium with its driver, if they are installed."""
+"""The pages in a real browser: Debian's chromium with its driver, if they are installed."""
 
 import shutil
+from pathlib import Path
 
 import pytest
-from tiny_run import HOSTILE, make_data, make_run
+from compared_runs import write_run
+from tiny_run import HOSTILE, make_data, make_rows, make_run
 
 import evacli.data
+from evacli.comparing.compare import compare
 from evacli.reporting.report import report
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -35,7 +38,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """Reports of a plain run with all pictures, of hostile names, and of a hundred classes."""
+    """Reports of a plain run with all pictures, of hostile names and of a hundred classes; two and twenty runs."""
     cases = {
         "plain": make_data(),
         "hostile": make_data(HOSTILE, num_test=60),
@@ -51,12 +54,22 @@ def pages(tmp_path_factory):
                 picture.write_bytes(run.curves_png.read_bytes())
             report(run.path)
             written[name] = run.report.as_uri()
+    hostile = (f"{i} {name}".replace("/", "|")[:200] for i, name in enumerate(HOSTILE))
+    for key, names in ("two runs", ["one", "two"]), ("twenty runs", [*hostile, *"abcdefgh"]):
+        folder = tmp_path_factory.mktemp("runs")
+        paths = [
+            write_run(folder / name.encode("utf-8", "replace").decode(), make_rows(3 + i), {"seed": i, "crop": i})
+            for i, name in enumerate(names)
+        ]
+        written[key] = Path(compare(paths).page).as_uri()
     return written
 
 
-@pytest.mark.parametrize("width", [375, 1600])
-@pytest.mark.parametrize("name", ["plain", "hostile", "many"])
-def test_the_report_opens_cleanly_and_fits(browser, pages, name, width):
+@pytest.mark.parametrize("width", [375, 1100, 1300, 1600])
+@pytest.mark.parametrize(
+    ("name", "pictures"), [("plain", 5), ("hostile", 5), ("many", 5), ("two runs", 2), ("twenty runs", 2)]
+)
+def test_the_page_opens_cleanly_and_fits(browser, pages, name, pictures, width):
     screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     browser.get_log("performance")
@@ -72,10 +85,13 @@ def test_the_report_opens_cleanly_and_fits(browser, pages, name, width):
             e => !e.closest(".scroll") && e.getBoundingClientRect().right > innerWidth + 1);
         return {width: document.documentElement.scrollWidth, inner: innerWidth, images: images.length,
                 broken: images.filter(i => !i.complete || !i.naturalWidth).length,
+                sideways: [...document.querySelectorAll(".scroll")].filter(
+                    e => e.querySelector("table") && e.scrollWidth > e.clientWidth + 1).map(e => e.ariaLabel),
                 outside: outside.map(e => e.outerHTML.slice(0, 200)),
                 scripts: document.scripts.length,
                 handlers: document.querySelectorAll("[onload], [onerror]").length}""")
     assert measured["width"] <= measured["inner"] == width
     assert measured["outside"] == []
-    assert measured["images"] >= 5
+    assert measured["sideways"] == []
+    assert measured["images"] >= pictures
     assert (measured["broken"], measured["scripts"], measured["handlers"]) == (0, 0, 0)

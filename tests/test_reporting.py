@@ -2,12 +2,12 @@ import subprocess
 import sys
 from base64 import b64decode
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from parsed_page import Page
 from tiny_run import CLASSES, HOSTILE, make_data, make_model, make_run
 
 import evacli.data
@@ -34,24 +34,6 @@ def warnings(monkeypatch):
     said = []
     monkeypatch.setattr(console, "warn", said.append)
     return said
-
-
-class Page(HTMLParser):
-    """The elements of a page with the names of their attributes, its addresses and its text."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.elements, self.addresses, self.pictures, self.text = [], [], [], ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, tuple(name for name, _ in attrs)))
-        self.addresses += [value for name, value in attrs if name in ("src", "href", "action", "srcset", "data")]
-        if tag == "img":
-            self.pictures.append(dict(attrs))
-
-    def handle_data(self, data):
-        self.text += data + " "
 
 
 def page_of(run):

@@ -1,72 +1,24 @@
-"""The HTML page of a report: one file that needs nothing else."""
+"""What the page of a report shows."""
 
-from base64 import b64encode
 from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
-from evacli import __version__
-from evacli.config import Config, option
-from evacli.console import printable
+from evacli.config import Config, data_name, option
 from evacli.data.types import Split
 from evacli.evaluation import Predictions
+from evacli.formats import count, percent, points, spelled
 from evacli.imaging import opencv
+from evacli.pages.render import embed
 from evacli.run.summary import Summary
-from evacli.training.display import duration
 
 if TYPE_CHECKING:
     from evacli.reporting.result import ReportResult
 
 THUMBNAIL = 128  # longest side in pixels of an image that the page holds; smaller images are kept as they are
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-
-
-def percent(share: float | None, digits: int = 2) -> str:
-    """A share of 1 as a person reads it; a dash for None."""
-    return "\N{EN DASH}" if share is None else f"{share:.{digits}%}"
-
-
-def rough(share: float) -> str:
-    """A probability in a few characters."""
-    return f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"
-
-
-def count(number: int) -> str:
-    """A number of things, with its thousands set apart."""
-    return f"{number:,}"
-
-
-def render(**parts: Any) -> str:
-    """The page as HTML; every text in `parts` is escaped, control characters are spelled out."""
-    environment = Environment(
-        loader=PackageLoader("evacli.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: printable(value) if type(value) is str else value,
-    )
-    environment.filters.update(percent=percent, rough=rough, count=count, duration=duration)
-    return environment.get_template("report.html").render(parts, version=__version__)
-
-
-def embed_picture(path: Path) -> str | None:
-    """The PNG file at `path` as a data URI, None if there is none that can be read."""
-    content = b""
-    with suppress(OSError):
-        content = path.read_bytes()
-    return embed(content) if content.startswith(PNG_SIGNATURE) else None
-
-
-def embed(png: bytes) -> str:
-    """PNG bytes as a data URI."""
-    return "data:image/png;base64," + b64encode(png).decode("ascii")
 
 
 def thumbnail(image: NDArray[np.uint8]) -> str:
@@ -97,15 +49,14 @@ def gallery(predictions: Predictions, split: Split, class_names: Sequence[str], 
 
 def title(trained: Summary, settings: Config) -> str:
     """The headline: which network, which data."""
-    data = Path(settings.data).name if settings.data else settings.dataset
-    return f"{trained.model} on {data}"
+    return f"{trained.model} on {data_name(settings)}"
 
 
 def cards(result: "ReportResult", trained: Summary) -> list[tuple[str, str, str]]:
     """The headline figures: label, value, and what it means."""
     epoch = f"epoch {result.top_epoch} of {trained.epochs_done}, chosen by {result.chosen_by} accuracy"
     test = ("Test accuracy", percent(result.test_accuracy), "of the same epoch, on images that chose nothing")
-    gap = f"{100 * (result.train_accuracy - result.test_accuracy):+.2f}"
+    gap = points(result.train_accuracy - result.test_accuracy)
     return [
         (f"Top {result.chosen_by} accuracy", percent(result.top_accuracy), epoch),
         *([test] if result.chosen_by == "validation" else []),
@@ -118,9 +69,5 @@ def cards(result: "ReportResult", trained: Summary) -> list[tuple[str, str, str]
 def settings_table(trained: Summary, settings: Config) -> list[tuple[str, object]]:
     """What the run was made with: options and their values."""
     values = msgspec.structs.asdict(settings).items()
-    given = [(option(name), _spelled(value)) for name, value in values if value is not None]
+    given = [(option(name), spelled(value)) for name, value in values if value is not None]
     return [("learning rate", f"{trained.lr:.4g} ({trained.lr_source})"), *given]
-
-
-def _spelled(value: object) -> object:
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value

@@ -144,22 +144,24 @@ def _write_pictures(record: _Record, evidence: _Evidence) -> None:
 
 
 def _write_texts(record: _Record, evidence: _Evidence, result: ReportResult) -> None:
+    from evacli.pages.render import embed_picture, render
     from evacli.reporting import mistakes, page
 
     run, trained, settings = record.run, record.trained, record.settings
     test, split, names = evidence.test, evidence.data.test, trained.class_names
     write_text_atomically(run.misclassified, mistakes.to_csv(test, split, names))
-    html = page.render(
+    html = render(
+        "report.html",
         title=page.title(trained, settings),
         result=result,
         trained=trained,
         notices=evidence.notices,
         cards=page.cards(result, trained),
         pictures={
-            "curves": page.embed_picture(run.curves_png),
-            "confusion": page.embed_picture(run.confusion_png),
-            "lr_find": page.embed_picture(run.lr_find_png),
-            "gradcam": page.embed_picture(run.gradcam_png),
+            "curves": embed_picture(run.curves_png),
+            "confusion": embed_picture(run.confusion_png),
+            "lr_find": embed_picture(run.lr_find_png),
+            "gradcam": embed_picture(run.gradcam_png),
         },
         gallery=page.gallery(test, split, names, mistakes.worst_first(test)[:MISTAKES_SHOWN]),
         settings=page.settings_table(trained, settings),

@@ -8,6 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from evacli import console
+from evacli.formats import duration
 from evacli.run import history
 from evacli.run.history import Row
 
@@ -15,13 +16,6 @@ _HEADER = (
     f"{'epoch':>9}  {'lr':>9}  {'train loss':>10} {'accuracy':>9}  {'test loss':>9} {'accuracy':>9}  "
     f"{'best':>8}  {'time':>7}"
 )
-
-
-def duration(seconds: float) -> str:
-    """`seconds` as h:mm:ss, or m:ss below an hour."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class _TimeLeft(ProgressColumn):

@@ -1,0 +1,83 @@
+"""What makes a comparison doubtful."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from evacli.comparing.contenders import Contender
+from evacli.config import option
+
+# Settings that choose which images of the same data are learnt from; the test images stay the same.
+_PARTS = ("val_split", "limit_train", "seed")
+
+
+def doubts(contenders: Sequence[Contender]) -> list[str]:
+    """A sentence for each reason not to take the figures at face value."""
+    found = (_unequal_data(contenders), _unequal_choice(contenders), _unequal_machines(contenders))
+    return [text for text in (*found, *map(_state, contenders)) if text]
+
+
+def _unequal_data(contenders: Sequence[Contender]) -> str:
+    if len({c.trained.data_fingerprint for c in contenders}) == 1:
+        return ""
+    parts = defaultdict(set)
+    for c in contenders:
+        parts[_source(c), _part(c)].add(c.trained.data_fingerprint)
+    explained = all(len(fingerprints) == 1 for fingerprints in parts.values())
+    if explained and len({source for source, _ in parts}) == 1:
+        options = ", ".join(option(name) for name in _PARTS if len({getattr(c.config, name) for c in contenders}) > 1)
+        return f"The runs learnt from different parts of the same data ({options}); the test images are the same."
+    return f"The runs have different images, so their accuracies cannot be compared: {_grouped(contenders, _images)}."
+
+
+def _source(contender: Contender) -> tuple[Any, ...]:
+    """What settles the test images, unless the data itself has changed."""
+    c, trained = contender.config, contender.trained
+    chosen = (c.limit_test, c.seed) if c.limit_test is not None else ()
+    return c.data or c.dataset, c.skip_bad, chosen, trained.test_images, trained.class_names
+
+
+def _part(contender: Contender) -> tuple[Any, ...]:
+    return tuple(getattr(contender.config, name) for name in _PARTS)
+
+
+def _images(contender: Contender) -> str:
+    trained = contender.trained
+    return (
+        f"{contender.settings['data']}, {trained.train_images:,} + {trained.test_images:,} images, "
+        f"fingerprint {trained.data_fingerprint[:6]}"
+    )
+
+
+def _grouped(contenders: Iterable[Contender], trait: Callable[[Contender], str]) -> str:
+    groups = defaultdict(list)
+    for c in contenders:
+        groups[trait(c)].append(c.label)
+    return "; ".join(f"{', '.join(labels)}: {value}" for value, labels in groups.items())
+
+
+def _unequal_choice(contenders: Sequence[Contender]) -> str:
+    if len({c.trained.chosen_by for c in contenders}) == 1:
+        return ""
+    return (
+        "Top accuracies are of different images; compare the test accuracies instead, which flatter the runs whose "
+        f"epoch the test images chose ({_grouped(contenders, lambda c: c.trained.chosen_by)})."
+    )
+
+
+def _unequal_machines(contenders: Sequence[Contender]) -> str:
+    def machine(c: Contender) -> str:
+        return f"{c.trained.versions.get('cores', '?')} cores of {c.trained.versions.get('machine', '?')}"
+
+    if len(set(map(machine, contenders))) == 1:
+        return ""
+    return f"The times are of different machines: {_grouped(contenders, machine)}."
+
+
+def _state(contender: Contender) -> str:
+    done = f"{len(contender.rows)} of {contender.config.epochs} epochs"
+    return {
+        "finished": "",
+        "unfinished": f"{contender.label} is unfinished: {done} are done.",
+        "failed": f"{contender.label} failed after {done}: its loss was no longer finite.",
+    }[contender.trained.state]

@@ -1,0 +1,42 @@
+"""Numbers and settings as a person reads them."""
+
+DASH = "\N{EN DASH}"  # where there is nothing
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    """A share of 1; a dash for None."""
+    return DASH if share is None else f"{share:.{digits}%}"
+
+
+def rough(share: float) -> str:
+    """A probability in a few characters."""
+    return f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"
+
+
+def points(share: float | None) -> str:
+    """A difference of two shares of 1 in percentage points, with its sign; a dash for None."""
+    return DASH if share is None else f"{100 * share:+.2f}"
+
+
+def loss(nats: float | None) -> str:
+    """A cross-entropy; a dash for None."""
+    return DASH if nats is None else f"{nats:.4f}"
+
+
+def count(number: int) -> str:
+    """A number of things, with its thousands set apart."""
+    return f"{number:,}"
+
+
+def duration(seconds: float) -> str:
+    """`seconds` as h:mm:ss, or m:ss below an hour."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def spelled(value: object) -> object:
+    """The value of a setting: yes and no for truth, a dash for None, anything else as it is."""
+    if value is None:
+        return DASH
+    return ("no", "yes")[value] if isinstance(value, bool) else value

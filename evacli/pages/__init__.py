@@ -1,0 +1,1 @@
+"""Every HTML page: what they share, and a template for each."""

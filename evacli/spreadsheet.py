@@ -1,0 +1,29 @@
+"""CSV that pandas reads without cleaning and that a spreadsheet opens without harm."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable
+
+# With these a spreadsheet takes a cell for a formula (OWASP, "CSV injection"); the last four are the full-width forms.
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def to_csv(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """A line for each row under a header line.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe in front; control characters are spelled out, so
+    that each row is one line. Numbers stay as they are; None is an empty cell.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(map(harmless, columns))
+    writer.writerows([harmless(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    return out.getvalue()
+
+
+def harmless(cell: str) -> str:
+    """`cell` so that no spreadsheet evaluates it and no terminal obeys it."""
+    shown = _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), cell)
+    return f"'{shown}" if shown.startswith(_FORMULA) else shown

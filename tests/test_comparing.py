@@ -1,0 +1,442 @@
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pandas as pd
+import pytest
+from compared_runs import random_rows, write_run
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.image import imread
+from parsed_page import Page
+from tiny_run import HOSTILE, make_rows
+from typer.testing import CliRunner
+
+from evacli import compare, console
+from evacli.cli import app
+from evacli.comparing.conclude import conclude
+from evacli.comparing.contenders import LABEL, distinct_labels, gather
+from evacli.comparing.files import Files, default_folder
+from evacli.comparing.result import winners
+from evacli.errors import ConfigError, RunError
+
+FILES = ["compare.csv", "compare.html", "compare.png"]
+
+
+@pytest.fixture(autouse=True)
+def _leave_the_console_as_it_was():
+    yield
+    console.configure()
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    said = []
+    monkeypatch.setattr(console, "warn", said.append)
+    return said
+
+
+@pytest.fixture
+def pair(tmp_path):
+    return [write_run(tmp_path / "runs" / name, random_rows(seed)) for seed, name in enumerate(("a", "b"))]
+
+
+def concluded(paths):
+    """What a comparison says, without the time that its pictures take."""
+    return conclude(gather(paths), Files("out"))
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir() if path.is_file())
+
+
+# -- the figures ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("validated", "split"), [(False, "test"), (True, "val")])
+def test_the_figures_are_those_of_the_histories(tmp_path, validated, split):
+    chosen_by = "validation" if validated else "test"
+    paths = [write_run(tmp_path / f"{i}", random_rows(i, 3 + i, validated), chosen_by=chosen_by) for i in range(4)]
+    comparison = compare(paths)
+    table = pd.read_csv(comparison.table)
+    assert list(table.run) == list(map(str, paths))
+    for path, run, (_, line) in zip(paths, comparison.runs, table.iterrows(), strict=True):
+        history = pd.read_csv(path / "history.csv")
+        top, last = history.loc[history[f"{split}_accuracy"].idxmax()], history.iloc[-1]
+        expected = {
+            "epochs_done": len(history),
+            "top_accuracy": top[f"{split}_accuracy"],
+            "top_epoch": top.epoch,
+            "test_accuracy": top.test_accuracy,
+            "final_train_accuracy": last.train_accuracy,
+            "final_test_accuracy": last.test_accuracy,
+            "final_train_loss": last.train_loss,
+            "final_test_loss": last.test_loss,
+            "gap": last.train_accuracy - last.test_accuracy,
+            "seconds": history.seconds.sum(),
+            "images_per_second": 12 * len(history) / history.seconds.sum(),
+        }
+        assert {name: getattr(run, name) for name in expected} == pytest.approx(expected)
+        assert line[list(expected)].to_dict() == pytest.approx(expected)
+        assert line.chosen_by == run.chosen_by == chosen_by
+
+
+def test_the_best_of_each_column_is_the_one_that_pandas_finds(tmp_path):
+    paths = [write_run(tmp_path / f"{i}", random_rows(i)) for i in range(6)]
+    comparison = concluded(paths)
+    table = pd.DataFrame(msgspec.to_builtins(comparison.runs)).set_index("label")
+    for column in ("top_accuracy", "test_accuracy", "images_per_second"):
+        assert [run.label for run in winners(comparison.runs, column)] == [str(table[column].idxmax())]
+    for column in ("final_train_loss", "final_test_loss", "seconds"):
+        assert [run.label for run in winners(comparison.runs, column)] == [str(table[column].idxmin())]
+    assert winners(comparison.runs, "gap") == winners(comparison.runs, "lr") == []
+
+
+def test_a_training_that_did_not_end_is_not_the_shortest(tmp_path):
+    paths = [write_run(tmp_path / "failed", make_rows(1), state="failed"), write_run(tmp_path / "done", make_rows(5))]
+    assert [run.label for run in winners(concluded(paths).runs, "seconds")] == ["done"]
+
+
+def test_what_differs_is_apart_from_what_is_the_same(tmp_path):
+    same = {"dataset": "digits", "cutout": 4}
+    paths = [
+        write_run(tmp_path / "a", settings=same | {"batch_size": 32, "schedule": "step"}, lr=0.1),
+        write_run(tmp_path / "b", settings=same | {"batch_size": 64, "schedule": "cosine"}, lr=0.2),
+    ]
+    comparison = compare(paths)
+    assert [run.settings for run in comparison.runs] == [{"batch_size": 32}, {"batch_size": 64}]
+    assert [(run.lr, run.schedule, run.optimizer) for run in comparison.runs] == [
+        (0.1, "step", "momentum"),
+        (0.2, "cosine", "momentum"),
+    ]
+    assert (
+        comparison.same.items() >= {"data": "digits", "cutout": 4, "optimizer": "momentum", "python": "3.11.0"}.items()
+    )
+    assert comparison.same.keys().isdisjoint({"batch_size", "schedule", "lr"})
+    assert list(pd.read_csv(comparison.table).batch_size) == [32, 64]
+    text = Page(Path(comparison.page).read_text()).text
+    assert "--batch-size" in text
+    assert "--cutout" in text
+
+
+# -- the files -----------------------------------------------------------------------------------------------------
+
+
+def test_the_page_holds_the_curves_and_needs_nothing_from_outside(pair):
+    comparison = compare(pair)
+    page = Page(Path(comparison.page).read_text())
+    assert len(page.pictures) == 2
+    assert all(picture["alt"] for picture in page.pictures)
+    assert all(address.startswith("data:") for address in page.addresses)
+    assert {tag for tag, _ in page.elements}.isdisjoint({"script", "iframe", "object", "embed", "form", "base"})
+    assert imread(comparison.picture).shape[1] == 1650
+    for run in comparison.runs:
+        assert f"{run.top_accuracy:.2%}" in page.text
+        assert f"{run.final_test_loss:.4f}" in page.text
+
+
+def test_hostile_names_inject_no_element(tmp_path):
+    harmless = [f"run{i}" for i in range(len(HOSTILE))]
+    hostile = [name.replace("/", "\N{DIVISION SLASH}")[:80] for name in HOSTILE]
+    pages = []
+    for folder, names in (("harmless", harmless), ("hostile", hostile)):
+        own = [{"model": f"{HOSTILE[i] if names is hostile else i}"} for i in range(len(names))]
+        paths = [
+            write_run(tmp_path / folder / name.encode("utf-8", "backslashreplace").decode(), settings=settings)
+            for name, settings in zip(names, own, strict=True)
+        ]
+        comparison = compare(paths)
+        pages.append(Page(Path(comparison.page).read_text()))
+        table = pd.read_csv(comparison.table)
+        assert len(table) == len(paths)
+    assert pages[1].elements == pages[0].elements
+    assert HOSTILE[1] in pages[1].text
+    assert HOSTILE[9] in pages[1].text
+    assert "\x1b" not in pages[1].text
+    assert "'=1+1" in table.label.tolist()
+    assert "'=1+1" in table.model.tolist()
+
+
+def test_names_that_a_file_system_has_but_unicode_has_not(tmp_path):
+    paths = [write_run(tmp_path / name) for name in ("a\udcff", "b")]
+    comparison = compare(paths)
+    assert [run.label for run in comparison.runs] == [r"a\udcff", "b"]
+    assert len(pd.read_csv(comparison.table)) == 2
+
+
+@pytest.mark.parametrize(
+    ("runs", "folder"),
+    [
+        (("runs/a", "runs/b"), "runs"),
+        (("runs/one/a", "runs/two/a"), "runs"),
+        (("a", "runs/b"), "."),
+        (("../beside/a", "../beside/b"), "../beside"),
+        (("../beside/a", "runs/b"), "."),
+        (("../here/a", "./b"), "."),
+    ],
+)
+def test_the_files_go_where_the_runs_are(tmp_path, monkeypatch, runs, folder):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert default_folder(map(Path, runs)).resolve() == (here / folder).resolve()
+
+
+def test_they_go_where_they_are_told(pair, tmp_path):
+    comparison = compare(pair, tmp_path / "new" / "folder")
+    assert names_in(tmp_path / "new" / "folder") == FILES
+    assert comparison.page == str(tmp_path / "new" / "folder" / "compare.html")
+    assert names_in(pair[0].parent) == []
+
+
+def test_files_of_an_earlier_comparison_are_not_runs(pair):
+    first = compare(pair)
+    again = compare(sorted(pair[0].parent.iterdir()))
+    assert again.runs == first.runs
+
+
+def test_a_folder_that_cannot_be_is_one_line(pair, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=r"Cannot write to the folder .*file"):
+        compare(pair, tmp_path / "file" / "below")
+
+
+# -- which runs ----------------------------------------------------------------------------------------------------
+
+
+def test_runs_of_one_name_have_labels_of_their_own(tmp_path):
+    paths = [write_run(tmp_path / folder / "default") for folder in ("sgd", "adam")]
+    assert [run.label for run in concluded(paths).runs] == ["sgd/default", "adam/default"]
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="/\0"), min_size=1), min_size=1, max_size=6, unique=True))
+def test_labels_are_short_printable_and_distinct(names):
+    names = [name for name in names if name not in (".", "..")]
+    paths = [*(Path(name) for name in names), *(Path("x" * 60) / f"{i}" / ("y" * 100) for i in range(3))]
+    labels = distinct_labels(paths)
+    assert len(set(labels)) == len(paths)
+    assert all(label.isprintable() and len(label) <= LABEL + len("12: ") for label in labels)
+
+
+def test_a_run_that_is_named_twice_takes_part_once(pair, tmp_path, warnings):
+    (tmp_path / "link").symlink_to(pair[0])
+    comparison = concluded([pair[0], pair[1], Path(f"{pair[0]}/"), tmp_path / "link"])
+    assert [run.label for run in comparison.runs] == ["a", "b"]
+    assert [f"same run as {pair[0]}" in text for text in warnings] == [True, True]
+
+
+def test_one_run_is_no_comparison(pair):
+    for runs in ([pair[0]], [pair[0], pair[0]], str(pair[0])):
+        with pytest.raises(ConfigError, match="takes two runs or more") as e:
+            compare(runs)
+        assert e.value.fix.endswith(f"evacli report --run {pair[0]}")
+    with pytest.raises(ConfigError, match="takes two runs or more"):
+        compare([])
+
+
+def test_more_runs_than_can_be_told_apart_are_refused(tmp_path):
+    paths = [write_run(tmp_path / f"{i}") for i in range(21)]
+    with pytest.raises(ConfigError, match="21 runs are too many"):
+        compare(paths)
+    assert len(concluded(paths[:20]).runs) == 20
+
+
+@pytest.mark.parametrize("name", ["nowhere", "x" * 300, "file"])
+def test_what_is_no_run_is_named(pair, tmp_path, name):
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="is not a run directory") as e:
+        compare([*pair, tmp_path / name])
+    assert name in str(e.value)
+
+
+def test_runs_without_history_are_named_with_what_helps(pair, tmp_path):
+    new, other = tmp_path / "new", tmp_path / "other"
+    new.mkdir()
+    other.mkdir()
+    with pytest.raises(RunError) as e:
+        compare([pair[0], new, pair[1], other])
+    assert e.value.message == f"No epochs to compare in {new}, {other}."
+    assert e.value.fix.endswith(f"evacli train --run {new}")
+    assert names_in(pair[0].parent) == []
+
+
+def test_a_folder_of_runs_is_told_from_a_run(pair):
+    with pytest.raises(RunError, match=r"is not a run, but holds .*a, .*b"):
+        compare([pair[0].parent, pair[0]])
+
+
+@pytest.mark.parametrize("name", ["history.csv", "summary.json", "config.json"])
+def test_a_garbled_run_is_one_line_and_nothing_is_written(pair, name):
+    (pair[1] / name).write_text("{")
+    with pytest.raises(RunError) as e:
+        compare(pair)
+    assert str(pair[1] / name) in e.value.message
+    assert "\n" not in e.value.message
+    assert names_in(pair[0].parent) == []
+
+
+def test_a_run_without_summary_is_one_line(pair):
+    (pair[1] / "summary.json").unlink()
+    with pytest.raises(RunError, match=r"b has no summary.json"):
+        compare(pair)
+
+
+@pytest.mark.parametrize("done", [0, 1])  # the epoch at whose end the network was found unsound may count
+def test_a_training_that_failed_in_its_first_epoch_is_shown(tmp_path, warnings, done):
+    paths = [
+        write_run(tmp_path / "good"),
+        write_run(tmp_path / "bad", [], {"epochs": 9}, state="failed", epochs_done=done),
+    ]
+    comparison = compare(paths)
+    good, bad = comparison.runs
+    assert (bad.top_accuracy, bad.final_test_loss, bad.gap, bad.epochs_done, bad.epochs) == (None, None, None, 0, 9)
+    assert all(winners(comparison.runs, column) == [good] for column in ("top_accuracy", "final_test_loss", "seconds"))
+    assert warnings == ["bad failed after 0 of 9 epochs: its loss was no longer finite."]
+    assert "failed 0/9" in Page(Path(comparison.page).read_text()).text
+    assert math.isnan(pd.read_csv(comparison.table).top_accuracy[1])
+
+
+# -- what makes it doubtful ----------------------------------------------------------------------------------------
+
+
+def test_comparable_runs_give_no_warning(pair, warnings):
+    assert compare(pair).notices == warnings == []
+
+
+def test_runs_on_other_data_are_told(tmp_path, warnings):
+    paths = [
+        write_run(tmp_path / "a", settings={"dataset": "digits"}),
+        write_run(tmp_path / "b", settings={"dataset": "mnist"}, data_fingerprint="f2"),
+    ]
+    comparison = compare(paths)
+    assert len(warnings) == 1
+    assert "accuracies cannot be compared" in warnings[0]
+    assert "a: digits, 12 + 30 images, fingerprint f1" in warnings[0]
+    assert "b: mnist, 12 + 30 images, fingerprint f2" in warnings[0]
+    assert warnings[0] in Page(Path(comparison.page).read_text()).text
+
+
+def test_data_that_changed_under_its_name_is_told(tmp_path):
+    comparison = concluded([write_run(tmp_path / "a"), write_run(tmp_path / "b", data_fingerprint="f2")])
+    assert ["cannot be compared" in text for text in comparison.notices] == [True]
+
+
+@pytest.mark.parametrize("settings", [{"limit_train": 6}, {"limit_train": 6, "seed": 3}])
+def test_other_training_images_of_the_same_data_are_no_other_data(tmp_path, settings):
+    comparison = concluded(
+        [write_run(tmp_path / "a"), write_run(tmp_path / "b", settings=settings, data_fingerprint="f2")]
+    )
+    assert len(comparison.notices) == 1
+    assert "different parts of the same data (--limit-train" in comparison.notices[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "changes"),
+    [
+        ({"limit_train": 6, "limit_test": 6, "seed": 3}, {}),
+        ({"limit_train": 6}, {"test_images": 31}),
+        ({"limit_train": 6}, {"class_names": ("x", "y", "z")}),
+    ],
+)
+def test_other_test_images_are_other_data(tmp_path, settings, changes):
+    paths = [
+        write_run(tmp_path / "a", settings={"limit_test": 6}),
+        write_run(tmp_path / "b", settings={"limit_test": 6} | settings, data_fingerprint="f2", **changes),
+    ]
+    comparison = concluded(paths)
+    assert ["cannot be compared" in text for text in comparison.notices] == [True]
+
+
+def test_epochs_chosen_in_different_ways_are_told_and_not_ranked(tmp_path):
+    paths = [
+        write_run(tmp_path / "a", random_rows(1)),
+        write_run(tmp_path / "b", random_rows(2, validated=True), chosen_by="validation"),
+    ]
+    comparison = concluded(paths)
+    assert ["a: test; b: validation" in text for text in comparison.notices] == [True]
+    assert winners(comparison.runs, "top_accuracy") == []
+    assert len(winners(comparison.runs, "test_accuracy")) == 1
+
+
+def test_times_of_other_machines_are_told(tmp_path):
+    paths = [write_run(tmp_path / f"{n}", versions={"cores": f"{n}", "machine": "x86_64"}) for n in (2, 8)]
+    comparison = concluded(paths)
+    assert comparison.notices == ["The times are of different machines: 2: 2 cores of x86_64; 8: 8 cores of x86_64."]
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [("unfinished", "b is unfinished: 3 of 10"), ("failed", "b failed after 3 of 10 epochs")],
+)
+def test_a_run_that_did_not_end_is_told(tmp_path, state, said):
+    paths = [write_run(tmp_path / "a"), write_run(tmp_path / "b", settings={"epochs": 10}, state=state)]
+    comparison = concluded(paths)
+    assert [said in text for text in comparison.notices] == [True]
+    assert [run.shortfall for run in comparison.runs] == ["", f"{state} 3/10"]
+
+
+# -- the command ---------------------------------------------------------------------------------------------------
+
+
+def call(*arguments):
+    done = CliRunner().invoke(app, ["compare", *map(str, arguments)])
+    assert done.exit_code == 0, done.output
+    return done
+
+
+def test_the_command_shows_the_figures_and_marks_the_best(tmp_path):
+    paths = [
+        write_run(tmp_path / "good", make_rows(4), {"epochs": 4, "batch_size": 16}),
+        write_run(tmp_path / "poor", make_rows(2), {"epochs": 9, "batch_size": 32}, state="unfinished"),
+    ]
+    shown = call(*paths).stdout
+    for expected in ("85.00% *", "70.00%", "4/4", "poor unfinished 2/9", "--batch-size", "momentum", "one-cycle"):
+        assert expected in shown
+    assert "70.00% *" not in shown
+    assert f"{tmp_path / 'compare.html'} shows it all" in shown
+
+
+def test_many_settings_that_differ_stand_in_rows(tmp_path):
+    other = {"model": "resnet9", "cutout": 1, "crop": 1, "seed": 1, "batch_size": 7, "momentum": 0.1}
+    shown = call(write_run(tmp_path / "a"), write_run(tmp_path / "b", settings=other)).stdout
+    rows = [[cell.strip() for cell in line.split("│")] for line in shown.splitlines() if "│" in line]
+    assert ["", "--model", "eva", "resnet9", ""] in rows
+    assert ["", "--batch-size", "128", "7", ""] in rows
+
+
+def test_with_json_stdout_is_the_result_and_nothing_else(tmp_path):
+    rows = [msgspec.structs.replace(row, train_loss=math.inf) for row in make_rows()]
+    paths = [write_run(tmp_path / "[a]"), write_run(tmp_path / "$b$", rows)]
+    document = json.loads(call(*paths, "--json").stdout, parse_constant=pytest.fail)
+    assert [run["label"] for run in document["runs"]] == ["[a]", "$b$"]
+    assert document["runs"][1]["final_train_loss"] is None
+    assert document["page"] == str(tmp_path / "compare.html")
+
+
+def test_hostile_names_are_printed_harmlessly(tmp_path):
+    paths = [write_run(tmp_path / name) for name in ("[bold]", "\x1b[31mred")]
+    shown = call(*paths).stdout
+    assert "[bold]" in shown
+    assert r"\x1b[31mred" in shown
+    assert "\x1b" not in shown
+
+
+SPY = """
+import sys
+from evacli.__main__ import main
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+sys.stderr.write(" ".join(name for name in ("tensorflow", "keras", "sklearn", "scipy", "cv2") if name in sys.modules))
+"""
+
+
+def test_it_does_not_wait_for_tensorflow(pair):
+    command = [sys.executable, "-c", SPY, "compare", *map(str, pair)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert names_in(pair[0].parent) == FILES
