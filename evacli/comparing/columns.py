@@ -39,7 +39,7 @@ SETTINGS = (
 
 def is_setting(name: str) -> bool:
     """Whether it is an option of `train`, and not the name of a version."""
-    return name in Config.__struct_fields__ or name == "optimizer"
+    return name in Config.__struct_fields__
 
 
 def named(name: str) -> str:

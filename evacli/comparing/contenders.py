@@ -39,12 +39,7 @@ class Contender:
         """What it was made with: fields of the configuration, and versions by name."""
         values = msgspec.structs.asdict(self.config)
         del values["dataset"]
-        decided = {
-            "data": config.data_name(self.config),
-            "lr": self.trained.lr,
-            "optimizer": getattr(self.config, "optimizer", "momentum"),
-        }
-        return values | decided | self.trained.versions
+        return values | {"data": config.data_name(self.config), "lr": self.trained.lr} | self.trained.versions
 
 
 def gather(paths: Sequence[Path]) -> list[Contender]:

@@ -71,15 +71,14 @@ class Training:
         arrays = {group: checkpoint.values(variables) for group, variables in self._variables().items()}
         # The running means of the epoch under way; without them its row would cover the batches since then only.
         metrics = checkpoint.values(self.twin.metrics_variables) if self.progress.batch else []
-        if not self._is_sound(arrays["network"]):
-            self.diverged()
+        self._require_sound(arrays["network"])
         checkpoint.save(self.run, self.progress, arrays | {"best": self.best_weights, "metrics": metrics})
 
-    def _is_sound(self, network: list[NDArray[Any]]) -> bool:
+    def _require_sound(self, network: list[NDArray[Any]]) -> None:
         # The loss of a step tells of the weights before it; so what they have become is tried here.
-        if not all(np.isfinite(array).all() for array in network):
-            return False
-        return bool(np.isfinite(self.twin(self.learner.images[:16], training=False)).all())
+        sound = all(np.isfinite(array).all() for array in network)
+        if not sound or not np.isfinite(self.twin(self.learner.images[:16], training=False)).all():
+            self.diverged()
 
     def advance(self, **changes: Any) -> None:
         """Moves the progress on."""
@@ -134,6 +133,7 @@ class Training:
     def _judge_epoch(self, epoch: int) -> None:
         """Measures the epoch's network, keeps it if it is the best, and saves everything."""
         began = time.monotonic()
+        self._require_sound(checkpoint.values(self.twin.variables))  # before the epoch counts as done
         trained = self.twin.get_metrics_result()
         self.learner.publish()
         test_loss, test_accuracy = self._measure(self.learner.data.test)
