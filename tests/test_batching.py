@@ -22,6 +22,10 @@ def test_plain_batches() -> None:
     assert [plain.progress(step) for step in (0, 10, 20)] == [0, 0.5, 1]
 
 
+def test_a_batch_holds_no_more_images_than_there_are() -> None:
+    assert (batching(5).size(0), batching(5).steps(0)) == (5, 1)
+
+
 def test_one_image_at_a_time() -> None:
     assert batching(50, batch_size=1, epochs=1).steps(0) == 50
 

@@ -34,7 +34,7 @@ class Batching:
         if c.batch_size == "full":
             return min(PART, self.num_images), 1.0
         if c.grow_batch is None:
-            return c.batch_size, 1.0
+            return min(c.batch_size, self.num_images), 1.0
         largest = max(c.batch_size, min(c.grow_batch, self.num_images))
         return schedules.grown_batch(epoch / c.epochs, c.batch_size, largest, schedules.divisor(c))
 
