@@ -14,9 +14,9 @@ from evacli.lr_finder.suggest import smooth
 def fastai_valley(rates: Sequence[float], losses: Sequence[float]) -> float:
     """fastai/fastai, fastai/callback/schedule.py: `LRFinder`, `lr_find` and its default `valley`.
 
-    Smoothed like ours (beta 0.98 with bias correction), it stops at four times the best, skips 10 and 5 steps, finds
-    the longest falling subsequence and goes half-way... in thirds: one and a half of them behind the start. The start
-    is not that of the subsequence, but its end minus its length.
+    Smooths like evacli (beta 0.98 with bias correction), stops above four times the best, skips 10 and 5 steps, finds
+    the longest falling subsequence and goes one and a half thirds of it behind its start. That start is the end minus
+    the length, which is later than where a subsequence with gaps begins.
     """
     kept = slice(10, -5)
     rates, losses = rates[kept], smooth(_until_above(losses, smooth(losses), 4))[kept]
