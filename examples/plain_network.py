@@ -1,4 +1,6 @@
-"""A small network without normalisation, which bears lower learning rates: evacli train --model examples/plain_network.py:build
+"""A small network without normalisation, which bears lower learning rates than most.
+
+evacli train --model examples/plain_network.py:build
 
 The images arrive normalised; the last layer gives a probability for each class.
 """

@@ -25,7 +25,7 @@ def constant(progress: float) -> float:
 
 def step(progress: float, divisor: float = DROP_FACTOR) -> float:
     """Divided by `divisor` after half and three quarters of the training (He et al. 2015, arXiv 1512.03385)."""
-    return divisor**-_drops(progress)
+    return divisor ** -_drops(progress)
 
 
 def _drops(progress: float) -> int:
