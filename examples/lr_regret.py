@@ -1,0 +1,206 @@
+"""How much accuracy does a suggested learning rate cost? python examples/lr_regret.py --data cifar-10-batches-py
+
+For each network and optimizer: one range test, then a brief training (one-cycle) at six rates around evacli's
+suggestion and at the rate that each rule, ours and of three other projects, reads off that same curve.
+
+    regret of a rule = best mean accuracy of all rates that were trained - mean accuracy at the rule's rate
+
+Means are over the seeds, and accuracy is that of the last epoch: the best of several single noisy runs flatters
+itself, which would count as regret of all rules. With few seeds some of that is left. So there is a second measure,
+unbiased: for each seed in turn the best rate is chosen by the other seeds and judged by this one.
+
+Rates are rounded to eight a decade (the sweep itself has twelve), so that rules that agree share their
+trainings. A training that diverges counts as guessing. Images are made smaller (2x2 and 4x4 pixels to one), so that all
+of it takes an hour. Interrupt at will: finished runs are in runs.csv and are not repeated.
+"""
+
+import argparse
+import csv
+import math
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import keras
+import numpy as np
+from lr_regret_table import tables
+from rival_lr_rules import RIVALS
+
+import evacli
+from evacli import config, console, data
+from evacli.errors import Diverged, NoSuggestion
+from evacli.lr_finder.result import Curve, read_curve
+from evacli.lr_finder.suggest import CHOSEN_RULE, RULES, suggest
+from evacli.methods import METHODS
+from evacli.run import history
+from evacli.run.directory import RunDir
+
+HERE = Path(__file__).parent
+OPTIMIZERS = ("sgd", "momentum", "adam")
+GRID = tuple(10 ** (half_decades / 2) for half_decades in range(-3, 3))
+PER_DECADE = 8
+RUN_COLUMNS = ("task", "optimizer", "seed", "lr", "accuracy")
+CURVE_COLUMNS = ("task", "optimizer", "lr", "loss")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A network on a data set."""
+
+    name: str
+    model: str
+    source: dict[str, Any]
+    side: int
+    epochs: int
+    flip: bool
+
+
+def tasks(cifar: str | None) -> list[Task]:
+    batchnorm, plain = (f"{HERE / file}:build" for file in ("my_network.py", "plain_network.py"))
+    few = {"limit_train": 2000, "limit_test": 2000} | ({"data": cifar} if cifar else {})
+    digits = {"dataset": "digits"}
+    return [
+        Task("digits, BatchNorm", batchnorm, digits, side=8, epochs=5, flip=False),
+        Task("digits, plain", plain, digits, side=8, epochs=5, flip=False),
+        Task("CIFAR-10, plain", plain, few, side=16, epochs=4, flip=True),
+        Task("CIFAR-10, BatchNorm", batchnorm, few, side=16, epochs=4, flip=True),
+    ]
+
+
+class Study:
+    """What is done and what is left to do."""
+
+    def __init__(self, out: Path, work: Path) -> None:
+        self.runs, self.curves, self.work = out / "runs.csv", out / "curves.csv", work
+        out.mkdir(parents=True, exist_ok=True)
+
+    def settings(self, task: Task, optimizer: str) -> dict[str, Any]:
+        small = self.work / f"{task.name}.npz"
+        if not small.exists():
+            shrink(task, small)
+        return {
+            "data": small,
+            "model": task.model,
+            "flip": task.flip,
+            "optimizer": optimizer,
+            "batch_size": 32,
+            "precision": "float32",
+        }
+
+    def curve(self, task: Task, optimizer: str) -> Curve:
+        """The recorded range test of a network and an optimizer, or a new one."""
+        key = (task.name, optimizer)
+        recorded = [row for row in read(self.curves) if (row["task"], row["optimizer"]) == key]
+        if not recorded:
+            run = self.fresh_run()
+            try:
+                evacli.lr_find(run.path, **self.settings(task, optimizer))
+            except NoSuggestion as e:
+                console.note(e.message)
+            found = read_curve(run)
+            append(
+                self.curves,
+                CURVE_COLUMNS,
+                [(*key, *step) for step in zip(found.learning_rates, found.losses, strict=True)],
+            )
+            return found
+        return Curve(
+            learning_rates=[float(row["lr"]) for row in recorded], losses=[float(row["loss"]) for row in recorded]
+        )
+
+    def accuracy(self, task: Task, optimizer: str, seed: int, lr: float) -> float:
+        """Test accuracy after the last epoch; that of guessing if the loss is not finite."""
+        run = self.fresh_run()
+        keras.backend.clear_session()
+        try:
+            evacli.train(run.path, lr=lr, seed=seed, epochs=task.epochs, **self.settings(task, optimizer))
+        except Diverged:
+            return 0.1
+        return history.read_csv(run.history)[-1].test_accuracy
+
+    def fresh_run(self) -> RunDir:
+        run = RunDir(self.work / "run")
+        shutil.rmtree(run.path, ignore_errors=True)
+        return run
+
+    def do(self, seed: int, chosen: list[Task]) -> None:
+        """Trains what has not been trained with this seed."""
+        done = {(row["task"], row["optimizer"], int(row["seed"]), row["lr"]) for row in read(self.runs)}
+        for task in chosen:
+            for optimizer in OPTIMIZERS:
+                for lr in rates(self.curve(task, optimizer), optimizer):
+                    key = (task.name, optimizer, seed, f"{lr:.6g}")
+                    if key not in done:
+                        accuracy = self.accuracy(task, optimizer, seed, lr)
+                        append(self.runs, RUN_COLUMNS, [(*key, f"{accuracy:.4f}")])
+                        print(*key, f"{accuracy:.2%}", sep="  ", flush=True)
+
+
+def suggestions(curve: Curve, optimizer: str) -> dict[str, float]:
+    """The rate of every rule; where one has none, that which `evacli train` then takes."""
+    try:
+        ours = suggest(curve.learning_rates, curve.losses)
+    except NoSuggestion:
+        ours = dict.fromkeys(RULES)
+    rivals = {name: rule(curve.learning_rates, curve.losses) for name, rule in RIVALS.items()}
+    return {name: rounded(lr or METHODS[optimizer].lr) for name, lr in (ours | rivals).items()}
+
+
+def rates(curve: Curve, optimizer: str) -> list[float]:
+    """All that are to be trained: the grid around our suggestion, and those of the rules."""
+    suggested = suggestions(curve, optimizer)
+    grid = {rounded(suggested[CHOSEN_RULE] * factor) for factor in GRID}
+    return sorted(grid | set(suggested.values()))
+
+
+def rounded(lr: float) -> float:
+    return 10 ** (round(PER_DECADE * math.log10(lr)) / PER_DECADE)
+
+
+def shrink(task: Task, path: Path) -> None:
+    """Stores the task's images with `side` pixels a side, each the mean of those that it stands for."""
+    source = data.load(config.make(task.source))
+
+    def smaller(images: np.ndarray) -> np.ndarray:
+        return np.stack([cv2.resize(image, (task.side, task.side), interpolation=cv2.INTER_AREA) for image in images])
+
+    train, test = source.train, source.test
+    np.savez(path, x_train=smaller(train.images), y_train=train.labels, x_test=smaller(test.images), y_test=test.labels)
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def append(path: Path, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    new = not path.exists()
+    with path.open("a", encoding="utf-8", newline="") as out:
+        csv.writer(out, lineterminator="\n").writerows([columns, *rows] if new else rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure what suggested learning rates cost.")
+    parser.add_argument("--data", help="your copy of CIFAR-10; without it, Keras downloads one")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="a training at each rate for each")
+    parser.add_argument("--out", type=Path, default=Path("lr-regret"), help="folder for the results")
+    arguments = parser.parse_args()
+    chosen = tasks(arguments.data)
+    console.configure(quiet=True)
+    with tempfile.TemporaryDirectory() as work:
+        study = Study(arguments.out, Path(work))
+        for seed in arguments.seeds:
+            study.do(seed, chosen)
+        suggested = {(t.name, o): suggestions(study.curve(t, o), o) for t in chosen for o in OPTIMIZERS}
+    text = tables(read(study.runs), suggested, CHOSEN_RULE, list(RIVALS))
+    (arguments.out / "table.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

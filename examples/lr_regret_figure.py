@@ -1,0 +1,49 @@
+"""The picture of examples/lr_regret.py: accuracy against learning rate in every cell, and where the rules point."""
+
+from collections.abc import Mapping
+from statistics import mean
+
+import matplotlib.pyplot as plt
+from lr_regret_table import Accuracies, Cell
+from matplotlib.figure import Figure
+
+from evacli.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, styled
+
+MARKS = ((BLUE, "o"), (VERMILION, "s"), (ORANGE, "^"), (GREEN, "D"), (PURPLE, "v"))
+
+
+@styled
+def draw(cells: Mapping[Cell, Accuracies], suggested: Mapping[Cell, Mapping[str, float]], rules: list[str]) -> Figure:
+    """A row for each task, a column for each optimizer.
+
+    Args:
+        cells: the accuracies in points.
+        suggested: the rate of each rule.
+        rules: those to mark, at most five.
+    """
+    tasks, optimizers = (list(dict.fromkeys(names)) for names in zip(*cells, strict=True))
+    figure, axes = plt.subplots(
+        len(tasks), len(optimizers), figsize=(10, 2.4 * len(tasks)), sharey="row", squeeze=False
+    )
+    for (task, optimizer), accuracies in cells.items():
+        ax = axes[tasks.index(task)][optimizers.index(optimizer)]
+        _panel(ax, accuracies, suggested[task, optimizer], rules)
+        ax.set_title(f"{task}: {optimizer}")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("test accuracy (%)")
+    for ax in axes[-1]:
+        ax.set_xlabel("peak learning rate")
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(rules))
+    return figure
+
+
+def _panel(ax: plt.Axes, accuracies: Accuracies, suggested: Mapping[str, float], rules: list[str]) -> None:
+    means = {lr: mean(by_seed.values()) for lr, by_seed in accuracies.items()}
+    rates = sorted(means, key=float)
+    ax.plot([float(lr) for lr in rates], [means[lr] for lr in rates], color=GREY, linewidth=1.2, zorder=1)
+    for lr in rates:
+        ax.scatter([float(lr)] * len(accuracies[lr]), accuracies[lr].values(), color=GREY, s=5, zorder=2)
+    for rule, (colour, marker) in zip(rules, MARKS, strict=False):
+        lr = suggested[rule]
+        ax.scatter([lr], [means[f"{lr:.6g}"]], color=colour, marker=marker, s=45, label=rule, zorder=3, alpha=0.85)
+    ax.set_xscale("log")
