@@ -3,9 +3,8 @@
 # DATA names a copy that you have (the folder cifar-10-batches-py or its .tar.gz); without it, Keras downloads one.
 set -euo pipefail
 run=${RUN:-runs/cifar10}
-data=${DATA:+--data "$DATA"}
 
-evacli lr-find $data --run "$run"
+evacli lr-find ${DATA:+--data "$DATA"} --run "$run"
 evacli train --epochs "${EPOCHS:-3}" --run "$run"
 evacli gradcam --n 25 --run "$run"
 evacli report --run "$run"

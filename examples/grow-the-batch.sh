@@ -3,12 +3,11 @@
 # once dividing the rate by five after 1/2 and 3/4 of the epochs, once multiplying the batch size by five instead.
 # On 10,000 images of CIFAR-10; some minutes on two cores. DATA names a copy of CIFAR-10 that you have.
 set -euo pipefail
-cd "$(dirname "$0")"
-runs=${RUNS:-../runs/grow-the-batch}
-data=${DATA:+--data "$DATA"}
-recipe="--model my_network.py:build --limit-train ${IMAGES:-10000} --limit-test ${TESTS:-5000} --precision float32
-        --epochs ${EPOCHS:-8} --batch-size 64 --lr 0.05 --schedule step --drop-factor 5"
+runs=${RUNS:-runs/grow-the-batch}
+common=(${DATA:+--data "$DATA"} --model "$(dirname "$0")/my_network.py:build" --precision float32
+        --limit-train "${IMAGES:-10000}" --limit-test "${TESTS:-5000}"
+        --epochs "${EPOCHS:-8}" --batch-size 64 --lr 0.05 --schedule step --drop-factor 5)
 
-evacli train $data $recipe --run "$runs/decay-the-rate"
-evacli train $data $recipe --grow-batch 1600 --run "$runs/grow-the-batch"
+evacli train "${common[@]}" --run "$runs/decay-the-rate"
+evacli train "${common[@]}" --grow-batch 1600 --run "$runs/grow-the-batch"
 evacli compare "$runs"/* --out "${OUT:-$runs}"
