@@ -33,8 +33,8 @@ class StopRequest:
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         self.signum = signum
-        # Python's own handlers wait for the running operation to return; the system's default does not. This signal's own
-        # handler goes last: who sees it gone can count on the others being gone too.
+        # Python's own handlers wait for the running operation to return; the system's default does not. This signal's
+        # own handler goes last: who sees it gone can count on the others being gone too.
         for heeded in sorted(self._previous, key=lambda heeded: heeded == signum):
             signal.signal(heeded, signal.SIG_DFL)
         console.show_cursor()
