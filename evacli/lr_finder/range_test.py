@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from evacli import config, console
+from evacli import config, console, network_file
 from evacli.data import load
 from evacli.errors import ConfigError, NoSuggestion
 from evacli.lr_finder import result as lr_result
@@ -46,6 +46,7 @@ def lr_find(
     swept = make_range(min_lr=min_lr, max_lr=max_lr, steps=steps, mode=mode)
     directory = RunDir(run)
     made_with = config.inherit(directory, settings)
+    network_file.allow(made_with.model, directory, named="model" in settings)
     learner = assemble(made_with, load(made_with))
     curve = sweep(learner, swept.learning_rates())
     result = conclude(curve, swept, learner.config)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from evacli import config, console, data
+from evacli import config, console, data, network_file
 from evacli.config import Config
 from evacli.errors import RunError
 from evacli.run import summary
@@ -42,6 +42,7 @@ def train(
     if done:
         console.note(f"{directory.path} already has its {done.epochs_done} epochs; a larger --epochs trains on.")
         return done
+    network_file.allow(settled.model, directory, named="model" in settings)
     loaded = data.load(settled)
     # Only now: a run that is done, and a mistake in what came before, need not wait for TensorFlow.
     from evacli.training.learner import assemble
