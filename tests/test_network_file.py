@@ -51,7 +51,7 @@ def test_other_names_are_no_references_and_always_allowed(name: str, tmp_path: P
 def test_a_file_is_allowed_once_it_was_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, other = RunDir(folder / "run"), folder / "other.py"
     shutil.copy(folder / "net.py", other)
-    with pytest.raises(ModelError, match="asks to run .*net.py:tiny, a file that you have not named"):
+    with pytest.raises(ModelError, match=r"asks to run .*net\.py:tiny, a file that you have not named"):
         network_file.allow(f"{folder}/net.py:tiny", run, named=False)
     network_file.allow(f"{folder}/net.py:tiny", run, named=True)
     monkeypatch.chdir(folder)
@@ -81,7 +81,9 @@ def test_without_a_home_it_is_asked_each_time(folder: Path, monkeypatch: pytest.
 
 
 def test_a_users_own_file_is_named_once(evacli: Evacli, folder: Path, digits: Path) -> None:
-    found = evacli("lr-find", "--data", digits, "--model", "net.py:tiny", "--batch-size", 64, "--min-lr", 1e-3, cwd=folder)
+    found = evacli(
+        "lr-find", "--data", digits, "--model", "net.py:tiny", "--batch-size", 64, "--min-lr", 1e-3, cwd=folder
+    )
     assert found.code == 0, found.err
     for command in ("train", "--epochs", 1, "--precision", "float32"), ("train", "--epochs", 2), ("report",):
         found = evacli(*command, cwd=folder)
