@@ -1,6 +1,5 @@
 """Model files from strangers: no code in them runs, and their memory is bounded by their size."""
 
-import io
 import json
 import os
 import subprocess
@@ -10,17 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import h5py
 import keras
 import numpy as np
 import pytest
+from keras_files import Parts, compressed, configured, hollow, layer, parts, weights, wide, write
 from tiny_run import make_model
 
 from evacli.errors import ModelError
 from evacli.models import saved
 
 layers = keras.layers
-Parts = dict[str, bytes]
 
 
 @pytest.fixture(scope="module")
@@ -28,42 +26,6 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "honest.keras"
     make_model().save(path)
     return path
-
-
-def parts(path: Path) -> Parts:
-    with zipfile.ZipFile(path) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
-def write(path: Path, content: Parts, compression: int = zipfile.ZIP_STORED) -> Path:
-    with zipfile.ZipFile(path, "w", compression) as archive:
-        for name, data in content.items():
-            archive.writestr(name, data)
-    return path
-
-
-def configured(content: Parts, change: Callable[[list[dict[str, Any]]], object]) -> Parts:
-    """The parts with the configuration of their layers changed."""
-    config = json.loads(content["config.json"])
-    change(config["config"]["layers"])
-    return content | {"config.json": json.dumps(config).encode()}
-
-
-def weights(**arrays: dict[str, Any]) -> bytes:
-    """An HDF5 file with a dataset of each of these settings."""
-    out = io.BytesIO()
-    with h5py.File(out, "w") as file:
-        for name, settings in arrays.items():
-            file.create_dataset(name, **settings)
-    return out.getvalue()
-
-
-def layer(described: list[dict[str, Any]], kind: str) -> dict[str, Any]:
-    return next(one for one in described if one["class_name"] == kind)
-
-
-def wide(described: list[dict[str, Any]]) -> None:
-    layer(described, "Dense")["config"]["units"] = 2_000_000_000
 
 
 def built_wide(described: list[dict[str, Any]]) -> None:
@@ -79,14 +41,6 @@ def in_numbers(content: Parts) -> Parts:
 
 def huge_input(described: list[dict[str, Any]]) -> None:
     layer(described, "InputLayer")["config"]["batch_shape"] = [None, 100_000, 100_000, 3]
-
-
-def compressed(content: Parts) -> Parts:
-    return content | {saved.WEIGHTS: weights(a={"shape": (2**29,), "dtype": "f4", "compression": "gzip"})}
-
-
-def hollow(content: Parts) -> Parts:
-    return content | {saved.WEIGHTS: weights(a={"shape": (2**29,), "dtype": "f4"})}
 
 
 MANY = "its layers ask for more weights than the file has"

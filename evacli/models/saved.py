@@ -31,13 +31,13 @@ def load(path: Path) -> keras.Model:
     try:
         _check_parts(path)
     except Exception as e:  # of a stranger's bytes, whatever the first parser that stumbles over them raises
-        raise ModelError(f"{path} is damaged or no .keras file: {_first_line(e)}") from e
+        raise ModelError(f"{path} is damaged or no .keras file: {_first_sentence(e)}") from e
     try:
         with _weights_within(path.stat().st_size):
             model = keras.models.load_model(path, compile=False, safe_mode=True)
         _check_ends(model)
     except Exception as e:
-        raise ModelError(f"{path} is not a model that Keras can load: {_first_line(e)}") from e
+        raise ModelError(f"{path} is not a model that Keras can load: {_first_sentence(e)}") from e
     return model
 
 
@@ -52,7 +52,7 @@ def largest_tensor(model: keras.Model, batch_size: int) -> int:
         # Traced, not run: a shape costs nothing, whatever it says.
         graph = tf.function(lambda batch: model(batch, training=False)).get_concrete_function(images).graph
     except Exception as e:
-        raise ModelError(f"The model {model.name} cannot be computed: {_first_line(e)}") from e
+        raise ModelError(f"The model {model.name} cannot be computed: {_first_sentence(e)}") from e
     shapes = [tensor.shape for operation in graph.get_operations() for tensor in operation.outputs]
     return max(shape.num_elements() or 0 for shape in shapes if shape.rank is not None)
 
@@ -114,6 +114,7 @@ def _check_ends(model: keras.Model) -> None:
         raise ValueError("it does not take images of one size")
 
 
-def _first_line(error: Exception) -> str:
+def _first_sentence(error: Exception) -> str:
+    # The first sentence says what went wrong; Keras adds advice, and pages of configuration.
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200].rstrip(".:") + "."
+    return lines[0].split(". ")[0][:200].rstrip(".:") + "."

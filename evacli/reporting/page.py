@@ -17,6 +17,7 @@ from evacli.console import printable
 from evacli.data.types import Split
 from evacli.evaluation import Predictions
 from evacli.imaging import opencv
+from evacli.run.directory import read_small
 from evacli.run.summary import Summary
 from evacli.training.display import duration
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from evacli.reporting.result import ReportResult
 
 THUMBNAIL = 128  # longest side in pixels of an image that the page holds; smaller images are kept as they are
+MAX_PICTURE_BYTES = 64 * 2**20
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -59,8 +61,8 @@ def render(**parts: Any) -> str:
 def embed_picture(path: Path) -> str | None:
     """The PNG file at `path` as a data URI, None if there is none that can be read."""
     content = b""
-    with suppress(OSError):
-        content = path.read_bytes()
+    with suppress(OSError, ValueError):
+        content = read_small(path, MAX_PICTURE_BYTES)
     return embed(content) if content.startswith(PNG_SIGNATURE) else None
 
 
