@@ -18,8 +18,8 @@ from evacli_processes import Ended, Evacli
 DOCUMENT = Path(__file__).parent.parent / "examples" / "bad-inputs.md"
 HEAD = """# Bad inputs, and what evacli answers
 
-Made by `make bad-inputs` out of [tests/bad_inputs.py](../tests/bad_inputs.py), which makes every one of these inputs
-and gives it to the real command; a test repeats those that are refused. TF: whether TensorFlow had to be started for the answer.
+Made by `make bad-inputs`: [tests/bad_inputs.py](../tests/bad_inputs.py) makes every one of these inputs and gives it to
+the real command. A test repeats those that are refused. TF: whether the answer had to wait for TensorFlow.
 """
 
 

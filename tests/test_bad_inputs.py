@@ -43,4 +43,4 @@ def test_bad_input_is_answered_in_one_line_and_nothing_outside_is_touched(
     assert ended.err.count("error: ") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == [SECRET, "work"]
     assert (tmp_path / SECRET).read_text() == SECRET
-    assert not (tmp_path / "work" / "new").exists()
+    assert (tmp_path / "work" / "new").exists() == case.group.startswith("Hostile names")  # those trained one before

@@ -247,6 +247,16 @@ def test_leftovers_of_killed_processes_are_removed(train: Train, tmp_path: Path)
     assert [path.name for path in tmp_path.glob(".*")] == [".report.x3.tmp.html"]
 
 
+def test_overwriting_deletes_nothing_where_it_cannot_begin(train: Train, tmp_path: Path) -> None:
+    train(tmp_path, epochs=1)
+    run = RunDir(tmp_path)
+    run.lr_find_json.write_text("garbage")
+    with pytest.raises(RunError, match=r"lr_find\.json"):
+        train(tmp_path, epochs=1, overwrite=True, lr="auto")
+    assert run.best_model.exists()
+    assert train(tmp_path, epochs=2).epochs_done == 2
+
+
 def test_overwriting_leaves_no_evidence_of_the_network_before(train: Train, tmp_path: Path) -> None:
     train(tmp_path, epochs=1)
     run = RunDir(tmp_path)

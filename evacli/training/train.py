@@ -46,11 +46,12 @@ def train(
     loaded = data.load(settled)
     # Only now: a run that is done, and a mistake in what came before, need not wait for TensorFlow.
     from evacli.training.learner import assemble
-    from evacli.training.opening import forget, open_training
+    from evacli.training.opening import forget, learning_rate, open_training
 
     learner = assemble(settled, loaded)
     with exclusive(directory):
         if overwrite:
+            learning_rate(directory, learner.config)  # a range test that cannot be used is told before that
             forget(directory)
         return open_training(directory, learner, checkpoint_minutes).run_to_end()
 
