@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := demo
 
-.PHONY: demo test torture readme lint format clean
+.PHONY: demo test torture bad-inputs readme lint format clean
 
 demo: .venv/installed  ## the four commands on the digits that come with scikit-learn; no network needed
 	$(BIN)/evacli lr-find --dataset digits --batch-size 32 --run $(DEMO)
@@ -17,6 +17,9 @@ test: .venv/installed  ## all tests, warnings as errors
 
 torture: .venv/installed  ## kills trainings at random moments, 300 times, and counts what is lost; a quarter of an hour
 	$(BIN)/python tests/torture.py
+
+bad-inputs: .venv/installed  ## renews the list of bad inputs with what evacli answers to each
+	$(BIN)/python tests/bad_inputs.py
 
 readme: .venv/installed  ## renews the help texts in the README
 	$(BIN)/cog -r README.md

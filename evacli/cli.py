@@ -14,7 +14,7 @@ from evacli.commands.lr_find import lr_find_command
 from evacli.commands.report import report_command
 from evacli.commands.runs import runs_command
 from evacli.commands.train import train_command
-from evacli.errors import EvacliError
+from evacli.errors import EvacliError, Interrupted
 
 
 class OneLineErrors(TyperGroup):
@@ -26,6 +26,9 @@ class OneLineErrors(TyperGroup):
         extra["standalone_mode"] = False
         try:
             sys.exit(super().main(*args, **extra) or 0)
+        except Interrupted as e:
+            console.stopped(e.message, e.fix)
+            sys.exit(e.exit_code)
         except EvacliError as e:
             if debug:
                 raise

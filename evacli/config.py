@@ -17,6 +17,7 @@ from evacli import methods
 from evacli.errors import ConfigError, Contradiction, RunError
 from evacli.methods import HYPERPARAMETERS, METHODS
 from evacli.run.directory import RunDir, read_small, write_text_atomically
+from evacli.wording import in_words
 
 Dataset = Literal["cifar10", "cifar100", "fashion_mnist", "mnist", "digits"]
 Schedule = Literal["constant", "step", "exponential", "cosine", "plateau", "cyclical", "one-cycle"]
@@ -160,13 +161,11 @@ def _plain(value: Any) -> Any:
 
 
 def _config_error(reason: str, values: Mapping[str, Any]) -> ConfigError:
-    expected, _, field = reason.partition(" - at `$.")
-    field = field.rstrip("`")
+    field = reason.partition(" - at `$.")[2].rstrip("`")
     if field not in values:
         known = ", ".join(sorted(Config.__struct_fields__))
         return ConfigError(f"There is no such setting: {reason}.", f"The settings are: {known}.")
-    expected = expected[0].lower() + expected[1:].replace("`", "")
-    return ConfigError(f"{option(field)} {values[field]}: {expected}.", _choices(field))
+    return ConfigError(f"{option(field)} {values[field]}: {in_words(reason)}.", _choices(field))
 
 
 def _choices(field: str) -> str:

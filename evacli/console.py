@@ -96,6 +96,12 @@ def fail(message: str, fix: str = "") -> None:
     stderr().print(Text.assemble(("error: ", "bold red"), printable(message), (fix, "cyan")))
 
 
+def stopped(message: str, fix: str = "") -> None:
+    """The one line, on stderr, of a command that was asked to stop and did so in good order."""
+    fix = f" {printable(fix)}" if fix else ""
+    stderr().print(Text.assemble(("stopped: ", "bold"), printable(message), (fix, "cyan")))
+
+
 def table(title: str, columns: Iterable[str | Text], rows: Iterable[Iterable[object]]) -> Table:
     """A table with its first column to the left and all others to the right."""
     grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold")

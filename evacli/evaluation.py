@@ -1,24 +1,23 @@
 """What a run's best model says about images."""
 
-import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evacli import console
 from evacli.backend import keras
-from evacli.errors import RunError
+from evacli.errors import ModelError, RunError
+from evacli.models import saved
 from evacli.run import summary
 from evacli.run.directory import RunDir
 
 BATCH_SIZE = 256
 BATCH_PIXELS = 2**20  # of large images a batch holds fewer, so that its feature maps fit into memory
-# Of a model file when unpacked. A few hundred kilobytes can hold a configuration of hundreds of megabytes.
-MAX_MODEL_BYTES = 4 * 2**30
-MAX_CONFIG_BYTES = 16 * 2**20
+# Of what a layer computes for a batch. A few lines of a stranger's file can ask for any size.
+MAX_TENSOR_BYTES = 4 * 2**30
 
 
 @dataclass(frozen=True)
@@ -70,42 +69,30 @@ def load_best(run: RunDir) -> keras.Model:
     run.require_trained()
     num_classes = len(summary.read(run).class_names)
     fix = f"Delete it and run evacli train{run.option}, which writes it again from its checkpoint."
-    _check_sizes(run.best_model, fix)
     try:
-        model = keras.models.load_model(run.best_model, compile=False, safe_mode=True)
-    except Exception as e:  # Keras raises whatever the first thing that it could not digest raised.
-        raise RunError(f"{run.best_model} is not a model that Keras can load: {_first_line(e)}", fix) from e
+        model = saved.load(run.best_model)
+        largest = 4 * saved.largest_tensor(model, _batch_size(*model.input_shape[1:3]))
+    except ModelError as e:
+        raise RunError(e.message, fix) from e
     if model.output_shape != (None, num_classes):
         raise RunError(
             f"{run.best_model} gives outputs of shape {model.output_shape}; the run has {num_classes} classes.", fix
         )
+    if largest > MAX_TENSOR_BYTES:
+        raise RunError(f"{run.best_model} would need {largest / 2**30:,.0f} GiB for a single layer's output.", fix)
     return model
 
 
-def _check_sizes(path: Path, fix: str) -> None:
-    # Before Keras sees it: of a truncated file it says "File not found".
-    try:
-        with zipfile.ZipFile(path) as archive:
-            sizes = {member.filename: member.file_size for member in archive.infolist()}
-    except (OSError, zipfile.BadZipFile) as e:
-        raise RunError(f"{path} is damaged or no .keras file: {_first_line(e)}", fix) from e
-    weights = sum(size for name, size in sizes.items() if name.endswith((".h5", ".npz")))
-    if sum(sizes.values()) > MAX_MODEL_BYTES or sum(sizes.values()) - weights > MAX_CONFIG_BYTES:
-        raise RunError(f"{path} would unpack to {sum(sizes.values()):,} bytes, too much for a model.", fix)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200].rstrip(".") + "."
-
-
-def predict(model: keras.Model, images: NDArray[np.uint8], description: str) -> NDArray[np.float32]:
+def predict(
+    model: keras.Model, images: NDArray[np.uint8], description: str, between: Callable[[], None] = lambda: None
+) -> NDArray[np.float32]:
     """Class probabilities of `images`, in batches under a progress bar called `description`.
 
     Args:
         model: takes (B, H, W, 3) pixels 0..255, gives (B, C) probabilities.
         images: (N, H, W, 3) uint8.
         description: what the progress bar says.
+        between: called before each batch; what it raises ends the work.
 
     Returns:
         (N, C) float32.
@@ -115,14 +102,19 @@ def predict(model: keras.Model, images: NDArray[np.uint8], description: str) -> 
     """
     _check_shape(model, images.shape[1:])
     probabilities = np.empty((len(images), model.output_shape[-1]), np.float32)
-    size = max(1, min(BATCH_SIZE, BATCH_PIXELS // (images.shape[1] * images.shape[2])))
+    size = _batch_size(*images.shape[1:3])
     # One buffer of one size: no float copy of the data set, and a partial batch costs no second trace.
     batch = np.zeros((size, *images.shape[1:]), np.float32)
     for start in console.track(range(0, len(images), size), description):
+        between()
         n = min(size, len(images) - start)
         batch[:n] = images[start : start + n]
         probabilities[start : start + n] = model.predict_on_batch(batch)[:n]
     return probabilities
+
+
+def _batch_size(height: int, width: int) -> int:
+    return max(1, min(BATCH_SIZE, BATCH_PIXELS // (height * width)))
 
 
 def _check_shape(model: keras.Model, shape: tuple[int, ...]) -> None:

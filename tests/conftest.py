@@ -11,6 +11,14 @@ settings.register_profile("evacli", deadline=None, suppress_health_check=[Health
 settings.load_profile("evacli")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What evacli remembers of its user is none of the tests' business, nor the other way round."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def evacli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evacli]:
     """Runs `evacli ...` in processes of their own."""

@@ -126,10 +126,10 @@ def test_default_run_is_shared_by_all_commands(evacli: Evacli, tmp_path: Path, d
 
 
 BAD = [
-    (["--epochs", "0"], "--epochs 0: expected int >= 1"),
+    (["--epochs", "0"], "--epochs 0: must be at least 1."),
     (["--epochs", "abc"], "--epochs"),
     (["--epochs"], "--epochs"),
-    (["--lr", "-1"], "--lr -1.0: expected float > 0"),
+    (["--lr", "-1"], "--lr -1.0: must be more than 0."),
     (["--lr", "nan"], "--lr nan"),
     (["--lr", "fast"], "'fast' is neither a number nor auto"),
     (["--model", "nope"], "--model nope: there is no such network. Choose one of eva, resnet9, resnet20"),

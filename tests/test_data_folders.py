@@ -75,7 +75,7 @@ def test_all_images_get_the_most_common_size_of_the_training_images(root, capsys
     picture(root / "train/cat/3.png", (30, 40))
     loaded = load(root)
     assert loaded.image_shape == (10, 12, 3)
-    assert "1 of 13 images were resized to 12x10 pixels" in capsys.readouterr().err
+    assert "1 of 13 images was resized to 12x10 pixels" in capsys.readouterr().err
 
 
 def test_large_images_are_brought_to_224_pixels_a_side(root, capsys):

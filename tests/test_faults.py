@@ -52,8 +52,9 @@ def test_signal_saves_and_says_how_to_go_on(
     ended = process.wait()
     assert (ended.code, ended.out) == (code, "")
     last = ended.err.splitlines()[-1]
+    name = "Ctrl-C" if signum == signal.SIGINT else signum.name
     steps = re.fullmatch(
-        rf"error: {signum.name} after (\d+) steps?; everything is saved\. Go on with: evacli train --run {run.path}",
+        rf"stopped: {name} after (\d+) steps?; everything is saved\. Go on with: evacli train --run {run.path}",
         last,
     )
     progress, _ = checkpoint.load(run)

@@ -297,11 +297,11 @@ def test_a_curve_that_never_falls_gives_no_number_but_the_curve(tmp_path, settin
     ("wrong", "message"),
     [
         ({"min_lr": 1.0, "max_lr": 0.1}, "--min-lr 1 is not below --max-lr 0.1"),
-        ({"min_lr": 0.0}, "--min-lr 0.0: expected float > 0"),
+        ({"min_lr": 0.0}, "--min-lr 0.0: must be more than 0."),
         ({"min_lr": math.nan}, "--min-lr nan"),
         ({"max_lr": math.inf}, "--max-lr inf"),
         ({"max_lr": -1.0}, "--max-lr -1.0"),
-        ({"steps": 24}, "--steps 24: expected int >= 25"),
+        ({"steps": 24}, "--steps 24: must be at least 25."),
         ({"steps": "many"}, "--steps"),
         ({"mode": "log"}, "--mode"),
         ({"batch_size": 0}, "--batch-size 0"),

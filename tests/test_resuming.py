@@ -12,7 +12,7 @@ import pytest
 from run_state import state
 from tiny_data import TINY
 
-from evacli import console
+from evacli import console, evaluation
 from evacli.errors import Contradiction, DataError, Interrupted, ModelError, RunError
 from evacli.run import checkpoint
 from evacli.run.directory import RunDir
@@ -115,6 +115,33 @@ def test_resumed_run_equals_the_uninterrupted_one_to_the_bit(
     assert all((a == b).all() for a, b in zip(*models, strict=True))
 
 
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_interruption_of_a_test_ends_it_at_its_next_batch(
+    tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch, epoch: int
+) -> None:
+    train(tmp_path / "whole", **ON)
+    monkeypatch.setattr(evaluation, "BATCH_SIZE", 10)  # ten batches of test images
+    predict, tested = keras.Model.predict_on_batch, []
+
+    def press(model: keras.Model, batch: Any) -> Any:
+        tested.append(len(batch))
+        if len(tested) == 10 * epoch - 7:
+            os.kill(os.getpid(), signal.SIGINT)
+        return predict(model, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.Model, "predict_on_batch", press)
+        with pytest.raises(Interrupted, match=f"Ctrl-C after {epoch * STEPS_PER_EPOCH} steps; everything is saved"):
+            train(tmp_path / "parts", **ON)
+    assert len(tested) == 10 * epoch - 7
+    assert len(state(tmp_path / "parts")["progress"].rows) == epoch - 1
+    train(tmp_path / "parts", **ON)
+    assert state(tmp_path / "parts")["network"] == state(tmp_path / "whole")["network"]
+    lines = [(tmp_path / name / "history.csv").read_text().splitlines()[1:] for name in ("parts", "whole")]
+    rows = [[[float(cell) for cell in line.split(",")[:6]] for line in table] for table in lines]
+    np.testing.assert_allclose(*rows, rtol=1e-5)  # batches of another size round otherwise
+
+
 def test_plateau_watches_the_validation_images(tmp_path: Path, train: Train) -> None:
     train(tmp_path, **MATRIX[6])
     rows = state(tmp_path)["progress"].rows
@@ -147,7 +174,7 @@ def test_interruption_says_how_far_it_came_and_how_to_go_on(
     stop_in_step(monkeypatch, 3)
     with pytest.raises(Interrupted) as caught:
         train(tmp_path)
-    assert caught.value.message == "SIGINT after 3 steps; everything is saved."
+    assert caught.value.message == "Ctrl-C after 3 steps; everything is saved."
     assert caught.value.fix == f"Go on with: evacli train --run {tmp_path}"
     assert caught.value.exit_code == 130
 

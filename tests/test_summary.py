@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from tiny_run import HOSTILE, make_data, make_summary
 
 from evacli.errors import DataError, RunError
-from evacli.run import directory as rundir
 from evacli.run import summary
-from evacli.run.directory import RunDir
+from evacli.run.directory import MAX_DOCUMENT_BYTES, RunDir
 
 
 @pytest.fixture
@@ -65,9 +64,10 @@ def test_any_bytes_are_a_summary_or_one_line(tmp_path_factory, content):
         summary.read(run)
 
 
-def test_a_huge_file_is_refused(run, monkeypatch):
-    monkeypatch.setattr(rundir, "MAX_DOCUMENT_BYTES", 10)
+def test_a_huge_file_is_refused(run):
     summary.write(run, make_summary())
+    with run.summary.open("r+b") as file:
+        file.truncate(MAX_DOCUMENT_BYTES + 1)
     with pytest.raises(RunError, match="larger"):
         summary.read(run)
 

@@ -145,6 +145,10 @@ def test_base_rate_above_the_peak_is_refused(train: Train, tmp_path: Path) -> No
     with pytest.raises(ConfigError, match=r"--base-lr 0\.06 is not below the peak, 0\.05"):
         train(tmp_path, lr="auto", base_lr=0.06)
     assert [path.name for path in tmp_path.iterdir()] == ["train.lock"]
+    train(tmp_path, epochs=1)
+    with pytest.raises(ConfigError, match="is not below the peak"):
+        train(tmp_path, lr="auto", base_lr=0.06, overwrite=True)
+    assert (tmp_path / "best.keras").exists()
 
 
 def test_rate_comes_from_lr_find_if_that_fits(train: Train, settings: dict[str, Any], tmp_path: Path) -> None:
@@ -274,6 +278,16 @@ def test_leftovers_of_killed_processes_are_removed(train: Train, tmp_path: Path)
         (tmp_path / name).touch()
     train(tmp_path, epochs=1)
     assert [path.name for path in tmp_path.glob(".*")] == [".report.x3.tmp.html"]
+
+
+def test_overwriting_deletes_nothing_where_it_cannot_begin(train: Train, tmp_path: Path) -> None:
+    train(tmp_path, epochs=1)
+    run = RunDir(tmp_path)
+    run.lr_find_json.write_text("garbage")
+    with pytest.raises(RunError, match=r"lr_find\.json"):
+        train(tmp_path, epochs=1, overwrite=True, lr="auto")
+    assert run.best_model.exists()
+    assert train(tmp_path, epochs=2).epochs_done == 2
 
 
 def test_overwriting_leaves_no_evidence_of_the_network_before(train: Train, tmp_path: Path) -> None:

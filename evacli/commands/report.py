@@ -30,5 +30,9 @@ def _rows(result: "ReportResult") -> list[tuple[str, str]]:
         *([("test accuracy", f"{result.test_accuracy:.2%}")] if result.chosen_by == "validation" else []),
         ("training accuracy, not augmented", f"{result.train_accuracy:.2%}"),
         ("mistakes", f"{result.mistakes:,} of {result.test_images:,} test images"),
-        *(("most frequent", f"{c.true} taken for {c.predicted}, {c.images:,} times") for c in result.most_confused[:1]),
+        *(("most frequent", f"{c.true} taken for {c.predicted}, {_times(c.images)}") for c in result.most_confused[:1]),
     ]
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"

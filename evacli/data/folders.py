@@ -72,7 +72,8 @@ def _decoded(root: Path, listings: Mapping[str, Listing]) -> tuple[dict[str, Spl
 
     done, garbled = _each(decode, list(sizes), "reading images", workers)
     if resized := sum(sizes[path] != size for path in done):
-        console.warn(f"{resized:,} of {len(done):,} images were resized to {size[0]}x{size[1]} pixels.")
+        were = "was" if resized == 1 else "were"
+        console.warn(f"{resized:,} of {len(done):,} images {were} resized to {size[0]}x{size[1]} pixels.")
     splits = {role: _split(root, files, images[role], done) for role, files in listings.items()}
     return splits, problems | garbled
 
@@ -123,10 +124,11 @@ def _tell(root: Path, problems: Problems, *, skip: bool) -> None:
     if not problems:
         return
     named = listed([f"{path.relative_to(root)} ({problem})" for path, problem in sorted(problems.items())])
+    count = "1 file" if len(problems) == 1 else f"{len(problems):,} files"
     if skip:
-        console.warn(f"{len(problems):,} files in {root} are skipped: {named}.")
+        console.warn(f"Going on without {count} in {root}: {named}.")
     else:
         raise DataError(
-            f"{len(problems):,} files in {root} cannot be used: {named}.",
+            f"{count} in {root} cannot be used: {named}.",
             "Repair or remove them, or add --skip-bad to go on without them.",
         )

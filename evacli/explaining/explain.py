@@ -109,12 +109,12 @@ def gradcam(
 
 def _check(n: int, select: str, target: str, alpha: float) -> None:
     if n < 1:
-        raise ConfigError(f"--n {n}: expected at least 1 image.")
+        raise ConfigError(f"--n {n}: must be at least 1.")
     if not 0 <= alpha <= 1:
-        raise ConfigError(f"--alpha {alpha}: expected a weight from 0 (heat map only) to 1 (image only).")
+        raise ConfigError(f"--alpha {alpha}: must be from 0 (heat map only) to 1 (image only).")
     for option, value, choices in ("--select", select, get_args(Select)), ("--target", target, get_args(Target)):
         if value not in choices:
-            raise ConfigError(f"{option} {value}: expected one of {', '.join(choices)}.")
+            raise ConfigError(f"{option} {value}: there is no such choice. Choose one of {', '.join(choices)}.")
 
 
 def _check_class(class_name: str | None, names: Sequence[str]) -> None:

@@ -30,6 +30,8 @@ def write(run: RunDir, explanations: Sequence[Explanation], heading: tuple[str, 
     Raises:
         RunError: if the file system refuses.
     """
+    if run.gradcam_folder.is_symlink():
+        raise RunError(f"{run.gradcam_folder} is a link; the pictures would land elsewhere.", "Remove the link.")
     try:
         run.gradcam_folder.mkdir(exist_ok=True)
     except OSError as e:
@@ -53,6 +55,8 @@ def remove(run: RunDir) -> None:
 
 
 def _remove_singles(run: RunDir, but: Collection[Path]) -> None:
+    if run.gradcam_folder.is_symlink():
+        return
     for file in run.gradcam_folder.glob("*.png"):
         if file not in but and OURS.fullmatch(file.name):
             file.unlink()

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from evacli import config, console
+from evacli import config, console, network_file
 from evacli.data import load
 from evacli.errors import ConfigError, NoSuggestion
 from evacli.lr_finder import result as lr_result
@@ -16,6 +16,10 @@ from evacli.lr_finder.result import Curve, LrFindResult, Mode, Range
 from evacli.lr_finder.suggest import CHOSEN_RULE, RULES, onset, reason_to_stop, suggest
 from evacli.run.directory import DEFAULT_RUN, RunDir
 from evacli.training.learner import Learner, assemble
+from evacli.wording import in_words
+
+# Below so many batches an epoch, most steps see the same images again.
+FEW_BATCHES = 4
 
 
 def lr_find(
@@ -46,13 +50,23 @@ def lr_find(
     swept = make_range(min_lr=min_lr, max_lr=max_lr, steps=steps, mode=mode)
     directory = RunDir(run)
     made_with = config.inherit(directory, settings)
+    network_file.allow(made_with.model, directory, named="model" in settings)
     learner = assemble(made_with, load(made_with))
+    _hint_at_few_batches(learner)
     curve = sweep(learner, swept.learning_rates())
     result = conclude(curve, swept, learner.config)
     _write(directory, result, curve)
     if result.problem:
         raise NoSuggestion(result.problem, f"The curve is in {directory.lr_find_png}.")
     return result
+
+
+def _hint_at_few_batches(learner: Learner) -> None:
+    images, size = len(learner.data.train), learner.config.batch_size
+    if size != "full" and images < FEW_BATCHES * size:
+        console.note(
+            f"{images:,} training images are few for batches of {size:,}; a lower --batch-size tells more.", "yellow"
+        )
 
 
 def make_range(**values: object) -> Range:
@@ -64,8 +78,8 @@ def make_range(**values: object) -> Range:
     try:
         swept = msgspec.convert(values, Range)
     except msgspec.ValidationError as e:
-        expected, _, field = str(e).replace("`", "").partition(" - at $.")
-        raise ConfigError(f"{config.option(field)} {values[field]}: {expected[0].lower()}{expected[1:]}.") from e
+        field = str(e).partition(" - at `$.")[2].rstrip("`")
+        raise ConfigError(f"{config.option(field)} {values[field]}: {in_words(str(e))}.") from e
     if swept.min_lr >= swept.max_lr:
         raise ConfigError(f"--min-lr {swept.min_lr:g} is not below --max-lr {swept.max_lr:g}.", "Exchange them.")
     return swept

@@ -126,8 +126,8 @@ def read_curve(run: RunDir) -> Curve:
         RunError: if the file is missing or is not what `lr-find` wrote.
     """
     try:
-        with run.lr_find_csv.open(encoding="utf-8", newline="") as lines:
-            steps = [(float(row["lr"]), float(row["loss"])) for row in csv.DictReader(lines)]
+        lines = io.StringIO(read_small(run.lr_find_csv).decode(), newline="")
+        steps = [(float(row["lr"]), float(row["loss"])) for row in csv.DictReader(lines)]
         learning_rates, losses = zip(*steps, strict=True)  # also refuses a table without rows
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as e:
         raise RunError(

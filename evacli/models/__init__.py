@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from evacli import network_file
 from evacli.backend import keras
 from evacli.errors import ModelError
 from evacli.models import custom
@@ -49,7 +50,7 @@ def build(
 def _network(name: str, pixels: Any, x: Any, num_classes: int) -> keras.Model:
     if name in ARCHITECTURES:
         return keras.Model(pixels, ARCHITECTURES[name](x, num_classes), name=name)
-    if custom.is_reference(name):
+    if network_file.is_reference(name):
         return keras.Model(pixels, custom.apply(name, x, num_classes), name="custom")
     raise ModelError(
         f"--model {name}: there is no such network.",

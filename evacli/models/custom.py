@@ -19,13 +19,7 @@ import numpy as np
 from evacli.backend import keras
 from evacli.errors import ModelError
 from evacli.models.logits import ends_in_softmax, last_operation
-
-DEFAULT_FUNCTION = "build"
-
-
-def is_reference(name: str) -> bool:
-    """Whether `name` is spelled like a function in a Python file, `path/to/file.py:function`."""
-    return _split(name)[0].suffix == ".py"
+from evacli.network_file import split
 
 
 def apply(reference: str, x: Any, num_classes: int) -> Any:
@@ -54,13 +48,8 @@ def apply(reference: str, x: Any, num_classes: int) -> Any:
     return keras.layers.Softmax(dtype="float32", name="probabilities")(values)
 
 
-def _split(reference: str) -> tuple[Path, str]:
-    path, colon, function = reference.rpartition(":")
-    return (Path(path), function) if colon and path.endswith(".py") else (Path(reference), DEFAULT_FUNCTION)
-
-
 def _make(reference: str, input_shape: tuple[int, ...], num_classes: int) -> keras.Model:
-    path, name = _split(reference)
+    path, name = split(reference)
     if not path.is_file():
         raise _error(reference, "there is no such file")
     try:

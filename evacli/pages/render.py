@@ -9,7 +9,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from evacli import __version__, formats
 from evacli.console import printable
+from evacli.run.directory import read_small
 
+MAX_PICTURE_BYTES = 64 * 2**20
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _FILTERS = (formats.percent, formats.rough, formats.count, formats.duration, formats.spelled)
 
@@ -31,8 +33,8 @@ def render(template: str, **parts: Any) -> str:
 def embed_picture(path: Path) -> str | None:
     """The PNG file at `path` as a data URI, None if there is none that can be read."""
     content = b""
-    with suppress(OSError):
-        content = path.read_bytes()
+    with suppress(OSError, ValueError):
+        content = read_small(path, MAX_PICTURE_BYTES)
     return embed(content) if content.startswith(PNG_SIGNATURE) else None
 
 

@@ -113,6 +113,8 @@ def _opened(run: RunDir) -> Iterator[NpzFile]:
 
 def _check_sizes(path: Path) -> None:
     # What `save` wrote is not compressed, so nothing honest unpacks to more than the file itself.
+    if not path.is_file():
+        raise ValueError("it is not a file")
     limit = min(path.stat().st_size, MAX_BYTES)
     with zipfile.ZipFile(path) as archive:
         unpacked = sum(member.file_size for member in archive.infolist())

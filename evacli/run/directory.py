@@ -71,17 +71,19 @@ class RunDir:
         return "" if self.path == DEFAULT_RUN else f" --run {self.path}"
 
 
-def read_small(path: Path) -> bytes:
-    """The content of a document in a run directory.
+def read_small(path: Path, most: int = MAX_DOCUMENT_BYTES) -> bytes:
+    """The content of a file in a run directory, which a stranger may have made.
 
     Raises:
         OSError: if it cannot be read.
-        ValueError: if it is larger than any that evacli writes.
+        ValueError: if it is a pipe or a device, or larger than any that evacli writes.
     """
+    if path.exists() and not path.is_file():  # a pipe would never end
+        raise ValueError("it is not a file")
     with path.open("rb") as file:
-        content = file.read(MAX_DOCUMENT_BYTES + 1)
-    if len(content) > MAX_DOCUMENT_BYTES:
-        raise ValueError(f"it is larger than {MAX_DOCUMENT_BYTES >> 20} MiB")
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"it is larger than {most >> 20} MiB")
     return content
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from evacli.errors import RunError
+from evacli.run.directory import read_small
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,13 +62,14 @@ def read_csv(path: Path) -> list[Row]:
         RunError: if the file is missing or is not such a table.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as lines:
-            rows = [msgspec.convert(row, Row, strict=False) for row in csv.DictReader(lines)]
+        lines = io.StringIO(read_small(path).decode(), newline="")
+        rows = [msgspec.convert(row, Row, strict=False) for row in csv.DictReader(lines)]
         if not rows:
             raise ValueError("it has no rows")
     except (OSError, ValueError, csv.Error) as e:
         raise RunError(
-            f"{path} is not a history of epochs: {e}.", "Delete it and run evacli train, which writes it again."
+            f"{path} is not a history of epochs: {getattr(e, 'strerror', None) or e}.",
+            "Delete it and run evacli train, which writes it again.",
         ) from e
     return rows
 

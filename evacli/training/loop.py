@@ -160,7 +160,9 @@ class Training:
 
     def _measure(self, split: Split) -> tuple[float, float]:
         """Mean cross-entropy and accuracy of the plain model: the figures of the very file that is saved."""
-        predictions = Predictions(evaluation.predict(self.learner.model, split.images, "testing"), split.labels)
+        # The epoch's steps are done. One that is interrupted here is measured anew when the training goes on.
+        probabilities = evaluation.predict(self.learner.model, split.images, "testing", self.heed_signals)
+        predictions = Predictions(probabilities, split.labels)
         loss = float(np.mean(predictions.losses))
         if not math.isfinite(loss) or not np.isfinite(predictions.probabilities).all():
             self.diverged()
@@ -180,20 +182,27 @@ class Training:
             f"Use a lower learning rate: evacli train{self.run.option} --overwrite --lr {self.progress.lr / 10:.2g}",
         )
 
-    def interrupted(self, signum: int) -> None:
-        """Saves everything and leaves.
+    def heed_signals(self) -> None:
+        """Saves everything and leaves, if a signal asked for it.
 
         Raises:
-            Interrupted: always.
+            Interrupted: in that case.
         """
+        signum = self.stop.signum
+        if signum is None:
+            return
         self.save()
         if self.rows:
             write_results(self.run, self.learner, self.progress, self.best_weights)
         raise Interrupted(
             signum,
-            f"{Signals(signum).name} after {self.step:,} step{'s' * (self.step != 1)}; everything is saved.",
+            f"{_cause(signum)} after {self.step:,} step{'s' * (self.step != 1)}; everything is saved.",
             f"Go on with: evacli train{self.run.option}",
         )
+
+
+def _cause(signum: int) -> str:
+    return "Ctrl-C" if signum == Signals.SIGINT else Signals(signum).name
 
 
 class _Steps(keras.callbacks.Callback):
@@ -223,8 +232,7 @@ class _Steps(keras.callbacks.Callback):
             t.diverged()
         lr = float(t.twin.optimizer.learning_rate)
         self.display.batch_ends(lr, float(logs["cross_entropy"]), float(logs["accuracy"]))
-        if t.stop.signum is not None:
-            t.interrupted(t.stop.signum)
+        t.heed_signals()
         if now - self._saved > t.saver_interval:
             t.save()
             self._saved = now

@@ -58,17 +58,28 @@ def _check_nothing_lost(run: RunDir) -> None:
 
 
 def _beginning(run: RunDir, learner: Learner) -> Progress:
-    lr, source = learning_rate(run, learner.config)
+    lr, source, base_lr = rates(run, learner.config)
     return Progress(
         config=learner.config,
         lr=lr,
         lr_source=source,
-        base_lr=base_rate(run, learner.config, lr),
+        base_lr=base_lr,
         class_names=learner.data.class_names,
         data_fingerprint=learner.data.fingerprint,
         network_fingerprint=fingerprint(learner.model),
         versions=versions(),
     )
+
+
+def rates(run: RunDir, settled: Config) -> tuple[float, str, float | None]:
+    """The peak learning rate of a training, where it comes from, and the lower end of its schedule (None: its own).
+
+    Raises:
+        ConfigError: if the lower end is not below the peak.
+        RunError: if the run's range test is garbled.
+    """
+    lr, source = learning_rate(run, settled)
+    return lr, source, base_rate(run, settled, lr)
 
 
 def learning_rate(run: RunDir, settled: Config) -> tuple[float, str]:

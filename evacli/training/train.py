@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from evacli import config, console, data
+from evacli import config, console, data, network_file
 from evacli.config import Config
 from evacli.errors import RunError
 from evacli.run import summary
@@ -42,14 +42,16 @@ def train(
     if done:
         console.note(f"{directory.path} already has its {done.epochs_done} epochs; a larger --epochs trains on.")
         return done
+    network_file.allow(settled.model, directory, named="model" in settings)
     loaded = data.load(settled)
     # Only now: a run that is done, and a mistake in what came before, need not wait for TensorFlow.
     from evacli.training.learner import assemble
-    from evacli.training.opening import forget, open_training
+    from evacli.training.opening import forget, open_training, rates
 
     learner = assemble(settled, loaded)
     with exclusive(directory):
         if overwrite:
+            rates(directory, learner.config)  # what cannot be used is told before that
             forget(directory)
         return open_training(directory, learner, checkpoint_minutes).run_to_end()
 

@@ -1,0 +1,65 @@
+"""The user's own network file, `--model path/to/file.py:build`, which is code: how it is named, and when it may run.
+
+A run directory stores the name for the commands to come. Yet a run directory may come from a stranger; so a file that
+only it names runs if this user has once named the same file in a command. Of that a note is kept per file, outside of
+all run directories.
+"""
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import typer
+
+from evacli.errors import ModelError
+from evacli.run.directory import RunDir
+
+DEFAULT_FUNCTION = "build"
+
+
+def is_reference(model: str) -> bool:
+    """Whether `model` is spelled like a function in a Python file, `path/to/file.py:function`."""
+    return split(model)[0].suffix == ".py"
+
+
+def split(reference: str) -> tuple[Path, str]:
+    """The file and the function that a reference names; without the function's name it is `build`."""
+    path, colon, function = reference.rpartition(":")
+    return (Path(path), function) if colon and path.endswith(".py") else (Path(reference), DEFAULT_FUNCTION)
+
+
+def allow(model: str, run: RunDir, *, named: bool) -> None:
+    """Makes sure that the user wants the file of `model` to run, if it is one.
+
+    Args:
+        model: the run's `--model`.
+        run: the run directory that stores it.
+        named: whether the command itself names it.
+
+    Raises:
+        ModelError: if only the run directory names it, and this user has never done so.
+    """
+    if not is_reference(model):
+        return
+    if named:
+        _remember(split(model)[0])
+    elif not _note(split(model)[0]).exists():
+        raise ModelError(
+            f"{run.path} asks to run {model}, a file that you have not named in a command on this machine before.",
+            f"If you trust that file: add --model {model}",
+        )
+
+
+def _remember(path: Path) -> None:
+    note = _note(path)
+    if note.exists() or not path.is_file():
+        return
+    with suppress(OSError):  # without a home to write to, later commands ask for the name again
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_bytes(os.fsencode(path.resolve()) + b"\n")
+
+
+def _note(path: Path) -> Path:
+    digest = hashlib.blake2b(os.fsencode(path.resolve()), digest_size=16).hexdigest()
+    return Path(typer.get_app_dir("evacli")) / "networks" / digest

@@ -1,0 +1,18 @@
+"""What msgspec says about a value, as a person says it."""
+
+import re
+
+_KINDS = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}
+_LIMITS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}
+
+
+def in_words(reason: str) -> str:
+    """A validation error of msgspec, the place left out: "Expected `int` >= 1" becomes "must be at least 1"."""
+    reason = reason.partition(" - at `")[0].replace("`", "")
+    if limit := re.fullmatch(r"Expected (?:int|float) ([<>]=?) (\S+)", reason):
+        return f"must be {_LIMITS[limit[1]]} {float(limit[2]):,.12g}"
+    if kind := re.match(r"Expected (int|float|str|bool)\b", reason):
+        return "must not be empty" if "length" in reason else f"must be {_KINDS[kind[1]]}"
+    if reason.startswith("Invalid enum value"):
+        return "there is no such choice"
+    return reason[0].lower() + reason[1:]
