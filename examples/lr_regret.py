@@ -1,6 +1,6 @@
 """How much accuracy does a suggested learning rate cost? python examples/lr_regret.py --data cifar-10-batches-py
 
-For each network and optimizer: one range test, then a brief training (one-cycle) at six rates around evacli's
+For each network and optimizer: one range test, then a brief training (one-cycle) at six half decades around evacli's
 suggestion and at the rate that each rule, ours and of three other projects, reads off that same curve.
 
     regret of a rule = best mean accuracy of all rates that were trained - mean accuracy at the rule's rate
@@ -33,14 +33,15 @@ import evacli
 from evacli import config, console, data
 from evacli.errors import Diverged, NoSuggestion
 from evacli.lr_finder.result import Curve, read_curve
-from evacli.lr_finder.suggest import CHOSEN_RULE, RULES, suggest
+from evacli.lr_finder.suggest import CHOSEN_RULE, foot, rules_for, suggest
 from evacli.methods import METHODS
 from evacli.run import history
 from evacli.run.directory import RunDir
+from evacli.training.optimizers import inertia
 
 HERE = Path(__file__).parent
 OPTIMIZERS = ("sgd", "momentum", "adam")
-GRID = tuple(10 ** (half_decades / 2) for half_decades in range(-3, 3))
+GRID = range(-3, 3)  # half decades
 PER_DECADE = 8
 RUN_COLUMNS = ("task", "optimizer", "seed", "lr", "accuracy")
 CURVE_COLUMNS = ("task", "optimizer", "lr", "loss")
@@ -141,10 +142,11 @@ class Study:
 
 def suggestions(curve: Curve, optimizer: str) -> dict[str, float]:
     """The rate of every rule; where one has none, that which `evacli train` then takes."""
+    own = rules_for(inertia(config.make({"optimizer": optimizer}))) | {"foot, inertia ignored": foot}
     try:
-        ours = suggest(curve.learning_rates, curve.losses)
+        ours = suggest(curve.learning_rates, curve.losses, own)
     except NoSuggestion:
-        ours = dict.fromkeys(RULES)
+        ours = dict.fromkeys(own)
     rivals = {name: rule(curve.learning_rates, curve.losses) for name, rule in RIVALS.items()}
     return {name: rounded(lr or METHODS[optimizer].lr) for name, lr in (ours | rivals).items()}
 
@@ -152,8 +154,8 @@ def suggestions(curve: Curve, optimizer: str) -> dict[str, float]:
 def rates(curve: Curve, optimizer: str) -> list[float]:
     """All that are to be trained: the grid around our suggestion, and those of the rules."""
     suggested = suggestions(curve, optimizer)
-    grid = {rounded(suggested[CHOSEN_RULE] * factor) for factor in GRID}
-    return sorted(grid | set(suggested.values()))
+    centre = round(2 * math.log10(suggested[CHOSEN_RULE]))
+    return sorted({10 ** ((centre + i) / 2) for i in GRID} | set(suggested.values()))
 
 
 def rounded(lr: float) -> float:
