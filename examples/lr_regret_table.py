@@ -10,16 +10,11 @@ Accuracies = dict[str, dict[int, float]]  # by rate and seed, in points
 
 
 def by_cell(runs: list[dict[str, str]]) -> dict[Cell, Accuracies]:
-    """The accuracies of every cell; of seeds with which not all of its rates were trained, none."""
+    """The accuracies of every cell."""
     cells: dict[Cell, Accuracies] = defaultdict(lambda: defaultdict(dict))
     for run in runs:
         cells[run["task"], run["optimizer"]][run["lr"]][int(run["seed"])] = 100 * float(run["accuracy"])
-    return {cell: _complete(accuracies) for cell, accuracies in cells.items()}
-
-
-def _complete(accuracies: Accuracies) -> Accuracies:
-    seeds = set.intersection(*(set(by_seed) for by_seed in accuracies.values()))
-    return {lr: {seed: by_seed[seed] for seed in sorted(seeds)} for lr, by_seed in accuracies.items()}
+    return {cell: dict(accuracies) for cell, accuracies in cells.items()}
 
 
 def regret(accuracies: Accuracies, lr: str) -> float:
@@ -30,12 +25,14 @@ def regret(accuracies: Accuracies, lr: str) -> float:
 
 def unbiased_regret(accuracies: Accuracies, lr: str) -> float:
     """As `regret`, but each seed judges the rate that is best by the others; may be negative by chance."""
-    seeds = list(accuracies[lr])
 
     def best_by_others(seed: int) -> str:
-        return max(accuracies, key=lambda rate: mean(a for s, a in accuracies[rate].items() if s != seed))
+        others = {rate: [a for s, a in by_seed.items() if s != seed] for rate, by_seed in accuracies.items()}
+        return max(
+            (rate for rate in others if seed in accuracies[rate] and others[rate]), key=lambda r: mean(others[r])
+        )
 
-    return mean(accuracies[best_by_others(seed)][seed] - accuracies[lr][seed] for seed in seeds)
+    return mean(accuracies[best_by_others(seed)][seed] - accuracy for seed, accuracy in accuracies[lr].items())
 
 
 def noise(cells: Mapping[Cell, Accuracies], near: float = 5) -> float:
@@ -44,7 +41,7 @@ def noise(cells: Mapping[Cell, Accuracies], near: float = 5) -> float:
         variance(by_seed.values())
         for accuracies in cells.values()
         for lr, by_seed in accuracies.items()
-        if regret(accuracies, lr) <= near
+        if len(by_seed) > 1 and regret(accuracies, lr) <= near
     ]
     return math.sqrt(mean(spreads))
 
@@ -63,7 +60,7 @@ def tables(
     runs: list[dict[str, str]], suggested: Mapping[Cell, Mapping[str, float]], default: str, rivals: list[str]
 ) -> str:
     """Markdown: the mean regret of every rule, the regret of each in every cell, and how far to trust them."""
-    cells = {cell: accuracies for cell, accuracies in by_cell(runs).items() if len(next(iter(accuracies.values()))) > 1}
+    cells = by_cell(runs)
     rules = list(next(iter(suggested.values())))
 
     def over_cells(measure: object) -> dict[str, dict[Cell, float]]:

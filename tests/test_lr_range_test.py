@@ -218,11 +218,6 @@ def test_an_optimizer_with_a_schedule_is_refused():
         sweep(make_learner(optimizer=keras.optimizers.SGD(schedule)), RATES)
 
 
-# -- the whole command, on a tiny network and real image files ---------------------------------------------------------
-
-NETWORK = """
-import keras
-
 @pytest.mark.parametrize(
     ("settings", "lower"),
     [
@@ -240,6 +235,11 @@ def test_the_same_curve_means_a_lower_rate_for_an_optimizer_with_inertia(setting
     plain = conclude(curve, swept, config.make({"optimizer": "sgd"}))
     assert conclude(curve, swept, config.make(settings)).lr == pytest.approx(plain.lr / lower)
 
+
+# -- the whole command, on a tiny network and real image files ---------------------------------------------------------
+
+NETWORK = """
+import keras
 
 def build(input_shape, num_classes):
     return keras.Sequential([
