@@ -27,12 +27,14 @@ from typing import Any
 import cv2
 import keras
 import numpy as np
-from lr_regret_table import tables
+from lr_regret_figure import draw
+from lr_regret_table import by_cell, tables
 from rival_lr_rules import RIVALS
 
 import evacli
 from evacli import config, console, data
 from evacli.errors import Diverged, NoSuggestion
+from evacli.figures.style import save
 from evacli.lr_finder.result import Curve, read_curve
 from evacli.lr_finder.suggest import CHOSEN_RULE, rules_for, suggest
 from evacli.methods import METHODS
@@ -207,8 +209,10 @@ def main() -> None:
         for seed in arguments.seeds:
             study.do(seed, chosen)
         suggested = {(t.name, o): suggestions(study.curve(t, o), o) for t in chosen for o in OPTIMIZERS}
-    text = tables(read(study.runs), suggested, CHOSEN_RULE, list(RIVALS))
+    rows = read(study.runs)
+    text = tables(rows, suggested, CHOSEN_RULE, list(RIVALS))
     (arguments.out / "table.md").write_text(text, encoding="utf-8")
+    save(draw(by_cell(rows), suggested, [CHOSEN_RULE, *RIVALS]), arguments.out / "accuracies.png")
     print(text)
 
 

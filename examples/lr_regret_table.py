@@ -28,9 +28,8 @@ def unbiased_regret(accuracies: Accuracies, lr: str) -> float:
 
     def best_by_others(seed: int) -> str:
         others = {rate: [a for s, a in by_seed.items() if s != seed] for rate, by_seed in accuracies.items()}
-        return max(
-            (rate for rate in others if seed in accuracies[rate] and others[rate]), key=lambda r: mean(others[r])
-        )
+        tried = [rate for rate in accuracies if seed in accuracies[rate] and others[rate]]
+        return max(tried, key=lambda rate: mean(others[rate]))
 
     return mean(accuracies[best_by_others(seed)][seed] - accuracy for seed, accuracy in accuracies[lr].items())
 
@@ -59,63 +58,60 @@ def left_out(regrets: Mapping[str, Mapping[Cell, float]], rules: list[str]) -> t
 def tables(
     runs: list[dict[str, str]], suggested: Mapping[Cell, Mapping[str, float]], default: str, rivals: list[str]
 ) -> str:
-    """Markdown: the mean regret of every rule, the regret of each in every cell, and how far to trust them."""
-    cells = by_cell(runs)
+    """Markdown: the regret of every rule, overall and in each cell of at least two seeds, and how far to trust it."""
+    cells = {cell: found for cell, found in by_cell(runs).items() if max(map(len, found.values())) > 1}
     rules = list(next(iter(suggested.values())))
-
-    def over_cells(measure: object) -> dict[str, dict[Cell, float]]:
-        return {rule: {c: measure(a, f"{suggested[c][rule]:.6g}") for c, a in cells.items()} for rule in rules}
-
-    regrets, unbiased = over_cells(regret), over_cells(unbiased_regret)
-    order = sorted(rules, key=lambda rule: mean(regrets[rule].values()))
-    rate, chosen = left_out(regrets, [rule for rule in rules if rule not in rivals])
+    regrets, unbiased = (
+        {rule: {cell: measure(cells[cell], f"{suggested[cell][rule]:.6g}") for cell in cells} for rule in rules}
+        for measure in (regret, unbiased_regret)
+    )
+    rules.sort(key=lambda rule: mean(regrets[rule].values()))
     trainings = sum(len(by_seed) for accuracies in cells.values() for by_seed in accuracies.values())
+    without, chosen = left_out(regrets, [rule for rule in rules if rule not in rivals])
     return "\n".join(
         [
-            *_table(
-                ["rule", "mean regret", "unbiased", "worst"],
-                [
-                    [
-                        f"**{rule}** (default)" if rule == default else rule,
-                        *(
-                            f"{value:.2f}"
-                            for value in (
-                                mean(regrets[rule].values()),
-                                mean(unbiased[rule].values()),
-                                max(regrets[rule].values()),
-                            )
-                        ),
-                    ]
-                    for rule in order
-                ],
-            ),
+            *_summary(regrets, unbiased, rules, default),
             "",
-            f"{trainings} trainings in {len(cells)} cells. Two trainings that differ in their seed only differ by "
-            f"{noise(cells):.2f} points (standard deviation, near the best rates).",
-            f"Choosing among our rules by all other cells gives {rate:.2f} points in the one left out "
-            f"({', '.join(sorted(chosen))}).",
+            f"{len(cells)} cells, {trainings} trainings. Near the best rates two trainings that differ in nothing but "
+            f"the seed have accuracies with a standard deviation of {noise(cells):.2f} points.",
+            f"If in each cell the rule of ours were taken that is best in all the others ({', '.join(sorted(chosen))}), "
+            f"mean regret would be {without:.2f}.",
             "",
-            *_table(
-                ["cell", "best rate", "accuracy", *order],
-                [
-                    [", ".join(cell), *_best(accuracies), *(_shown(suggested, regrets, rule, cell) for rule in order)]
-                    for cell, accuracies in cells.items()
-                ],
-            ),
+            *_by_cell(cells, regrets, suggested, rules),
             "",
         ]
     )
 
 
-def _best(accuracies: Accuracies) -> tuple[str, str]:
-    best = min(accuracies, key=lambda lr: regret(accuracies, lr))
-    return f"{float(best):.2g}", f"{mean(accuracies[best].values()):.1f} %"
+def _summary(
+    regrets: Mapping[str, Mapping[Cell, float]],
+    unbiased: Mapping[str, Mapping[Cell, float]],
+    rules: list[str],
+    default: str,
+) -> list[str]:
+    names = list(dict.fromkeys(task for task, _ in regrets[default]))
+
+    def row(rule: str) -> list[str]:
+        everywhere = regrets[rule].values()
+        by_task = [mean(r for (task, _), r in regrets[rule].items() if task == name) for name in names]
+        values = [mean(everywhere), mean(unbiased[rule].values()), max(everywhere), *by_task]
+        return [f"**{rule}** (evacli's)" if rule == default else rule, *(f"{value:.2f}" for value in values)]
+
+    return _table(["rule", "mean regret", "unbiased", "worst cell", *names], [row(rule) for rule in rules])
 
 
-def _shown(
-    suggested: Mapping[Cell, Mapping[str, float]], regrets: Mapping[str, Mapping[Cell, float]], rule: str, cell: Cell
-) -> str:
-    return f"{regrets[rule][cell]:.1f} ({suggested[cell][rule]:.2g})"
+def _by_cell(
+    cells: Mapping[Cell, Accuracies],
+    regrets: Mapping[str, Mapping[Cell, float]],
+    suggested: Mapping[Cell, Mapping[str, float]],
+    rules: list[str],
+) -> list[str]:
+    def row(cell: Cell, accuracies: Accuracies) -> list[str]:
+        best = min(accuracies, key=lambda lr: regret(accuracies, lr))
+        costs = [f"{regrets[rule][cell]:.1f} at {suggested[cell][rule]:.2g}" for rule in rules]
+        return [", ".join(cell), f"{mean(accuracies[best].values()):.1f} % at {float(best):.2g}", *costs]
+
+    return _table(["cell", "best", *rules], [row(cell, accuracies) for cell, accuracies in cells.items()])
 
 
 def _table(columns: list[str], rows: list[list[str]]) -> list[str]:
