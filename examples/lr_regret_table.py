@@ -74,8 +74,8 @@ def tables(
             "",
             f"{len(cells)} cells, {trainings} trainings. Near the best rates two trainings that differ in nothing but "
             f"the seed have accuracies with a standard deviation of {noise(cells):.2f} points.",
-            f"If in each cell the rule of ours were taken that is best in all the others ({', '.join(sorted(chosen))}), "
-            f"mean regret would be {without:.2f}.",
+            f"If each cell took that rule of ours which is best in all the others ({', '.join(sorted(chosen))}), mean "
+            f"regret would be {without:.2f}.",
             "",
             *_by_cell(cells, regrets, suggested, rules),
             "",
