@@ -7,9 +7,10 @@ import matplotlib.pyplot as plt
 from lr_regret_table import Accuracies, Cell
 from matplotlib.figure import Figure
 
-from evacli.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, styled
+from evacli.figures.style import BLUE, GREEN, GREY, ORANGE, VERMILION, styled
 
-MARKS = ((BLUE, "o"), (VERMILION, "s"), (ORANGE, "^"), (GREEN, "D"), (PURPLE, "v"))
+# Hollow and ever smaller, so that none hides another of the same rate.
+MARKS = ((BLUE, "o", 130), (VERMILION, "s", 80), (ORANGE, "^", 50), (GREEN, "D", 25))
 
 
 @styled
@@ -19,7 +20,7 @@ def draw(cells: Mapping[Cell, Accuracies], suggested: Mapping[Cell, Mapping[str,
     Args:
         cells: the accuracies in points.
         suggested: the rate of each rule.
-        rules: those to mark, at most five.
+        rules: those to mark, at most four.
     """
     tasks, optimizers = (list(dict.fromkeys(names)) for names in zip(*cells, strict=True))
     figure, axes = plt.subplots(
@@ -43,7 +44,8 @@ def _panel(ax: plt.Axes, accuracies: Accuracies, suggested: Mapping[str, float],
     ax.plot([float(lr) for lr in rates], [means[lr] for lr in rates], color=GREY, linewidth=1.2, zorder=1)
     for lr in rates:
         ax.scatter([float(lr)] * len(accuracies[lr]), accuracies[lr].values(), color=GREY, s=5, zorder=2)
-    for rule, (colour, marker) in zip(rules, MARKS, strict=False):
+    for rule, (colour, marker, size) in zip(rules, MARKS, strict=True):
         lr = suggested[rule]
-        ax.scatter([lr], [means[f"{lr:.6g}"]], color=colour, marker=marker, s=45, label=rule, zorder=3, alpha=0.85)
+        look = {"marker": marker, "s": size, "facecolors": "none", "edgecolors": colour, "linewidths": 2}
+        ax.scatter([lr], [means[f"{lr:.6g}"]], label=rule, zorder=3, **look)
     ax.set_xscale("log")

@@ -10,16 +10,11 @@ Accuracies = dict[str, dict[int, float]]  # by rate and seed, in points
 
 
 def by_cell(runs: list[dict[str, str]]) -> dict[Cell, Accuracies]:
-    """The accuracies of every cell; of seeds with which not all of its rates were trained, none."""
+    """The accuracies of every cell."""
     cells: dict[Cell, Accuracies] = defaultdict(lambda: defaultdict(dict))
     for run in runs:
         cells[run["task"], run["optimizer"]][run["lr"]][int(run["seed"])] = 100 * float(run["accuracy"])
-    return {cell: _complete(accuracies) for cell, accuracies in cells.items()}
-
-
-def _complete(accuracies: Accuracies) -> Accuracies:
-    seeds = set.intersection(*(set(by_seed) for by_seed in accuracies.values()))
-    return {lr: {seed: by_seed[seed] for seed in sorted(seeds)} for lr, by_seed in accuracies.items()}
+    return {cell: dict(accuracies) for cell, accuracies in cells.items()}
 
 
 def regret(accuracies: Accuracies, lr: str) -> float:
@@ -30,12 +25,13 @@ def regret(accuracies: Accuracies, lr: str) -> float:
 
 def unbiased_regret(accuracies: Accuracies, lr: str) -> float:
     """As `regret`, but each seed judges the rate that is best by the others; may be negative by chance."""
-    seeds = list(accuracies[lr])
 
     def best_by_others(seed: int) -> str:
-        return max(accuracies, key=lambda rate: mean(a for s, a in accuracies[rate].items() if s != seed))
+        others = {rate: [a for s, a in by_seed.items() if s != seed] for rate, by_seed in accuracies.items()}
+        tried = [rate for rate in accuracies if seed in accuracies[rate] and others[rate]]
+        return max(tried, key=lambda rate: mean(others[rate]))
 
-    return mean(accuracies[best_by_others(seed)][seed] - accuracies[lr][seed] for seed in seeds)
+    return mean(accuracies[best_by_others(seed)][seed] - accuracy for seed, accuracy in accuracies[lr].items())
 
 
 def noise(cells: Mapping[Cell, Accuracies], near: float = 5) -> float:
@@ -44,7 +40,7 @@ def noise(cells: Mapping[Cell, Accuracies], near: float = 5) -> float:
         variance(by_seed.values())
         for accuracies in cells.values()
         for lr, by_seed in accuracies.items()
-        if regret(accuracies, lr) <= near
+        if len(by_seed) > 1 and regret(accuracies, lr) <= near
     ]
     return math.sqrt(mean(spreads))
 
@@ -62,63 +58,60 @@ def left_out(regrets: Mapping[str, Mapping[Cell, float]], rules: list[str]) -> t
 def tables(
     runs: list[dict[str, str]], suggested: Mapping[Cell, Mapping[str, float]], default: str, rivals: list[str]
 ) -> str:
-    """Markdown: the mean regret of every rule, the regret of each in every cell, and how far to trust them."""
-    cells = {cell: accuracies for cell, accuracies in by_cell(runs).items() if len(next(iter(accuracies.values()))) > 1}
+    """Markdown: the regret of every rule, overall and in each cell of at least two seeds, and how far to trust it."""
+    cells = {cell: found for cell, found in by_cell(runs).items() if max(map(len, found.values())) > 1}
     rules = list(next(iter(suggested.values())))
-
-    def over_cells(measure: object) -> dict[str, dict[Cell, float]]:
-        return {rule: {c: measure(a, f"{suggested[c][rule]:.6g}") for c, a in cells.items()} for rule in rules}
-
-    regrets, unbiased = over_cells(regret), over_cells(unbiased_regret)
-    order = sorted(rules, key=lambda rule: mean(regrets[rule].values()))
-    rate, chosen = left_out(regrets, [rule for rule in rules if rule not in rivals])
+    regrets, unbiased = (
+        {rule: {cell: measure(cells[cell], f"{suggested[cell][rule]:.6g}") for cell in cells} for rule in rules}
+        for measure in (regret, unbiased_regret)
+    )
+    rules.sort(key=lambda rule: mean(regrets[rule].values()))
     trainings = sum(len(by_seed) for accuracies in cells.values() for by_seed in accuracies.values())
+    without, chosen = left_out(regrets, [rule for rule in rules if rule not in rivals])
     return "\n".join(
         [
-            *_table(
-                ["rule", "mean regret", "unbiased", "worst"],
-                [
-                    [
-                        f"**{rule}** (default)" if rule == default else rule,
-                        *(
-                            f"{value:.2f}"
-                            for value in (
-                                mean(regrets[rule].values()),
-                                mean(unbiased[rule].values()),
-                                max(regrets[rule].values()),
-                            )
-                        ),
-                    ]
-                    for rule in order
-                ],
-            ),
+            *_summary(regrets, unbiased, rules, default),
             "",
-            f"{trainings} trainings in {len(cells)} cells. Two trainings that differ in their seed only differ by "
-            f"{noise(cells):.2f} points (standard deviation, near the best rates).",
-            f"Choosing among our rules by all other cells gives {rate:.2f} points in the one left out "
-            f"({', '.join(sorted(chosen))}).",
+            f"{len(cells)} cells, {trainings} trainings. Near the best rates two trainings that differ in nothing but "
+            f"the seed have accuracies with a standard deviation of {noise(cells):.2f} points.",
+            f"If each cell took that rule of ours which is best in all the others ({', '.join(sorted(chosen))}), mean "
+            f"regret would be {without:.2f}.",
             "",
-            *_table(
-                ["cell", "best rate", "accuracy", *order],
-                [
-                    [", ".join(cell), *_best(accuracies), *(_shown(suggested, regrets, rule, cell) for rule in order)]
-                    for cell, accuracies in cells.items()
-                ],
-            ),
+            *_by_cell(cells, regrets, suggested, rules),
             "",
         ]
     )
 
 
-def _best(accuracies: Accuracies) -> tuple[str, str]:
-    best = min(accuracies, key=lambda lr: regret(accuracies, lr))
-    return f"{float(best):.2g}", f"{mean(accuracies[best].values()):.1f} %"
+def _summary(
+    regrets: Mapping[str, Mapping[Cell, float]],
+    unbiased: Mapping[str, Mapping[Cell, float]],
+    rules: list[str],
+    default: str,
+) -> list[str]:
+    names = list(dict.fromkeys(task for task, _ in regrets[default]))
+
+    def row(rule: str) -> list[str]:
+        everywhere = regrets[rule].values()
+        by_task = [mean(r for (task, _), r in regrets[rule].items() if task == name) for name in names]
+        values = [mean(everywhere), mean(unbiased[rule].values()), max(everywhere), *by_task]
+        return [f"**{rule}** (evacli's)" if rule == default else rule, *(f"{value:.2f}" for value in values)]
+
+    return _table(["rule", "mean regret", "unbiased", "worst cell", *names], [row(rule) for rule in rules])
 
 
-def _shown(
-    suggested: Mapping[Cell, Mapping[str, float]], regrets: Mapping[str, Mapping[Cell, float]], rule: str, cell: Cell
-) -> str:
-    return f"{regrets[rule][cell]:.1f} ({suggested[cell][rule]:.2g})"
+def _by_cell(
+    cells: Mapping[Cell, Accuracies],
+    regrets: Mapping[str, Mapping[Cell, float]],
+    suggested: Mapping[Cell, Mapping[str, float]],
+    rules: list[str],
+) -> list[str]:
+    def row(cell: Cell, accuracies: Accuracies) -> list[str]:
+        best = min(accuracies, key=lambda lr: regret(accuracies, lr))
+        costs = [f"{regrets[rule][cell]:.1f} at {suggested[cell][rule]:.2g}" for rule in rules]
+        return [", ".join(cell), f"{mean(accuracies[best].values()):.1f} % at {float(best):.2g}", *costs]
+
+    return _table(["cell", "best", *rules], [row(cell, accuracies) for cell, accuracies in cells.items()])
 
 
 def _table(columns: list[str], rows: list[list[str]]) -> list[str]:

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from evacli import config
 from evacli.cli import app
 from evacli.errors import ConfigError, Contradiction, NoSuggestion
-from evacli.lr_finder.range_test import lr_find, sweep
-from evacli.lr_finder.result import Range, suggestion
+from evacli.lr_finder.range_test import conclude, lr_find, sweep
+from evacli.lr_finder.result import Curve, Range, suggestion
 from evacli.lr_finder.suggest import CHOSEN_RULE, RULES
 from evacli.run.directory import RunDir
 from evacli.training.batching import Batching
@@ -216,6 +216,24 @@ def test_an_optimizer_with_a_schedule_is_refused():
     schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 100, 0.9)
     with pytest.raises(ConfigError, match="learning-rate schedule"):
         sweep(make_learner(optimizer=keras.optimizers.SGD(schedule)), RATES)
+
+
+@pytest.mark.parametrize(
+    ("settings", "lower"),
+    [
+        ({"optimizer": "sgd"}, 1),
+        ({"optimizer": "momentum"}, 10**0.5),
+        ({"optimizer": "momentum", "momentum": 0.75}, 2),
+        ({"optimizer": "adam", "beta_1": 0.5}, 2**0.5),
+        ({"optimizer": "rmsprop"}, 1),
+    ],
+)
+def test_the_same_curve_means_a_lower_rate_for_an_optimizer_with_inertia(settings, lower):
+    swept = Range(min_lr=1e-6, max_lr=1.0, steps=60, mode="exp")
+    rates = swept.learning_rates()
+    curve = Curve(learning_rates=rates, losses=[2 / (1 + (rate / 1e-3) ** 2) for rate in rates])
+    plain = conclude(curve, swept, config.make({"optimizer": "sgd"}))
+    assert conclude(curve, swept, config.make(settings)).lr == pytest.approx(plain.lr / lower)
 
 
 # -- the whole command, on a tiny network and real image files ---------------------------------------------------------

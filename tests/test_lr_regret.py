@@ -53,12 +53,18 @@ def test_unbiased_regret_lets_each_seed_judge_the_choice_of_the_others():
     assert lr_regret_table.unbiased_regret(ACCURACIES, "1") == ((44 - 44) + (46 - 47)) / 2
 
 
-def test_a_seed_that_has_not_tried_every_rate_does_not_count():
+def test_a_rate_that_one_seed_alone_has_tried_is_judged_by_that_one():
+    accuracies = ACCURACIES | {"10": {1: 10.0}}
+    assert lr_regret_table.regret(accuracies, "10") == 48 - 10
+    assert lr_regret_table.unbiased_regret(accuracies, "10") == 44 - 10
+
+
+def test_runs_are_gathered_by_cell_rate_and_seed():
     runs = [
         {"task": "t", "optimizer": "sgd", "seed": seed, "lr": lr, "accuracy": accuracy}
         for seed, lr, accuracy in (("1", "0.1", "0.5"), ("1", "1", "0.25"), ("2", "1", "0.75"))
     ]
-    assert lr_regret_table.by_cell(runs) == {("t", "sgd"): {"0.1": {1: 50.0}, "1": {1: 25.0}}}
+    assert lr_regret_table.by_cell(runs) == {("t", "sgd"): {"0.1": {1: 50.0}, "1": {1: 25.0, 2: 75.0}}}
 
 
 def test_the_rule_of_a_cell_is_chosen_without_that_cell():

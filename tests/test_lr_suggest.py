@@ -13,9 +13,11 @@ from evacli.lr_finder.suggest import (
     CHOSEN_RULE,
     MIN_STEPS,
     RULES,
+    foot,
     minimum_over_ten,
     onset,
     reason_to_stop,
+    rules_for,
     slide,
     smooth,
     steep,
@@ -141,6 +143,35 @@ def test_slide_on_a_curve_that_only_rises_is_none():
     assert slide(decades(-4, 1, 101), [0.1 * i for i in range(101)]) is None
 
 
+def test_foot_is_where_all_but_15_percent_of_the_fall_is_over():
+    rates = decades(-6, 0, 601)
+    # Of a fall from 2 to 0 in log(rate), 15 % are left where 1 + (rate / 1e-3)^2 is 1 / 0.15.
+    losses = [2 / (1 + (rate / 1e-3) ** 2) for rate in rates]
+    assert foot(rates, losses) == pytest.approx(1e-3 * (1 / 0.15 - 1) ** 0.5, rel=0.03)
+
+
+def test_foot_hardly_moves_with_a_lucky_batch_on_the_bottom():
+    rates = decades(-6, 0, 61)
+    losses = [2 / (1 + (rate / 1e-4) ** 2) for rate in rates]
+    early, late = ([loss - 0.02 * (i == lucky) for i, loss in enumerate(losses)] for lucky in (50, 60))
+    assert minimum_over_ten(rates, late) == pytest.approx(10 * minimum_over_ten(rates, early))
+    assert foot(rates, late) == pytest.approx(foot(rates, early))
+
+
+def test_foot_is_lower_for_an_optimizer_that_remembers_ten_steps():
+    rates = decades(-6, 0, 61)
+    losses = [2 / (1 + (rate / 1e-3) ** 2) for rate in rates]
+    assert foot(rates, losses, inertia=0.9) == pytest.approx(foot(rates, losses) / 10**0.5)
+    assert foot(rates[20:], losses[20:], inertia=1 - 1e-6) is None
+
+
+def test_inertia_moves_no_other_rule():
+    rates = decades(-7, 1, 100)
+    plain, heavy = (suggest(rates, [training_curve(rate) for rate in rates], rules_for(m)) for m in (0.0, 0.9))
+    assert [rule for rule in RULES if plain[rule] != heavy[rule]] == ["foot"]
+    assert list(plain) == list(RULES)
+
+
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_no_rule_makes_up_a_rate_for_a_curve_that_only_rises(rule):
     assert rule(decades(-7, 1, 85), [2.0 + 0.01 * i for i in range(85)]) is None
@@ -149,7 +180,7 @@ def test_no_rule_makes_up_a_rate_for_a_curve_that_only_rises(rule):
 @given(curves())
 def test_every_rule_answers_with_a_rate_of_the_sweep_or_none(curve):
     rates, losses = curve
-    for rule in RULES.values():
+    for rule in [*RULES.values(), *rules_for(0.9).values()]:
         found = rule(rates, losses)
         assert found is None or rates[0] <= found <= rates[-1]
 

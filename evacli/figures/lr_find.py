@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from evacli.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, styled
 
-_MARKS = (("o", VERMILION), ("s", GREEN), ("^", ORANGE), ("v", SKY), ("D", PURPLE), ("P", "black"))
+_MARKS = (("P", "black"), ("o", VERMILION), ("s", GREEN), ("^", ORANGE), ("v", SKY), ("D", PURPLE))
 
 
 @styled

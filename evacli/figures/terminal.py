@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from evacli.figures.lr_find import limits
 
-_COLORS = "red", "green", "blue", "magenta"
+_COLORS = "red", "green", "blue", "magenta", "cyan", "orange"
 _NARROWEST, _WIDEST, _HEIGHT = 30, 100, 18
 
 

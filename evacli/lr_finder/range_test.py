@@ -13,9 +13,10 @@ from evacli.data import load
 from evacli.errors import ConfigError, NoSuggestion
 from evacli.lr_finder import result as lr_result
 from evacli.lr_finder.result import Curve, LrFindResult, Mode, Range
-from evacli.lr_finder.suggest import CHOSEN_RULE, RULES, onset, reason_to_stop, suggest
+from evacli.lr_finder.suggest import CHOSEN_RULE, RULES, onset, reason_to_stop, rules_for, suggest
 from evacli.run.directory import DEFAULT_RUN, RunDir
 from evacli.training.learner import Learner, assemble
+from evacli.training.optimizers import inertia
 from evacli.wording import in_words
 
 # Below so many batches an epoch, most steps see the same images again.
@@ -144,7 +145,7 @@ def conclude(curve: Curve, swept: Range, made_with: config.Config) -> LrFindResu
     suggestions: dict[str, float | None] = dict.fromkeys(RULES)
     problem, base_lr = None, None
     try:
-        suggestions = suggest(curve.learning_rates, curve.losses)
+        suggestions = suggest(curve.learning_rates, curve.losses, rules_for(inertia(made_with)))
         base_lr = suggest(curve.learning_rates, curve.losses, {"onset": onset})["onset"]
         if suggestions[CHOSEN_RULE] is None:
             problem = f"The rule {CHOSEN_RULE} finds no learning rate on this curve. Try a lower --min-lr."

@@ -43,6 +43,12 @@ def hyperparameters(config: Config) -> dict[str, float]:
     return {name: defaults[name] if value is None else value for name, value in given.items()}
 
 
+def inertia(config: Config) -> float:
+    """The share of a step that goes on in the next one: momentum, or beta_1 of the Adam family; 0 without."""
+    values = hyperparameters(config)
+    return values.get("momentum", values.get("beta_1", 0.0))
+
+
 def cycled(config: Config) -> str | None:
     """The hyperparameter that moves against the learning rate: under one-cycle, unless it was given a value."""
     name = METHODS[config.optimizer].cycled
