@@ -41,13 +41,13 @@ def lr_find(
     return figure
 
 
-def _mark(axes: Axes, rule: str, rate: float, height: float, kind: tuple[str, str, bool]) -> None:
-    marker, color, is_chosen = kind
+def _mark(axes: Axes, rule: str, rate: float, height: float, look: tuple[str, str, bool]) -> None:
+    marker, color, is_chosen = look
     label = f"{rule} {rate:.2g}" + (" (for train)" if is_chosen else "")
     axes.axvline(rate, color=color, linestyle="-" if is_chosen else ":", linewidth=1.5, zorder=1)
     size, edge, zorder = (11, "black", 4) if is_chosen else (8, "white", 3)
-    look = {"color": color, "markersize": size, "markeredgecolor": edge, "zorder": zorder}
-    axes.plot(rate, height, marker, linestyle="none", label=label, **look)
+    (mark,) = axes.plot(rate, height, marker, color=color, linestyle="none", label=label, zorder=zorder)
+    mark.set(markersize=size, markeredgecolor=edge)
 
 
 def _height(rate: float, learning_rates: Sequence[float], smoothed: Sequence[float]) -> float:
