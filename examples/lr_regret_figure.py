@@ -1,5 +1,6 @@
 """The picture of examples/lr_regret.py: accuracy against learning rate in every cell, and where the rules point."""
 
+import math
 from collections.abc import Mapping
 from statistics import mean
 
@@ -15,26 +16,22 @@ MARKS = ((BLUE, "o", 130), (VERMILION, "s", 80), (ORANGE, "^", 50), (GREEN, "D",
 
 @styled
 def draw(cells: Mapping[Cell, Accuracies], suggested: Mapping[Cell, Mapping[str, float]], rules: list[str]) -> Figure:
-    """A row for each task, a column for each optimizer.
+    """A panel for each cell.
 
     Args:
         cells: the accuracies in points.
         suggested: the rate of each rule.
         rules: those to mark, at most four.
     """
-    tasks, optimizers = (list(dict.fromkeys(names)) for names in zip(*cells, strict=True))
-    figure, axes = plt.subplots(
-        len(tasks), len(optimizers), figsize=(10, 2.4 * len(tasks)), sharey="row", squeeze=False
-    )
-    for (task, optimizer), accuracies in cells.items():
-        ax = axes[tasks.index(task)][optimizers.index(optimizer)]
-        _panel(ax, accuracies, suggested[task, optimizer], rules)
-        ax.set_title(f"{task}: {optimizer}")
-    for ax in axes[:, 0]:
-        ax.set_ylabel("test accuracy (%)")
-    for ax in axes[-1]:
-        ax.set_xlabel("peak learning rate")
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(rules))
+    figure, axes = plt.subplots(math.ceil(len(cells) / 3), 3, figsize=(10, 0.8 * len(cells) + 0.7), squeeze=False)
+    for ax, (cell, accuracies) in zip(axes.flat, cells.items(), strict=False):
+        _panel(ax, accuracies, suggested[cell], rules)
+        ax.set_title(", ".join(cell))
+    for ax in axes.flat[len(cells) :]:
+        ax.set_axis_off()
+    figure.supxlabel("peak learning rate", fontsize=10)
+    figure.supylabel("test accuracy (%)", fontsize=10)
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=len(rules))
     return figure
 
 

@@ -222,13 +222,13 @@ def test_an_optimizer_with_a_schedule_is_refused():
     ("settings", "lower"),
     [
         ({"optimizer": "sgd"}, 1),
-        ({"optimizer": "momentum"}, 10**0.5),
-        ({"optimizer": "momentum", "momentum": 0.75}, 2),
+        ({"optimizer": "momentum"}, 1),
+        ({"optimizer": "adam"}, 10**0.5),
         ({"optimizer": "adam", "beta_1": 0.5}, 2**0.5),
         ({"optimizer": "rmsprop"}, 1),
     ],
 )
-def test_the_same_curve_means_a_lower_rate_for_an_optimizer_with_inertia(settings, lower):
+def test_the_same_curve_means_a_lower_rate_for_the_adam_family(settings, lower):
     swept = Range(min_lr=1e-6, max_lr=1.0, steps=60, mode="exp")
     rates = swept.learning_rates()
     curve = Curve(learning_rates=rates, losses=[2 / (1 + (rate / 1e-3) ** 2) for rate in rates])

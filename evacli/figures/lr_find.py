@@ -45,8 +45,9 @@ def _mark(axes: Axes, rule: str, rate: float, height: float, look: tuple[str, st
     marker, color, is_chosen = look
     label = f"{rule} {rate:.2g}" + (" (for train)" if is_chosen else "")
     axes.axvline(rate, color=color, linestyle="-" if is_chosen else ":", linewidth=1.5, zorder=1)
-    size, edge = (11, "black") if is_chosen else (8, "white")
-    axes.plot(rate, height, marker, color=color, markersize=size, markeredgecolor=edge, linestyle="none", label=label)
+    size, edge, zorder = (11, "black", 4) if is_chosen else (8, "white", 3)
+    (mark,) = axes.plot(rate, height, marker, color=color, linestyle="none", label=label, zorder=zorder)
+    mark.set(markersize=size, markeredgecolor=edge)
 
 
 def _height(rate: float, learning_rates: Sequence[float], smoothed: Sequence[float]) -> float:

@@ -83,7 +83,7 @@ def minimum_over_three(learning_rates: Sequence[float], losses: Sequence[float])
 
     A network that has been warmed up bears higher rates than the untrained one of the sweep (Smith & Topin 2017, arXiv
     1708.07120), so a tenth, made for a constant rate from the first step on, is too careful there. Fails like
-    `minimum_over_ten`, and for networks without normalisation, which come closer to divergence.
+    `minimum_over_ten`, and often diverges with Adam and in networks without normalisation.
     """
     return _below_minimum(learning_rates, losses, 3)
 
@@ -112,14 +112,14 @@ def slide(
 def foot(
     learning_rates: Sequence[float], losses: Sequence[float], share: float = 0.85, inertia: float = 0.0
 ) -> float | None:
-    """Where the fall is all but over, after 85 % of it; lower for an optimizer with inertia.
+    """Where the fall is all but over, after 85 % of it; lower for the Adam family, whose beta_1 is its `inertia`.
 
     Unlike the minimum itself it does not depend on where in a long, flat bottom some batches were lucky, as with Adam
     on a network with normalisation, whose loss hardly ever explodes.
 
-    With momentum m a step lasts for 1 / (1 - m) others. A sweep raises the rate faster than that builds up, and so
-    names rates that are too high for a training; the square root of that number is what they are divided by. (By
-    trial: a plain rate is too high by a factor of 3 to 5 with m = 0.9.)
+    A sweep names rates that are too high for Adam: by a factor of 3 to 5 in the trainings of examples/lr-regret, which
+    the square root of 1 / (1 - beta_1) describes; an observation without a reason. With momentum it was the same there,
+    in trainings of 250 steps; but the network eva on images of full size wants the higher rate.
 
     Fails where the sweep ends in the middle of the fall (the rate is then too low) and where the rate would be below
     the lowest that was tried: None.
@@ -149,13 +149,12 @@ RULES: dict[str, Rule] = {
 
 
 def rules_for(inertia: float) -> dict[str, Rule]:
-    """The rules for an optimizer of this inertia, 0 to 1: its momentum, or beta_1 of the Adam family."""
+    """The rules for an optimizer of this inertia, 0 to 1; see `evacli.training.optimizers.inertia`."""
     return RULES | {"foot": partial(foot, inertia=inertia)}
 
 
-# The rule whose suggestion `train` takes. In first trials (four or five epochs of the default schedule at a grid of
-# rates, single runs) its rate was the best of six on 10,000 images of CIFAR-10, where those of
-# minimum/10 and valley cost 7 and 9 points, and it was among the best on digits.
+# The rule whose suggestion `train` takes: the one that costs least in examples/lr-regret, where also the share of the
+# fall and the root of the inertia were found, on CIFAR-10 and by one of the seeds.
 CHOSEN_RULE = "foot"
 
 
