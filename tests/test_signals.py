@@ -51,6 +51,25 @@ def signal_is_handled(pid: int, signum: int) -> bool:
     return bool(caught >> (signum - 1) & 1)
 
 
+SWALLOWING = """
+import os, signal
+from evacli import __main__, cli
+def app(**named):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except BaseException:  # as libraries do while they are imported
+        pass
+    print("went on", flush=True)
+cli.app = app
+__main__.main()
+"""
+
+
+def test_ctrl_c_before_a_training_is_not_lost_where_a_library_catches_everything() -> None:
+    ended = subprocess.run([sys.executable, "-c", SWALLOWING], capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
+
+
 def test_ignored_signals_stay_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
     try:
