@@ -12,8 +12,8 @@ demo: .venv/installed  ## the four commands on the digits that come with scikit-
 	$(BIN)/evacli report --run $(DEMO)
 	@echo "Open $(DEMO)/report.html"
 
-test: .venv/installed  ## all tests, warnings as errors
-	$(BIN)/pytest
+test: .venv/installed  ## all tests, warnings as errors, two at a time
+	$(BIN)/pytest -n 2 --dist loadfile
 
 torture: .venv/installed  ## kills trainings at random moments, 300 times, and counts what is lost; a quarter of an hour
 	$(BIN)/python tests/torture.py
