@@ -1,9 +1,12 @@
-"""TensorFlow and Keras, imported without the lines that TensorFlow's C++ side writes to stderr while it loads.
+"""TensorFlow and Keras, set up for speed on a CPU and imported without noise.
 
-Its log level is obeyed only after the log system is up; what comes before can only be kept from the file descriptor.
+What TensorFlow's C++ side writes to stderr while it loads can only be kept from the file descriptor: its log level is
+obeyed only after the log system is up.
 """
 
+import ctypes
 import os
+import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +33,27 @@ def _no_native_stderr() -> Iterator[None]:
         os.close(kept)
 
 
+def _keep_memory() -> None:
+    """Lets freed memory stay with the process, to be used by the next step.
+
+    glibc's malloc hands large blocks back to the system, which then clears their pages anew for every tensor: a tenth
+    of a step and more. Other C libraries do not have these options.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    set_option = ctypes.CDLL(None).mallopt
+    trim_threshold, mmap_threshold, mmap_max, arena_max = -1, -3, -4, -8
+    set_option(trim_threshold, 2**31 - 1)
+    set_option(mmap_threshold, 2**31 - 1)
+    set_option(mmap_max, 0)
+    # The arenas of other threads consist of small mapped heaps and would map large blocks nevertheless.
+    set_option(arena_max, 1)
+
+
+_keep_memory()
+if platform.machine() in ("x86_64", "AMD64"):
+    # TensorFlow uses these kernels by itself only on newer processors; they are twice as fast on others as well.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 with console.status("Starting TensorFlow"), _no_native_stderr():
