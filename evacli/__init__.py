@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from evacli.comparing.compare import compare
     from evacli.explaining.explain import gradcam
     from evacli.lr_finder.range_test import lr_find
+    from evacli.recipes import recipe
     from evacli.reporting.report import report
     from evacli.run.listing import runs
     from evacli.training.train import train
@@ -20,9 +21,10 @@ _WORKFLOWS = {
     "gradcam": "evacli.explaining.explain",
     "compare": "evacli.comparing.compare",
     "runs": "evacli.run.listing",
+    "recipe": "evacli.recipes",
 }
 
-__all__ = ["__version__", "compare", "gradcam", "lr_find", "report", "runs", "train"]
+__all__ = ["__version__", "compare", "gradcam", "lr_find", "recipe", "report", "runs", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,6 +11,7 @@ from evacli import __version__, console
 from evacli.commands.compare import compare_command
 from evacli.commands.gradcam import gradcam_command
 from evacli.commands.lr_find import lr_find_command
+from evacli.commands.recipes import recipes_command
 from evacli.commands.report import report_command
 from evacli.commands.runs import runs_command
 from evacli.commands.train import train_command
@@ -84,3 +85,4 @@ app.command("report")(report_command)
 app.command("gradcam")(gradcam_command)
 app.command("compare")(compare_command)
 app.command("runs")(runs_command)
+app.command("recipes")(recipes_command)

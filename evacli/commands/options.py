@@ -12,13 +12,22 @@ from typing import Annotated, Any, get_args
 
 from typer import BadParameter, Option
 
-from evacli import console, methods
+from evacli import console, methods, recipes
 from evacli.config import Cycle, Dataset, Precision, Schedule, check
 from evacli.run.directory import DEFAULT_RUN
 
 RunOption = Annotated[Path, Option("--run", help="Directory that the commands of one run share.")]
 JsonOption = Annotated[bool, Option("--json", help="Print the result as JSON, and nothing else, on stdout.")]
 QuietOption = Annotated[bool, Option("--quiet", "-q", help="Print results and problems only.")]
+
+RecipeOption = Annotated[
+    str | None,
+    Option(
+        "--recipe",
+        help="Settings that belong together: a name that evacli recipes lists, or your own .toml; options go before.",
+        show_default=False,
+    ),
+]
 
 RUN = DEFAULT_RUN
 
@@ -130,7 +139,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command every setting as an option; it receives those that were given as the dict `settings`."""
+    """Gives a command every setting as an option, and recipes; it receives those that were given as dict `settings`."""
     own = [p for p in inspect.signature(command).parameters.values() if p.name != "settings"]
 
     @functools.wraps(command)
@@ -138,11 +147,14 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
         settings = {name: arguments.pop(name) for name in SETTINGS}
         given = {name: value for name, value in settings.items() if value is not None}
         check(given)  # A mistyped option is refused before the seconds that TensorFlow takes to start.
-        command(**arguments, settings=given)
+        recipe = arguments.pop("recipe")
+        cooked = recipes.recipe(recipe) if recipe is not None else {}
+        command(**arguments, settings=cooked | given)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     options = [inspect.Parameter(n, keyword, default=None, annotation=a) for n, a in SETTINGS.items()]
-    parameters = [p.replace(kind=keyword) for p in own] + options
+    recipe = inspect.Parameter("recipe", keyword, default=None, annotation=RecipeOption)
+    parameters = [*(p.replace(kind=keyword) for p in own), recipe, *options]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     return run

@@ -76,6 +76,8 @@ def choose_layer(model: keras.Model, image_shape: tuple[int, ...], layer: str | 
     Raises:
         ConfigError: naming the layers that there are.
     """
+    if layer and _is_known_feature_map(dict(_layers(model)).get(layer)):
+        return layer  # no need to run the network
     names = list(feature_maps(model, image_shape))
     if not names:
         raise ConfigError("The network has no layer whose output is a feature map (B, H, W, C); Grad-CAM needs one.")
@@ -85,6 +87,15 @@ def choose_layer(model: keras.Model, image_shape: tuple[int, ...], layer: str | 
     if len(matching) == 1:
         return matching[0]
     raise _no_such_layer(layer, matching, names, dict(_layers(model)))
+
+
+def _is_known_feature_map(layer: Any) -> bool:
+    """Whether the graph that `layer` is in tells, without being run, that it gives a feature map, and only one."""
+    try:
+        shape = layer.output.shape
+    except (AttributeError, ValueError):  # it is called more than once, or from a model that is no graph
+        return False
+    return len(shape) == 4 and None not in shape[1:] and shape[1] * shape[2] > 1
 
 
 def _no_such_layer(layer: str, matching: list[str], names: list[str], layers: dict[str, Any]) -> ConfigError:

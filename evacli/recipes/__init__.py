@@ -1,0 +1,74 @@
+"""Recipes: settings that belong together, as TOML files. Those that come with evacli lie beside this module."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from evacli import config, network_file
+from evacli.errors import ConfigError
+from evacli.run.directory import read_small
+from evacli.wording import in_words
+
+_OURS = Path(__file__).parent
+_SHAPE = 'A recipe is a line about = "..." and a table [settings] of options without their dashes.'
+
+
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a recipe's file says.
+
+    Attributes:
+        about: what it is for, in a sentence.
+        settings: fields of `evacli.config.Config`.
+    """
+
+    about: str
+    settings: dict[str, Any]
+
+
+def names() -> list[str]:
+    """Of the recipes that come with evacli."""
+    return sorted(path.stem for path in _OURS.glob("*.toml"))
+
+
+def read(name: str) -> Recipe:
+    """The recipe of this name, or in this `.toml` file; its settings are valid in themselves.
+
+    Raises:
+        ConfigError: if there is none, or if it is not a recipe. A recipe cannot name a network in a Python file, which
+            would run the code of whoever wrote it.
+    """
+    path = Path(name) if name.endswith(".toml") else _OURS / f"{name}.toml"
+    if path.parent == _OURS and name not in names():
+        raise ConfigError(f"--recipe {name}: there is no such recipe.", f"Give {', '.join(names())} or a .toml file.")
+    try:
+        recipe = msgspec.toml.decode(read_small(path), type=Recipe)
+    except (OSError, ValueError, RecursionError) as e:
+        raise ConfigError(f"--recipe {path} cannot be used: {_reason(e)}.", _SHAPE) from e
+    try:
+        config.make(recipe.settings)
+    except ConfigError as e:
+        raise ConfigError(f"--recipe {path}: {e.message}", e.fix) from e
+    if network_file.is_reference(str(recipe.settings.get("model", ""))):
+        raise ConfigError(
+            f"--recipe {path} names a network in a Python file.", "Leave it out there, and give it as --model."
+        )
+    return recipe
+
+
+def recipe(name: str) -> dict[str, Any]:
+    """The settings of a recipe, for `evacli.lr_find` and `evacli.train`.
+
+    Args:
+        name: of a recipe that comes with evacli, or the path of a `.toml` file.
+
+    Raises:
+        ConfigError: see `read`.
+    """
+    return read(name).settings
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return in_words(str(error)) if isinstance(error, msgspec.ValidationError) else str(error).rstrip(".")
