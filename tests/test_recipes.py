@@ -64,7 +64,7 @@ WRONG = [
 def test_what_is_wrong_with_a_recipe_is_said_in_a_line(tmp_path: Path, text: str | bytes, answer: str) -> None:
     path, run = written(tmp_path, text), tmp_path / "run"
     ended = CliRunner().invoke(app, ["train", "--run", str(run), "--recipe", path])
-    assert ended.exit_code == 1
+    assert ended.exit_code == 2
     assert answer in ended.stderr.replace("\n", " ")
     assert not run.exists()
 

@@ -33,7 +33,7 @@ PANELS = (
 _DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2), (1.2, 1.6), (7, 2, 1.2, 2))
 _COLORS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, GREY)
 _ENDS = {"unfinished": ">", "failed": "X"}
-LOG_FROM = 20  # the ratio of the highest loss to the lowest from which on their axis is logarithmic
+LOG_FROM = 5  # the ratio of the highest loss to the lowest from which on their axis is logarithmic
 
 
 class Look(NamedTuple):
