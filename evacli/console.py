@@ -10,19 +10,14 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from json import dumps
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console, RenderableType
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
 
 _state = {"quiet": False, "json": False}
 
@@ -112,11 +107,14 @@ def table(title: str, columns: Iterable[str | Text], rows: Iterable[Iterable[obj
     return grid
 
 
-def progress(*extra_columns: ProgressColumn) -> Progress:
+def progress(*extra_columns: "ProgressColumn") -> "Progress":
     """A progress display on stderr, silent without a terminal.
 
     Use: `with progress() as bars: task = bars.add_task("reading", total=n); bars.advance(task)`.
     """
+    # Not needed for --help, which is to answer at once.
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
