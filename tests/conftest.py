@@ -6,6 +6,8 @@ from evacli_processes import Evacli
 from hypothesis import HealthCheck, settings
 from tiny_data import write_digits
 
+from evacli import console
+
 # A machine that has other work is no reason for a test to fail.
 settings.register_profile("evacli", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("evacli")
@@ -17,6 +19,13 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _console() -> Iterator[None]:
+    """What one test asked for, --json or --quiet, does not silence the next one."""
+    yield
+    console.configure()
 
 
 @pytest.fixture(scope="session")

@@ -67,13 +67,20 @@ MODELS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _same_weights_in_every_order_of_tests():
+    # A ReLU whose input happens to be zero but for rounding has another gradient on another kernel.
+    keras.utils.set_random_seed(0)
+
+
 def flat(model):
     return [layer for layer in model._flatten_layers(include_self=False) if not isinstance(layer, keras.Model)]
 
 
 def randomised(model):
+    random = np.random.default_rng(0)
     for v in model.weights:
-        v.assign(v + RNG.uniform(0, 0.1, v.shape))
+        v.assign(v + random.uniform(0, 0.1, v.shape))
     return model
 
 
