@@ -52,7 +52,8 @@ def _keep_memory() -> None:
 
 _keep_memory()
 if platform.machine() in ("x86_64", "AMD64"):
-    # TensorFlow uses these kernels by itself only on newer processors; they are twice as fast on others as well.
+    # TensorFlow uses these kernels by itself only on newer processors. On an AMD Zen 3 without AVX-512 a step of eva
+    # took 0.69 s without them and 0.43 s with them.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"

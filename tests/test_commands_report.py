@@ -6,18 +6,11 @@ from tiny_run import HOSTILE, make_data, make_run
 from typer.testing import CliRunner
 
 import evacli.data
-from evacli import console
 from evacli.commands.report import report_command
 from evacli.errors import RunError
 
 app = typer.Typer()
 app.command("report")(report_command)
-
-
-@pytest.fixture(autouse=True)
-def _leave_the_console_as_it_was():
-    yield
-    console.configure()
 
 
 def call(tmp_path, monkeypatch, data, *options):

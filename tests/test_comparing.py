@@ -27,12 +27,6 @@ FILES = ["compare.csv", "compare.html", "compare.png"]
 
 
 @pytest.fixture(autouse=True)
-def _leave_the_console_as_it_was():
-    yield
-    console.configure()
-
-
-@pytest.fixture(autouse=True)
 def _away_from_the_repository(tmp_path_factory, monkeypatch):
     # Where runs have no folder in common, a comparison is written to the one it is made in.
     monkeypatch.chdir(tmp_path_factory.mktemp("here"))

@@ -19,7 +19,6 @@ HOSTILE = ["[/]", "[red]", "\x1b[31mred", "lone \ud800", "a\rb", "\u202eright to
 def _talkative() -> Iterator[None]:
     console.stderr.cache_clear()
     yield
-    console.configure()
     console.stderr.cache_clear()
 
 

@@ -11,7 +11,6 @@ from tiny_run import HOSTILE, make_data, make_run
 from typer.testing import CliRunner
 
 import evacli.data
-from evacli import console
 from evacli.commands.gradcam import gradcam_command
 from evacli.data.types import Data
 from evacli.errors import ConfigError, DataError, EvacliError, RunError
@@ -21,12 +20,6 @@ from evacli.run.directory import RunDir
 
 app = typer.Typer()
 app.command("gradcam")(gradcam_command)
-
-
-@pytest.fixture(autouse=True)
-def _leave_the_console_as_it_was():
-    yield
-    console.configure()
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,8 @@ Train = Callable[..., Any]
 
 
 @pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
+def _quiet() -> None:
     console.configure(quiet=True)
-    yield
-    console.configure()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,8 @@ Train = Callable[..., Summary]
 
 
 @pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
+def _quiet() -> None:
     console.configure(quiet=True)
-    yield
-    console.configure()
 
 
 @pytest.fixture(scope="module")

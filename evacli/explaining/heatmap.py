@@ -1,6 +1,6 @@
 """Grad-CAM: where in an image a network sees a class (Selvaraju et al. 2017, arXiv 1610.02391). Numbers only."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
 from typing import Any
@@ -60,7 +60,7 @@ def feature_maps(model: keras.Model, image_shape: tuple[int, ...]) -> dict[str, 
     found = {}
 
     def note(name: str, output: tf.Tensor) -> None:
-        if len(output.shape) == 4 and output.shape[1] * output.shape[2] > 1:
+        if _is_feature_map(output.shape):
             found[name] = tuple(output.shape[1:])
 
     with _observed(_layers(model), note):
@@ -95,7 +95,11 @@ def _is_known_feature_map(layer: Any) -> bool:
         shape = layer.output.shape
     except (AttributeError, ValueError):  # it is called more than once, or from a model that is no graph
         return False
-    return len(shape) == 4 and None not in shape[1:] and shape[1] * shape[2] > 1
+    return None not in shape[1:] and _is_feature_map(shape)
+
+
+def _is_feature_map(shape: Sequence[int]) -> bool:
+    return len(shape) == 4 and shape[1] * shape[2] > 1
 
 
 def _no_such_layer(layer: str, matching: list[str], names: list[str], layers: dict[str, Any]) -> ConfigError:
