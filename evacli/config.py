@@ -20,7 +20,7 @@ from evacli.run.directory import RunDir, read_small, write_text_atomically
 from evacli.wording import in_words
 
 Dataset = Literal["cifar10", "cifar100", "fashion_mnist", "mnist", "digits"]
-Schedule = Literal["constant", "step", "exponential", "cosine", "plateau", "cyclical", "one-cycle"]
+Schedule = Literal["constant", "step", "linear", "exponential", "cosine", "plateau", "cyclical", "one-cycle"]
 Cycle = Literal["triangular", "triangular2", "exp-range"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -40,9 +40,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     limit_train: Count | None = None
     limit_test: Count | None = None
     skip_bad: bool = False
-    # network
+    # network; dropout: its own rates, or one for all its layers; None: none in eva, else its own
     model: Annotated[str, Meta(min_length=1)] = "eva"
-    dropout: Share | Literal["none"] | None = None
+    dropout: Share | Literal["own", "none"] | None = None
     spatial_dropout: bool = False
     input_noise: Scale = 0.0
     # augmentation; None: chosen from the size and the kind of the images
@@ -50,7 +50,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     crop: Pixels | None = None
     flip: bool | None = None
     # optimisation; lr auto: the suggestion of lr-find, else the optimizer's own; None: the optimizer's own
-    optimizer: methods.Name = "momentum"
+    optimizer: methods.Name = "sgdw"
     lr: Rate | Literal["auto"] = "auto"
     momentum: Share | None = None
     beta_1: Share | None = None
@@ -70,6 +70,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     cycles: Count | None = None
     drop_factor: Annotated[float, Meta(gt=1, le=1e6)] | None = None
     grow_batch: Count | None = None
+    mirror_test: bool = False
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
     precision: Precision = "auto"
 
@@ -172,7 +173,7 @@ def _choices(field: str) -> str:
     if field == "lr":
         return "Give a number or auto."
     if field == "dropout":
-        return "Give a rate, or none."
+        return "Give a rate, own or none."
     if field == "batch_size":
         return "Give a number of images, or full."
     literals = {

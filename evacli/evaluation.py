@@ -84,7 +84,12 @@ def load_best(run: RunDir) -> keras.Model:
 
 
 def predict(
-    model: keras.Model, images: NDArray[np.uint8], description: str, between: Callable[[], None] = lambda: None
+    model: keras.Model,
+    images: NDArray[np.uint8],
+    description: str,
+    between: Callable[[], None] = lambda: None,
+    *,
+    mirror: bool = False,
 ) -> NDArray[np.float32]:
     """Class probabilities of `images`, in batches under a progress bar called `description`.
 
@@ -93,9 +98,10 @@ def predict(
         images: (N, H, W, 3) uint8.
         description: what the progress bar says.
         between: called before each batch; what it raises ends the work.
+        mirror: whether each image is judged together with its mirror image.
 
     Returns:
-        (N, C) float32.
+        (N, C) float32; with `mirror` the mean over both.
 
     Raises:
         RunError: if the images do not have the size that the model was made for.
@@ -109,7 +115,10 @@ def predict(
         between()
         n = min(size, len(images) - start)
         batch[:n] = images[start : start + n]
-        probabilities[start : start + n] = model.predict_on_batch(batch)[:n]
+        judged = model.predict_on_batch(batch)
+        if mirror:
+            judged = (judged + model.predict_on_batch(batch[:, :, ::-1])) / 2
+        probabilities[start : start + n] = judged[:n]
     return probabilities
 
 

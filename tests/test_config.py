@@ -34,7 +34,8 @@ ALL_SETTINGS = st.fixed_dictionaries(
         "flip": st.none() | st.booleans(),
         "lr": RATES | st.just("auto"),
         "schedule": st.sampled_from(get_args(Schedule)),
-        "dropout": st.none() | SHARES | st.just("none"),
+        "dropout": st.none() | SHARES | st.sampled_from(["none", "own"]),
+        "mirror_test": st.booleans(),
         "spatial_dropout": st.booleans(),
         "input_noise": SHARES,
         "optimizer": st.sampled_from(get_args(methods.Name)),
@@ -196,8 +197,8 @@ def test_named_dataset_replaces_the_runs_own_data(run: RunDir) -> None:
 TOGETHER = [
     ({"optimizer": "adam", "momentum": 0.5}, "--momentum 0.5 means nothing to --optimizer adam."),
     ({"optimizer": "sgd", "momentum": 0.5}, "--momentum 0.5 means nothing to --optimizer sgd."),
-    ({"rho": 0.5}, "--rho 0.5 means nothing to --optimizer momentum."),
-    ({"beta_1": 0.5}, "--beta-1 0.5 means nothing to --optimizer momentum."),
+    ({"rho": 0.5}, "--rho 0.5 means nothing to --optimizer sgdw."),
+    ({"beta_1": 0.5}, "--beta-1 0.5 means nothing to --optimizer sgdw."),
     ({"optimizer": "lion", "epsilon": 0.1}, "--epsilon 0.1 means nothing to --optimizer lion."),
     ({"schedule": "cosine", "cycle": "triangular"}, "--cycle triangular means nothing to --schedule cosine."),
     ({"schedule": "constant", "base_lr": 0.1}, "--base-lr 0.1 means nothing to --schedule constant."),
@@ -269,6 +270,7 @@ def test_trained_run_refuses_every_other_setting_with_the_difference(run: RunDir
         "drop_factor": 7.0,
         "grow_batch": 700,
         "batch_size": 7,
+        "mirror_test": True,
         "seed": 7,
         "precision": "float32",
     }[field]

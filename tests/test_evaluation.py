@@ -49,6 +49,15 @@ def test_every_image_is_predicted_once_and_in_order(model, monkeypatch, n):
         np.testing.assert_allclose(row, model(image[None].astype(np.float32)).numpy()[0], atol=1e-6)
 
 
+@pytest.mark.parametrize("n", [1, 25])
+def test_mirrored_is_the_mean_over_image_and_mirror_image(model, monkeypatch, n):
+    monkeypatch.setattr(evaluation, "BATCH_SIZE", 10)
+    images = pixels(n)
+    both = [model(x.astype(np.float32), training=False).numpy() for x in (images, images[:, :, ::-1])]
+    np.testing.assert_allclose(predict(model, images, "test", mirror=True), np.mean(both, axis=0), atol=1e-6)
+    assert not np.allclose(*both, atol=1e-3)
+
+
 def test_the_last_partial_batch_is_not_traced_again(model, monkeypatch):
     monkeypatch.setattr(evaluation, "BATCH_SIZE", 10)
     traces = []

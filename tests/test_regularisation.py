@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -58,6 +59,24 @@ def test_a_network_without_dropout_says_so() -> None:
     for changes, option in (({"dropout": 0.1}, "--dropout 0.1"), ({"spatial": True}, "--spatial-dropout")):
         with pytest.raises(ModelError, match=f"{option}: the network resnet20 has no dropout layers"):
             build("resnet20", **changes)
+
+
+def resolved_dropouts(**settings: Any) -> list[tuple[str, float]]:
+    return dropouts(assemble(config.make({"precision": "float32"} | settings), make_data()).model)
+
+
+def test_eva_drops_nothing_unless_it_is_asked_to(tmp_path: Path) -> None:
+    own = (0.2, 0.3, 0.5)
+    assert resolved_dropouts() == [("Dropout", 0.0)] * 3
+    assert resolved_dropouts(dropout="own") == [("Dropout", rate) for rate in own]
+    assert resolved_dropouts(spatial_dropout=True) == [("SpatialDropout2D", rate) for rate in own]
+    (tmp_path / "mine.py").write_text(
+        "import keras\n"
+        "def build(shape, classes):\n"
+        "    flat = [keras.Input(shape), keras.layers.Flatten(), keras.layers.Dropout(0.4)]\n"
+        "    return keras.Sequential([*flat, keras.layers.Dense(classes)])\n"
+    )
+    assert resolved_dropouts(model=f"{tmp_path / 'mine.py'}:build") == [("Dropout", 0.4)]
 
 
 def test_dropout_inside_a_nested_network_changes_too(tmp_path: Path) -> None:

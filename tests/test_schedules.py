@@ -28,6 +28,7 @@ def test_every_schedule_of_the_configuration_exists() -> None:
     [
         ("constant", [1, 1, 1, 1, 1]),
         ("step", [1, 1, 0.1, 0.01, 0.01]),
+        ("linear", [1, 0.75, 0.5, 0.25, 0]),
         ("exponential", [1, 10**-0.75, 10**-1.5, 10**-2.25, 1e-3]),
         ("cosine", [1, 0.5 + math.sqrt(0.125), 0.5, 0.5 - math.sqrt(0.125), 0]),
         ("cyclical", [0.1, 0.1, 0.1, 0.1, 0.1]),
@@ -98,7 +99,7 @@ def test_factors_lie_between_zero_and_the_peak(name: str, progress: float) -> No
     assert 0 <= schedules.factor_at(config.make({"schedule": name}), progress) <= 1 + 1e-12
 
 
-@given(st.sampled_from(["step", "exponential", "cosine"]), PROGRESS, PROGRESS)
+@given(st.sampled_from(["step", "linear", "exponential", "cosine"]), PROGRESS, PROGRESS)
 def test_what_falls_never_rises(name: str, one: float, other: float) -> None:
     earlier, later = sorted((one, other))
     made = config.make({"schedule": name})

@@ -157,13 +157,13 @@ def test_rate_comes_from_lr_find_if_that_fits(train: Train, settings: dict[str, 
     explicit = train(tmp_path, lr=0.03, epochs=1, overwrite=True)
     assert (explicit.lr, explicit.lr_source) == (0.03, "--lr")
     unlike = train(tmp_path, lr="auto", batch_size=16, epochs=1, overwrite=True)
-    assert unlike.lr == METHODS["momentum"].lr
+    assert unlike.lr == METHODS["sgdw"].lr
     assert "--batch-size" in unlike.lr_source
 
 
 def test_without_lr_find_the_default_is_taken_and_named(train: Train, tmp_path: Path) -> None:
     found = train(tmp_path, lr="auto", epochs=1)
-    assert found.lr == METHODS["momentum"].lr
+    assert found.lr == METHODS["sgdw"].lr
     assert "default" in found.lr_source
 
 

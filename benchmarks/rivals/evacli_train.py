@@ -18,6 +18,8 @@ def main() -> None:
             data=options.data,
             batch_size=options.batch_size,
             precision=options.precision,
+            dropout="own",
+            optimizer="momentum",
             cutout=16,
             crop=4,
             flip=True,

@@ -36,12 +36,12 @@ def _names(literal: Any) -> str:
     return ", ".join(get_args(literal))
 
 
-def _keyword_or(number: Callable[[str], float], keyword: str) -> Callable[[str], float | str]:
+def _keyword_or(number: Callable[[str], float], *keywords: str) -> Callable[[str], float | str]:
     def parse(text: str) -> float | str:
         try:
-            return text if text == keyword else number(text)
+            return text if text in keywords else number(text)
         except ValueError:
-            raise BadParameter(f"'{text}' is neither a number nor {keyword}.") from None
+            raise BadParameter(f"'{text}' is neither a number nor {' or '.join(keywords)}.") from None
 
     return parse
 
@@ -62,17 +62,22 @@ SETTINGS: dict[str, Any] = {
     "limit_train": _setting(int, _DATA, "Use only N training images.", metavar="N"),
     "limit_test": _setting(int, _DATA, "Use only N test images.", metavar="N"),
     "skip_bad": _setting(bool, _DATA, "Go on without image files that cannot be read.", "--skip-bad"),
-    "model": _setting(str, _NETWORK, "eva, resnet9, resnet20, or your own path/to/file.py:build. [dim]default: eva[/]"),
+    "model": _setting(
+        str, _NETWORK, "eva, resnet9, resnet20, airbench, or your own path/to/file.py:build. [dim]default: eva[/]"
+    ),
     "dropout": _setting(
         str,
         _NETWORK,
-        "Rate of all its dropout layers, or none. [dim]default: the network's own[/]",
-        parser=_keyword_or(float, "none"),
-        metavar="RATE|none",
+        "One rate for all its dropout layers, or their own. [dim]default: eva none, others own[/]",
+        parser=_keyword_or(float, "none", "own"),
+        metavar="RATE|own|none",
     ),
     "spatial_dropout": _setting(bool, _NETWORK, "Drop whole feature maps instead of pixels.", "--spatial-dropout"),
     "input_noise": _setting(
         float, _NETWORK, "Gaussian noise on the normalised pixels: its standard deviation. [dim]default: 0[/]"
+    ),
+    "mirror_test": _setting(
+        bool, _DATA, "Judge every test image together with its mirror image.", "--mirror-test/--no-mirror-test"
     ),
     "precision": _setting(str, _NETWORK, f"{_names(Precision)}. [dim]default: auto, whichever is faster here[/]"),
     "cutout": _setting(
@@ -82,7 +87,7 @@ SETTINGS: dict[str, Any] = {
     "flip": _setting(
         bool, _AUGMENTATION, "Mirror at random. [dim]default: yes, but not for digits[/]", "--flip/--no-flip"
     ),
-    "optimizer": _setting(str, _OPTIMISATION, f"{_names(methods.Name)}. [dim]default: momentum[/]"),
+    "optimizer": _setting(str, _OPTIMISATION, f"{_names(methods.Name)}. [dim]default: sgdw[/]"),
     "lr": _setting(
         str,
         _OPTIMISATION,

@@ -4,17 +4,28 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evacli import network_file
 from evacli.backend import keras
 from evacli.errors import ModelError
-from evacli.models import custom
+from evacli.models import airbench, custom
 from evacli.models.eva import eva
 from evacli.models.regularisation import Regularisation
 from evacli.models.resnet import resnet9, resnet20
 
 # Each turns normalised images, a keras tensor (B, H, W, C), into class probabilities (B, num_classes).
-ARCHITECTURES: dict[str, Callable[[Any, int], Any]] = {"eva": eva, "resnet9": resnet9, "resnet20": resnet20}
+ARCHITECTURES: dict[str, Callable[[Any, int], Any]] = {
+    "eva": eva,
+    "resnet9": resnet9,
+    "resnet20": resnet20,
+    "airbench": airbench.airbench,
+}
+# Those that learn too little with the dropout of their description.
+BETTER_WITHOUT_DROPOUT = frozenset({"eva"})
+# Those whose first weights depend on the training images: each sets them in a built network, from some images.
+STARTS: dict[str, Callable[[keras.Model, NDArray[np.uint8]], None]] = {"airbench": airbench.start}
+START_IMAGES = 5000
 
 
 def build(
@@ -28,7 +39,7 @@ def build(
     """Makes an untrained network of plain Keras layers that needs no preprocessing outside.
 
     Args:
-        name: "eva", "resnet9", "resnet20", or the user's own `path/to/file.py:function` (see `evacli.models.custom`).
+        name: one of `ARCHITECTURES`, or the user's own `path/to/file.py:function` (see `evacli.models.custom`).
         image_shape: (H, W, channels).
         num_classes: how many classes there are.
         mean: grey level per channel that becomes zero, exactly.
@@ -45,6 +56,12 @@ def build(
     regularisation = regularisation or Regularisation()
     x = regularisation.on_pixels(_normalise(mean, std)(pixels))
     return regularisation.on_dropout(_network(name, pixels, x, num_classes))
+
+
+def start(name: str, model: keras.Model, images: NDArray[np.uint8]) -> None:
+    """Sets those first weights of a network that `build` made which depend on its training images, (N, H, W, C)."""
+    if name in STARTS:
+        STARTS[name](model, images[:START_IMAGES])
 
 
 def _network(name: str, pixels: Any, x: Any, num_classes: int) -> keras.Model:

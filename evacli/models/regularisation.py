@@ -16,20 +16,20 @@ class Regularisation:
     """How hard.
 
     Attributes:
-        dropout: the rate of all the network's dropout layers; "none": 0; None: as the network has them.
+        dropout: the rate of all the network's dropout layers; "none": 0; "own": as the network has them.
         spatial: whether they drop whole feature maps of an image instead of single values (Tompson et al. 2014, arXiv
             1411.4280): neighbouring pixels of a map say nearly the same, so that a dropped one is hardly missed.
         input_noise: standard deviation of Gaussian noise on the normalised pixels.
     """
 
-    dropout: float | Literal["none"] | None = None
+    dropout: float | Literal["own", "none"] = "own"
     spatial: bool = False
     input_noise: float = 0.0
 
     @classmethod
     def of(cls, config: Config) -> "Regularisation":
         """What the configuration says."""
-        return cls(config.dropout, config.spatial_dropout, config.input_noise)
+        return cls("own" if config.dropout is None else config.dropout, config.spatial_dropout, config.input_noise)
 
     def on_pixels(self, x: Any) -> Any:
         """The normalised images `x`, a keras tensor (B, H, W, C), with noise in training."""
@@ -41,10 +41,10 @@ class Regularisation:
         Raises:
             ModelError: if dropout layers are to be changed and there are none.
         """
-        if self.dropout is None and not self.spatial:
+        if self.dropout == "own" and not self.spatial:
             return model
         if not any(isinstance(layer, DROPOUTS) for layer in all_layers(model)):
-            option = "--spatial-dropout" if self.dropout is None else f"--dropout {self.dropout}"
+            option = "--spatial-dropout" if self.dropout == "own" else f"--dropout {self.dropout}"
             raise ModelError(f"{option}: the network {model.name} has no dropout layers.", "Leave the option out.")
         changed = keras.models.clone_model(model, clone_function=self._clone, recursive=True)
         changed.set_weights(model.get_weights())
@@ -53,7 +53,7 @@ class Regularisation:
     def _clone(self, layer: Any) -> Any:
         kind, config = type(layer), layer.get_config()
         if isinstance(layer, DROPOUTS):
-            config["rate"] = {None: layer.rate, "none": 0.0}.get(self.dropout, self.dropout)  # type: ignore[arg-type]
+            config["rate"] = {"own": layer.rate, "none": 0.0}.get(self.dropout, self.dropout)  # type: ignore[arg-type]
             if self.spatial and len(layer.output.shape) == 4 and kind is keras.layers.Dropout:
                 kind = keras.layers.SpatialDropout2D
                 config = {key: config[key] for key in ("name", "rate", "seed", "dtype")}

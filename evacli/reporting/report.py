@@ -83,8 +83,9 @@ def _examine(record: _Record) -> _Evidence:
     model = evaluation.load_best(record.run)
     images = data.load(record.settings)
     difference = summary.check_data(record.trained, images)
+    mirror = record.settings.mirror_test
     test, train = (
-        evaluation.Predictions(evaluation.predict(model, split.images, name), split.labels)
+        evaluation.Predictions(evaluation.predict(model, split.images, name, mirror=mirror), split.labels)
         for split, name in ((images.test, "test images"), (images.train, "training images"))
     )
     confusions = metrics.count_confusions(test.labels, test.predicted, images.num_classes)

@@ -27,6 +27,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         top_epoch: the epoch of the top accuracy, counted from 1; the best model is from its end; 0 before any is done.
         test_accuracy: the best model's accuracy on the test images; equal to the top accuracy where they chose it.
         chosen_by: the split that the top epoch was chosen on.
+        mirror_test: whether these accuracies judge each image together with its mirror image.
         class_names: the name of each output of the network.
         train_images: how many images the network learnt from.
         validation_images: how many were held back by `--val-split`.
@@ -47,6 +48,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     top_epoch: Count
     test_accuracy: Share
     chosen_by: Literal["test", "validation"]
+    mirror_test: bool = False
     class_names: Annotated[tuple[str, ...], Meta(min_length=1)]
     train_images: Count
     validation_images: Count = 0

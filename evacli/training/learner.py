@@ -1,6 +1,7 @@
 """A network, its optimizer and its stream of augmented batches, put together from a configuration and data."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -99,6 +100,7 @@ def assemble(config: Config, data: Data) -> Learner:
     mean, std = _colour_statistics(data.train.images)
     regularisation = Regularisation.of(config)
     model = models.build(config.model, data.image_shape, data.num_classes, mean, std, regularisation)
+    models.start(config.model, model, data.train.images)
     twin = training_twin(model, config.precision)
     twin.set_weights(model.get_weights())
     batching = Batching(config, len(data.train))
@@ -111,19 +113,27 @@ def assemble(config: Config, data: Data) -> Learner:
 
 
 def _resolve(config: Config, data: Data) -> Config:
-    """Decides what was left open: Cutout of half the shorter side, a crop of an eighth of it."""
+    """Decides what was left open: Cutout of half the shorter side, a crop of an eighth of it, and so on."""
     side = min(data.image_shape[:2])
     resolved = msgspec.structs.replace(
         config,
         cutout=side // 2 if config.cutout is None else config.cutout,
         crop=side // 8 if config.crop is None else config.crop,
         flip=data.mirrored if config.flip is None else config.flip,
+        dropout=_dropout(config),
         precision=choose(config.precision),
     )
     for name, value, limit in (("cutout", resolved.cutout, 2 * side), ("crop", resolved.crop, side)):
         if value is not None and value > limit:
             raise ConfigError(f"--{name} {value} is too much for images of {side} pixels.", f"Use at most {limit}.")
     return resolved
+
+
+def _dropout(config: Config) -> Any:
+    if config.dropout is not None:
+        return config.dropout
+    # Of the network's own rates the spatial kind has to be some share.
+    return "none" if config.model in models.BETTER_WITHOUT_DROPOUT and not config.spatial_dropout else "own"
 
 
 def _colour_statistics(images: NDArray[np.uint8]) -> tuple[Colour, Colour]:

@@ -161,7 +161,9 @@ class Training:
     def _measure(self, split: Split) -> tuple[float, float]:
         """Mean cross-entropy and accuracy of the plain model: the figures of the very file that is saved."""
         # The epoch's steps are done. One that is interrupted here is measured anew when the training goes on.
-        probabilities = evaluation.predict(self.learner.model, split.images, "testing", self.heed_signals)
+        probabilities = evaluation.predict(
+            self.learner.model, split.images, "testing", self.heed_signals, mirror=self.config.mirror_test
+        )
         predictions = Predictions(probabilities, split.labels)
         loss = float(np.mean(predictions.losses))
         if not math.isfinite(loss) or not np.isfinite(predictions.probabilities).all():

@@ -52,6 +52,11 @@ def grown_batch(share: float, batch_size: int, largest: int, divisor: float = DR
     return size, size / wanted
 
 
+def linear(progress: float) -> float:
+    """Falls in a line from the peak to zero."""
+    return 1 - progress
+
+
 def exponential(progress: float, final: float = 1e-3) -> float:
     """Falls by the same ratio every step, down to `final`."""
     return float(final**progress)
@@ -120,6 +125,7 @@ def ramp(progress: float, warm_up: float, low: float = 0.04) -> float:
 SCHEDULES: dict[str, Callable[[Config, float | None], Schedule]] = {
     "constant": lambda config, low: constant,
     "step": lambda config, low: partial(step, divisor=divisor(config)),
+    "linear": lambda config, low: linear,
     "exponential": lambda config, low: exponential,
     "cosine": lambda config, low: cosine,
     "cyclical": lambda config, low: partial(

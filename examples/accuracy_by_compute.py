@@ -1,0 +1,85 @@
+"""Draws test accuracy against seconds and against training FLOPs, of one or more runs.
+
+    python examples/accuracy_by_compute.py --out accuracy_by_compute.png runs/default runs/fast
+
+A multiplication and an addition are two FLOPs. Counted are those of convolutions and dense layers, three times: once
+forward, twice backward, for their inputs and their kernels. What does not train is counted once, and where nothing
+before a layer trains, its inputs need no gradient.
+"""
+
+import argparse
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+import evacli.backend  # noqa: F401 - keeps TensorFlow quiet
+from evacli import config
+from evacli.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, save, styled
+from evacli.run import summary
+from evacli.run.directory import RunDir
+
+COLORS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, GREY)
+
+
+def training_flops(model: Any) -> int:
+    """Of one image; the model's layers are in the order in which they compute."""
+    total, trains_before = 0, False
+    for layer in model.layers:
+        kernel = getattr(layer, "kernel", None)
+        if kernel is not None:
+            forward = 2 * math.prod(kernel.shape) * math.prod(layer.output.shape[1:-1])
+            total += forward * (1 + layer.trainable + trains_before)
+        trains_before |= bool(layer.trainable_weights)
+    return total
+
+
+def course(path: Path) -> tuple[str, pd.DataFrame]:
+    """A run's name for the legend, and its history with the seconds and the FLOPs until the end of each epoch."""
+    import keras
+
+    run = RunDir(path)
+    settings, trained = config.read(run) or config.Config(), summary.read(run)
+    history = pd.read_csv(run.history)
+    per_epoch = training_flops(keras.models.load_model(run.best_model, compile=False)) * trained.train_images
+    history["seconds"] = history["seconds"].cumsum()
+    history["flops"] = per_epoch * history["epoch"]
+    state = "" if trained.state == "finished" else f", {trained.epochs_done} of {settings.epochs} epochs so far"
+    return f"{path.name} ({trained.model}, top {trained.top_accuracy:.2%}{state})", history
+
+
+@styled
+def draw(courses: list[tuple[str, pd.DataFrame]]) -> Figure:
+    """Two panels that share the accuracy."""
+    figure = Figure(figsize=(11, 5))
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, column, label in zip(
+        panels, ("seconds", "flops"), ("seconds of training", "training FLOPs"), strict=True
+    ):
+        _draw_panel(axes, courses, column, label)
+    panels[0].set_ylabel("test accuracy")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+def _draw_panel(axes: Axes, courses: list[tuple[str, pd.DataFrame]], column: str, label: str) -> None:
+    for (name, history), color in zip(courses, COLORS, strict=False):
+        axes.plot(history[column], history["test_accuracy"], ".-", color=color, label=name, markersize=4)
+    axes.set_xscale("log")
+    axes.set_xlabel(label)
+    axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("accuracy_by_compute.png"))
+    arguments = parser.parse_args()
+    courses = [course(path) for path in arguments.runs]
+    for name, history in courses:
+        last = history.iloc[-1]
+        print(f"{name}: {last['flops']:.3g} FLOPs, {last['seconds']:,.0f} s")
+    save(draw(courses), arguments.out)
