@@ -74,6 +74,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
     precision: Precision = "auto"
 
+    @property
+    def judges_mirrored(self) -> bool:
+        """Whether images are judged together with their mirror images: where training mirrors them too."""
+        return self.mirror_test and bool(self.flip)
+
 
 # May change between two commands on a trained run: how long it trains, and where the same data lies.
 CHANGEABLE = frozenset({"epochs", "dataset", "data", "skip_bad"})

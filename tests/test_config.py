@@ -61,7 +61,7 @@ ALL_SETTINGS = st.fixed_dictionaries(
 
 def possible(settings: dict[str, Any]) -> dict[str, Any]:
     """Without what another optimizer or schedule would need."""
-    chosen = {"optimizer": "momentum", "schedule": "one-cycle"} | settings
+    chosen = {"optimizer": "sgdw", "schedule": "one-cycle"} | settings
     belongs = {name: chosen[setting] in choices for name, (setting, choices) in config.BELONGS_TO.items()}
     return {name: value for name, value in settings.items() if belongs.get(name, True)}
 

@@ -86,7 +86,7 @@ def sgdw(w: Array, gradients: list[Array], lr: float) -> Iterator[Array]:
     v = np.zeros_like(w)
     for g in gradients:
         v = 0.9 * v - lr * g
-        w = w - lr * 5e-4 * w + v
+        w = w - lr * 0.01 * w + v
         yield w
 
 
@@ -179,7 +179,7 @@ def test_decay_spares_what_has_no_matrix(name: str) -> None:
 
 def test_momentum_can_move_without_a_new_trace() -> None:
     kernel = keras.Variable(KERNEL.astype(np.float32))
-    made = config.make({"schedule": "one-cycle", "lr": LR})
+    made = config.make({"optimizer": "momentum", "schedule": "one-cycle", "lr": LR})
     assert optimizers.cycled(made) == "momentum"
     optimizer, traces = optimizers.make(made, [kernel]), []
 

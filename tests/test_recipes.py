@@ -33,6 +33,15 @@ def test_the_assignment_has_cutout_alone_and_a_rate_cut_on_plateaus() -> None:
     assert made.cutout is None  # half of the image
 
 
+def test_fast_does_not_mirror_what_has_no_mirror_image(tmp_path: Path) -> None:
+    small = {"dataset": "digits", "limit_train": 64, "limit_test": 32, "model": TINY, "epochs": 1, "batch_size": 32}
+    digits = evacli.train(tmp_path / "digits", **(evacli.recipe("fast") | small))
+    flipped = evacli.train(tmp_path / "flipped", **(evacli.recipe("fast") | small | {"flip": True}))
+    assert (digits.mirror_test, flipped.mirror_test) == (False, True)
+    again = evacli.train(tmp_path / "digits", **(evacli.recipe("fast") | small | {"epochs": 2}))
+    assert again.epochs_done == 2
+
+
 def test_options_go_before_a_recipe_and_the_run_remembers_both(tmp_path: Path) -> None:
     run = tmp_path / "run"
     data = ["--dataset", "digits", "--limit-train", "64", "--limit-test", "32"]

@@ -8,23 +8,26 @@ from evacli.training.display import TrainingDisplay
 from evacli.training.learner import Learner
 from rivals.gate import Gate, parser
 
+ASSIGNMENT = {"dropout": "own", "optimizer": "momentum", "cutout": 16, "crop": 4}
+
 
 def main() -> None:
-    options = parser().parse_args()
+    arguments = parser()
+    arguments.add_argument("--recipe", help="by default the assignment's network and augmentation")
+    options = arguments.parse_args()
     install(Gate(framework=f"evacli {evacli.__version__}"))
     with tempfile.TemporaryDirectory() as run:
         evacli.train(
             run,
-            data=options.data,
-            batch_size=options.batch_size,
-            precision=options.precision,
-            dropout="own",
-            optimizer="momentum",
-            cutout=16,
-            crop=4,
-            flip=True,
-            epochs=1,
-            checkpoint_minutes=1e9,
+            **(evacli.recipe(options.recipe) if options.recipe else ASSIGNMENT)
+            | {
+                "data": options.data,
+                "batch_size": options.batch_size,
+                "precision": options.precision,
+                "flip": True,
+                "epochs": 1,
+                "checkpoint_minutes": 1e9,
+            },
         )
 
 

@@ -63,7 +63,9 @@ SETTINGS: dict[str, Any] = {
     "limit_test": _setting(int, _DATA, "Use only N test images.", metavar="N"),
     "skip_bad": _setting(bool, _DATA, "Go on without image files that cannot be read.", "--skip-bad"),
     "model": _setting(
-        str, _NETWORK, "eva, resnet9, resnet20, airbench, or your own path/to/file.py:build. [dim]default: eva[/]"
+        str,
+        _NETWORK,
+        "eva, resnet9, resnet20, airbench, airbench_small, or your own path/to/file.py:build. [dim]default: eva[/]",
     ),
     "dropout": _setting(
         str,
@@ -77,7 +79,10 @@ SETTINGS: dict[str, Any] = {
         float, _NETWORK, "Gaussian noise on the normalised pixels: its standard deviation. [dim]default: 0[/]"
     ),
     "mirror_test": _setting(
-        bool, _DATA, "Judge every test image together with its mirror image.", "--mirror-test/--no-mirror-test"
+        bool,
+        _DATA,
+        "Judge images together with their mirror images, if --flip trains on such.",
+        "--mirror-test/--no-mirror-test",
     ),
     "precision": _setting(str, _NETWORK, f"{_names(Precision)}. [dim]default: auto, whichever is faster here[/]"),
     "cutout": _setting(
@@ -105,7 +110,7 @@ SETTINGS: dict[str, Any] = {
     "weight_decay": _setting(
         float,
         _OPTIMISATION,
-        "Decoupled decay, beside the network's own L2. [dim]default: 0; sgdw 0.0005; adamw, muon, lion 0.01[/]",
+        "Decoupled decay, beside the network's own L2. [dim]default: 0; sgdw, adamw, muon, lion 0.01[/]",
     ),
     "gradient_noise": _setting(
         float,

@@ -144,7 +144,7 @@ def _judge(run: RunDir, trained: Summary, layer: str | None) -> _Judged:
         console.warn(difference)
     # Before the long work, so that a wrong name is told at once.
     layer = heatmap.choose_layer(model, dataset.image_shape, layer)
-    probabilities = evaluation.predict(model, dataset.test.images, "test images", mirror=settings.mirror_test)
+    probabilities = evaluation.predict(model, dataset.test.images, "test images", mirror=settings.judges_mirrored)
     predictions = evaluation.Predictions(probabilities, dataset.test.labels)
     return _Judged(model, layer, dataset, predictions, settings.seed)
 

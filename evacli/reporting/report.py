@@ -83,7 +83,7 @@ def _examine(record: _Record) -> _Evidence:
     model = evaluation.load_best(record.run)
     images = data.load(record.settings)
     difference = summary.check_data(record.trained, images)
-    mirror = record.settings.mirror_test
+    mirror = record.settings.judges_mirrored
     test, train = (
         evaluation.Predictions(evaluation.predict(model, split.images, name, mirror=mirror), split.labels)
         for split, name in ((images.test, "test images"), (images.train, "training images"))

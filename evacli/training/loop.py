@@ -162,7 +162,7 @@ class Training:
         """Mean cross-entropy and accuracy of the plain model: the figures of the very file that is saved."""
         # The epoch's steps are done. One that is interrupted here is measured anew when the training goes on.
         probabilities = evaluation.predict(
-            self.learner.model, split.images, "testing", self.heed_signals, mirror=self.config.mirror_test
+            self.learner.model, split.images, "testing", self.heed_signals, mirror=self.config.judges_mirrored
         )
         predictions = Predictions(probabilities, split.labels)
         loss = float(np.mean(predictions.losses))
