@@ -162,7 +162,7 @@ def test_statistics_of_a_constant_channel_stay_usable() -> None:
 
 
 def test_weight_decay_is_decoupled_and_skips_batchnorm_and_biases() -> None:
-    with_decay, without = make(weight_decay=0.1), make()
+    with_decay, without = make(weight_decay=0.1), make(weight_decay=0.0)
     start = without.twin.get_weights()
     for learner in (with_decay, without):
         train(learner, 1)

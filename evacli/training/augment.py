@@ -35,41 +35,39 @@ class Augmentation:
         Returns:
             (B, H, W, 3) uint8.
         """
-        size = tf.shape(images)[0]
+        size, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
         # One draw of numbers in [0, 1) for each decision: mirror, crop row, crop column, hole row, hole column.
-        draws = tf.unstack(tf.random.stateless_uniform((5, size), seed), num=5)
-        if self.crop or self.flip:
-            images = self._shift_and_mirror(images, *draws[:3])
-        return self._cut_out(images, *draws[3:]) if self.cutout else images
-
-    def _shift_and_mirror(self, images: tf.Tensor, mirror: tf.Tensor, down: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-        """Picks rows and columns of the padded images, the columns in reverse order for mirrored ones."""
-        height, width = images.shape[1], images.shape[2]
-        columns = tf.range(width) + _below(right, 2 * self.crop + 1)[:, None]  # (B, W)
+        mirror, down, right, *hole = tf.unstack(tf.random.stateless_uniform((5, size), seed), num=5)
+        rows, columns = self._shifted(down, height), self._shifted(right, width)
         if self.flip:
             columns = tf.where(mirror[:, None] < 0.5, columns[:, ::-1], columns)
-        rows = tf.range(height) + _below(down, 2 * self.crop + 1)[:, None]  # (B, H)
-        images = tf.gather(self._pad(images), rows, axis=1, batch_dims=1)
-        return tf.gather(images, columns, axis=2, batch_dims=1)
+        shown = _grid(_within(rows, height), _within(columns, width))
+        if self.cutout:
+            shown = tf.logical_and(shown, ~_grid(self._covered(hole[0], height), self._covered(hole[1], width)))
+        # One look-up does it all: where nothing is shown, it finds the fill, which lies behind the last pixel.
+        first = tf.range(size) * (height * width)
+        places = first[:, None, None] + rows[:, :, None] * width + columns[:, None, :]  # (B, H, W)
+        pixels = tf.concat([tf.reshape(images, [-1, 3]), tf.constant([self.fill], tf.uint8)], axis=0)
+        return tf.gather(pixels, tf.where(shown, places, size * height * width))
 
-    def _pad(self, images: tf.Tensor) -> tf.Tensor:
-        margin = [[0, 0], [self.crop, self.crop], [self.crop, self.crop]]
-        channels = [
-            tf.pad(images[..., c], margin, constant_values=tf.constant(self.fill[c], tf.uint8)) for c in range(3)
-        ]
-        return tf.stack(channels, axis=-1)
+    def _shifted(self, draw: tf.Tensor, extent: int) -> tf.Tensor:
+        """(B, extent): which position of the image each position of its crop shows; some lie outside."""
+        return tf.range(extent) + (_below(draw, 2 * self.crop + 1) - self.crop)[:, None]
 
-    def _cut_out(self, images: tf.Tensor, down: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-        rows = self._inside(down, images.shape[1])[:, :, None]  # (B, H, 1)
-        columns = self._inside(right, images.shape[2])[:, None, :]  # (B, 1, W)
-        hole = tf.logical_and(rows, columns)[..., None]  # (B, H, W, 1)
-        return tf.where(hole, tf.constant(self.fill, tf.uint8), images)
-
-    def _inside(self, draw: tf.Tensor, extent: int) -> tf.Tensor:
+    def _covered(self, draw: tf.Tensor, extent: int) -> tf.Tensor:
         """(B, extent) bool: which positions of an axis the hole covers."""
         start = _below(draw, extent)[:, None] - self.cutout // 2
         positions = tf.range(extent)
         return tf.logical_and(positions >= start, positions < start + self.cutout)
+
+
+def _within(positions: tf.Tensor, extent: int) -> tf.Tensor:
+    return tf.logical_and(positions >= 0, positions < extent)
+
+
+def _grid(rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
+    """(B, H, W) bool: where row (B, H) and column (B, W) are both true."""
+    return tf.logical_and(rows[:, :, None], columns[:, None, :])
 
 
 def _below(draw: tf.Tensor, limit: int) -> tf.Tensor:
