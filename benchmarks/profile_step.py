@@ -1,6 +1,6 @@
 """Where the time of evacli's training step goes: TensorFlow's own trace, summed by kind of operation.
 
-    python benchmarks/profile_step.py [--precision bfloat16] [--steps 8]
+    python benchmarks/profile_step.py [--precision bfloat16] [--steps 8] [--recipe airbench]
 
 Operations run side by side on several threads, and each uses several; so the sum may exceed the time of the step.
 """
@@ -14,20 +14,21 @@ from pathlib import Path
 import numpy as np
 from contest import machine
 
-from evacli import models
-from evacli.backend import keras, tf
-from evacli.training.twin import training_twin
-
-BATCH_SIZE = 128
+import evacli
+from evacli import config
+from evacli.backend import tf
+from evacli.data.types import Data, Split
+from evacli.training.learner import assemble
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="bfloat16")
     parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--recipe", help="by default what evacli train does without options")
     parser.add_argument("--by-operation", action="store_true", help="a line for each operation of the graph")
     options = parser.parse_args()
-    events = list(trace(options.precision, options.steps))
+    events = list(trace(options.recipe, options.precision, options.steps))
     total: Counter[str] = Counter()
     for operation, kind, milliseconds in events:
         total[operation if options.by_operation else kind] += milliseconds / options.steps
@@ -36,22 +37,23 @@ def main() -> None:
         print(f"| {name} | {milliseconds:.1f} | {milliseconds / total.total():.1%} |")
 
 
-def trace(precision: str, steps: int) -> Iterator[tuple[str, str, float]]:
+def trace(recipe: str | None, precision: str, steps: int) -> Iterator[tuple[str, str, float]]:
     """Name, type and milliseconds of every operation that ran."""
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-    model = models.build("eva", (32, 32, 3), 10, (125, 123, 114), (63, 62, 67))
-    twin = training_twin(model, precision)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    twin.compile(keras.optimizers.SGD(0.01, momentum=0.9), loss, metrics=["accuracy"], jit_compile=False)
+    settings = config.make((evacli.recipe(recipe) if recipe else {}) | {"precision": precision})
     random = np.random.default_rng(0)
-    images = tf.constant(random.integers(0, 256, (BATCH_SIZE, 32, 32, 3)), tf.uint8)
-    labels = tf.constant(random.integers(0, 10, BATCH_SIZE), tf.int32)
-    batches = tf.data.Dataset.from_tensors((images, labels)).repeat(steps)
-    twin.fit(batches, verbose=0)
+    images = random.integers(0, 256, (int(settings.batch_size) * steps, 32, 32, 3), np.uint8)
+    split = Split(images, random.integers(0, 10, len(images)), [""] * len(images))
+    learner = assemble(settings, Data(split, None, split, tuple("0123456789"), True, ""))
+
+    def train() -> None:
+        learner.twin.fit(learner.batches(0), verbose=0, shuffle=False)
+
+    train()
     with tempfile.TemporaryDirectory() as folder:
         with tf.profiler.experimental.Profile(folder):
-            twin.fit(batches, verbose=0)
+            train()
         for file in Path(folder).rglob("*.xplane.pb"):
             yield from operations(xplane_pb2.XSpace.FromString(file.read_bytes()))
 

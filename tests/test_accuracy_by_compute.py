@@ -1,0 +1,70 @@
+"""The count of operations in examples/, against one by hand and one by TensorFlow."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
+
+import accuracy_by_compute
+
+from evacli import models
+from evacli.backend import keras, tf
+
+IMAGE = (32, 32, 3), 10, (125.0, 123.0, 114.0), (63.0, 62.0, 67.0)
+
+
+def test_training_costs_three_passes_but_for_the_first_layers_inputs():
+    # Multiplications of the convolutions of eva, block by block.
+    first = 27 * 32 * 32**2
+    others = (
+        288 * 64 * 32**2
+        + (64 * 32 + 288 * 64 + 576 * 128) * 16**2
+        + (128 * 32 + 288 * 128 + 1152 * 256) * 8**2
+        + 256 * 10 * 4**2
+    )
+    assert accuracy_by_compute.training_flops(models.build("eva", *IMAGE)) == 2 * (2 * first + 3 * others)
+
+
+def test_what_does_not_train_is_computed_once():
+    whitening, block = 12 * 24 * 31**2, 9 * (24 * 64 * 31**2 + 64 * 64 * 15**2)
+    block += 9 * (64 * 256 * 15**2 + 256 * 256 * 7**2) + 9 * (256 * 256 * 7**2 + 256 * 256 * 3**2) + 256 * 10
+    inputs_of_the_first = 9 * 24 * 64 * 31**2
+    expected = 2 * (whitening + 3 * block - inputs_of_the_first)
+    assert accuracy_by_compute.training_flops(models.build("airbench", *IMAGE)) == expected
+
+
+@pytest.mark.parametrize("name", ["eva", "resnet9", "airbench"])
+def test_a_forward_pass_is_what_tensorflow_counts(name):
+    model = models.build(name, *IMAGE)
+    images = tf.TensorSpec((1, 32, 32, 3), tf.float32)
+    graph = tf.function(lambda x: model(x, training=False)).get_concrete_function(images).graph
+    # TensorFlow's profiler counts the same kernels by their shapes.
+    counted = tf.compat.v1.profiler.profile(graph, options=_only_kernels()).total_float_ops
+    model.trainable = False
+    assert accuracy_by_compute.training_flops(model) == counted
+
+
+def _only_kernels():
+    options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
+    options["output"] = "none"
+    options["account_type_regexes"] = ["Conv2D", "MatMul"]
+    return options
+
+
+def test_the_history_of_a_run_gets_its_costs(tmp_path):
+    import evacli
+
+    run = tmp_path / "short"
+    evacli.train(
+        run, dataset="digits", limit_train=64, limit_test=32, model="resnet20", epochs=2, precision="float32", lr=0.01
+    )
+    name, history = accuracy_by_compute.course(run)
+    assert name.startswith("short (resnet20, top ")
+    per_image = accuracy_by_compute.training_flops(keras.models.load_model(run / "best.keras"))
+    assert history["flops"].tolist() == [64 * per_image, 128 * per_image]
+    assert np.all(np.diff(history["seconds"]) > 0)
+    figure = accuracy_by_compute.draw([(name, history)])
+    assert [axes.get_xlabel() for axes in figure.axes] == ["seconds of training", "training FLOPs"]
