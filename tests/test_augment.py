@@ -104,6 +104,13 @@ def test_each_part_can_be_had_alone() -> None:
         assert any((cropped == choice).all() for choice in choices)
 
 
+def test_it_can_be_told_which_images_to_mirror() -> None:
+    images, mirrored = noise(6, 4, 5), np.arange(6) % 3 == 0
+    for flip in (True, False):
+        made = Augmentation(0, 0, flip, FILL)(tf.constant(images), tf.constant([1, 2], tf.int64), tf.constant(mirrored))
+        assert (made.numpy() == np.where(mirrored[:, None, None, None] & flip, images[:, :, ::-1], images)).all()
+
+
 def test_whole_image_can_be_padding() -> None:
     assert {tuple(augmented(noise(64, 3, 3), crop=3)[i, 1, 1]) for i in range(64)} >= {FILL}
 

@@ -63,6 +63,17 @@ def test_an_epoch_shows_every_image_once_with_its_label() -> None:
         assert sorted(found) == expected
 
 
+def test_two_epochs_show_every_image_as_it_is_and_mirrored() -> None:
+    learner = make(num_train=200, cutout=0, crop=0)
+    plain = [image.tobytes() for image in learner.data.train.images]
+    both = [image.tobytes() for image in learner.data.train.images[:, :, ::-1]]
+    for epoch in (0, 1, 6):
+        shown = [{i.tobytes() for images, _ in batches(learner, e) for i in images} for e in (epoch, epoch + 1)]
+        assert all((a in shown[0]) != (b in shown[0]) for a, b in zip(plain, both, strict=True))
+        assert all((a in shown[0]) == (b in shown[1]) for a, b in zip(plain, both, strict=True))
+        assert 70 < sum(a in shown[0] for a in plain) < 130  # of 200, within four deviations
+
+
 def test_the_same_image_is_augmented_anew_in_every_epoch_and_batch() -> None:
     learner = make(num_train=1, batch_size=1)
     seen = {images.tobytes() for epoch in range(20) for images, _ in batches(learner, epoch)}

@@ -90,7 +90,10 @@ SETTINGS: dict[str, Any] = {
     ),
     "crop": _setting(int, _AUGMENTATION, "Pad by this many pixels, then crop at random; 0: off. [dim]default: 1/8[/]"),
     "flip": _setting(
-        bool, _AUGMENTATION, "Mirror at random. [dim]default: yes, but not for digits[/]", "--flip/--no-flip"
+        bool,
+        _AUGMENTATION,
+        "Mirror each image in every other epoch. [dim]default: yes, but not for digits[/]",
+        "--flip/--no-flip",
     ),
     "optimizer": _setting(str, _OPTIMISATION, f"{_names(methods.Name)}. [dim]default: sgdw[/]"),
     "lr": _setting(

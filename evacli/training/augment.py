@@ -25,12 +25,13 @@ class Augmentation:
     flip: bool
     fill: tuple[int, int, int]
 
-    def __call__(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def __call__(self, images: tf.Tensor, seed: tf.Tensor, mirrored: tf.Tensor | None = None) -> tf.Tensor:
         """Augments a batch.
 
         Args:
             images: (B, H, W, 3) uint8.
             seed: (2,) integers; the same seed gives the same result on every machine and with any number of threads.
+            mirrored: (B,) bool, which images are mirrored if any are; by default the seed decides.
 
         Returns:
             (B, H, W, 3) uint8.
@@ -40,7 +41,8 @@ class Augmentation:
         mirror, down, right, *hole = tf.unstack(tf.random.stateless_uniform((5, size), seed), num=5)
         rows, columns = self._shifted(down, height), self._shifted(right, width)
         if self.flip:
-            columns = tf.where(mirror[:, None] < 0.5, columns[:, ::-1], columns)
+            mirrored = mirror < 0.5 if mirrored is None else mirrored
+            columns = tf.where(mirrored[:, None], columns[:, ::-1], columns)
         shown = _grid(_within(rows, height), _within(columns, width))
         if self.cutout:
             shown = tf.logical_and(shown, ~_grid(self._covered(hole[0], height), self._covered(hole[1], width)))

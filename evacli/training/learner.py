@@ -21,6 +21,7 @@ from evacli.training.precision import choose
 from evacli.training.twin import training_twin
 
 Colour = tuple[float, float, float]
+_MIRRORING = 2**31  # beside the seed, where the order of an epoch has the number of the epoch
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,24 @@ class Learner:
         # No two batches of a training share a seed: batches only grow, so the first epoch has the most.
         first_seed = epoch * self.batching.steps(0)
 
-        def make(batch: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        def make(batch: tf.Tensor, dealt: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
+            indices, mirrored = dealt
             seed = tf.stack([self.config.seed, first_seed + batch])
             images, labels = tf.gather(self.images, indices), tf.gather(self.labels, indices)
-            return self.augmentation(images, seed), labels, *self._weights(tf.size(indices))
+            return self.augmentation(images, seed, mirrored), labels, *self._weights(tf.size(indices))
 
-        batches = tf.data.Dataset.from_tensor_slices(order).batch(self.batching.size(epoch))
+        dealt = tf.data.Dataset.from_tensor_slices((order, self._mirrored(epoch)[order]))
+        batches = dealt.batch(self.batching.size(epoch))
         return batches.enumerate().skip(first_batch).map(make).prefetch(2)
+
+    def _mirrored(self, epoch: int) -> NDArray[np.bool_]:
+        """(N,): half of the images at random, and in the next epoch the other half.
+
+        Jordan 2024 (arXiv 2404.00498), section 3.6: so two epochs show each image both ways, where chance would show
+        half of them twice the same way.
+        """
+        first = np.random.default_rng([self.config.seed, _MIRRORING]).random(len(self.data.train)) < 0.5
+        return first if epoch % 2 == 0 else ~first
 
     def _weights(self, size: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Of a batch of `size` images: its share in the update, times the number of batches in the update."""
