@@ -28,6 +28,14 @@ def test_it_prints_the_figures_and_where_the_report_is(tmp_path, monkeypatch):
     assert str(run.report) in done.stdout
 
 
+def test_it_says_if_images_were_judged_with_their_mirror_images(tmp_path, monkeypatch):
+    run = make_run(tmp_path / "run", make_data())
+    run.config.write_text('{"mirror_test": true, "flip": true}')
+    monkeypatch.setattr(evacli.data, "load", lambda config: make_data())
+    done = CliRunner().invoke(app, ["--run", str(run.path)])
+    assert "each image together with its mirror image" in done.stdout
+
+
 def test_with_json_stdout_is_the_result_and_nothing_else(tmp_path, monkeypatch):
     run, done = call(tmp_path, monkeypatch, make_data(), "--json")
     result = json.loads(done.stdout)

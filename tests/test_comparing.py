@@ -109,12 +109,10 @@ def test_what_differs_is_apart_from_what_is_the_same(tmp_path):
     comparison = compare(paths)
     assert [run.settings for run in comparison.runs] == [{"batch_size": 32}, {"batch_size": 64}]
     assert [(run.lr, run.schedule, run.optimizer) for run in comparison.runs] == [
-        (0.1, "step", "momentum"),
-        (0.2, "cosine", "momentum"),
+        (0.1, "step", "sgdw"),
+        (0.2, "cosine", "sgdw"),
     ]
-    assert (
-        comparison.same.items() >= {"data": "digits", "cutout": 4, "optimizer": "momentum", "python": "3.11.0"}.items()
-    )
+    assert comparison.same.items() >= {"data": "digits", "cutout": 4, "optimizer": "sgdw", "python": "3.11.0"}.items()
     assert comparison.same.keys().isdisjoint({"batch_size", "schedule", "lr"})
     assert list(pd.read_csv(comparison.table).batch_size) == [32, 64]
     text = Page(Path(comparison.page).read_text()).text
@@ -361,6 +359,16 @@ def test_epochs_chosen_in_different_ways_are_told_and_not_ranked(tmp_path):
     assert len(winners(comparison.runs, "test_accuracy")) == 1
 
 
+def test_accuracies_of_mirrored_and_plain_images_are_told_apart(tmp_path):
+    plain, mirrored, again = (
+        write_run(tmp_path / name, random_rows(i), mirror_test=name != "plain")
+        for i, name in enumerate(("plain", "mirrored", "again"))
+    )
+    told = ["mirror image, worth a little: mirrored, again." in n for n in concluded([plain, mirrored, again]).notices]
+    assert told == [True]
+    assert concluded([mirrored, again]).notices == []
+
+
 def test_times_of_other_machines_are_told(tmp_path):
     paths = [write_run(tmp_path / f"{n}", versions={"cores": f"{n}", "machine": "x86_64"}) for n in (2, 8)]
     comparison = concluded(paths)
@@ -393,7 +401,7 @@ def test_the_command_shows_the_figures_and_marks_the_best(tmp_path):
         write_run(tmp_path / "poor", make_rows(2), {"epochs": 9, "batch_size": 32}, state="unfinished"),
     ]
     shown = call(*paths).stdout
-    for expected in ("85.00% *", "70.00%", "4/4", "poor unfinished 2/9", "--batch-size", "momentum", "one-cycle"):
+    for expected in ("85.00% *", "70.00%", "4/4", "poor unfinished 2/9", "--batch-size", "sgdw", "one-cycle"):
         assert expected in shown
     assert "70.00% *" not in shown
     assert f"{tmp_path / 'compare.html'} shows it all" in shown

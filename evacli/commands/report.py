@@ -27,6 +27,7 @@ def _rows(result: "ReportResult") -> list[tuple[str, str]]:
     chosen = f"{result.top_accuracy:.2%} (epoch {result.top_epoch}, chosen by {result.chosen_by} accuracy)"
     return [
         (f"top {result.chosen_by} accuracy", chosen),
+        *([("judged", "each image together with its mirror image")] if result.mirror_test else []),
         *([("test accuracy", f"{result.test_accuracy:.2%}")] if result.chosen_by == "validation" else []),
         ("training accuracy, not augmented", f"{result.train_accuracy:.2%}"),
         ("mistakes", f"{result.mistakes:,} of {result.test_images:,} test images"),

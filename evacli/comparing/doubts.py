@@ -13,7 +13,8 @@ _PARTS = ("val_split", "limit_train", "seed")
 
 def doubts(contenders: Sequence[Contender]) -> list[str]:
     """A sentence for each reason not to take the figures at face value."""
-    found = (_unequal_data(contenders), _unequal_choice(contenders), _unequal_machines(contenders))
+    unequal = (_unequal_data, _unequal_choice, _unequal_judging, _unequal_machines)
+    found = (of(contenders) for of in unequal)
     return [text for text in (*found, *map(_state, contenders)) if text]
 
 
@@ -63,6 +64,13 @@ def _unequal_choice(contenders: Sequence[Contender]) -> str:
         "Top accuracies are of different images; compare the test accuracies instead, which flatter the runs whose "
         f"epoch the test images chose ({_grouped(contenders, lambda c: c.trained.chosen_by)})."
     )
+
+
+def _unequal_judging(contenders: Sequence[Contender]) -> str:
+    mirrored = [c.label for c in contenders if c.trained.mirror_test]
+    if len(mirrored) in (0, len(contenders)):
+        return ""
+    return f"Only some runs judge each image together with its mirror image, worth a little: {', '.join(mirrored)}."
 
 
 def _unequal_machines(contenders: Sequence[Contender]) -> str:

@@ -125,6 +125,7 @@ def _conclude(record: _Record, evidence: _Evidence) -> ReportResult:
         top_accuracy=record.trained.top_accuracy,
         top_epoch=record.trained.top_epoch,
         chosen_by=record.trained.chosen_by,
+        mirror_test=record.settings.judges_mirrored,
         test_accuracy=test.accuracy,
         train_accuracy=evidence.train_accuracy,
         test_images=len(test.labels),

@@ -18,6 +18,7 @@ class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
         top_accuracy: the best epoch's accuracy on the split that chose it.
         top_epoch: that epoch, counted from 1.
         chosen_by: "test" or "validation".
+        mirror_test: whether the accuracies judge each image together with its mirror image.
         test_accuracy: of the best model, measured now.
         train_accuracy: the same on the training images, without augmentation.
         test_images: how many test images there are.
@@ -32,6 +33,7 @@ class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
     top_accuracy: float
     top_epoch: int
     chosen_by: str
+    mirror_test: bool = False
     test_accuracy: float
     train_accuracy: float
     test_images: int
