@@ -6,12 +6,9 @@ The time to an accuracy is the number of epochs that it takes, divided by this.
 """
 
 import argparse
-import tempfile
-from dataclasses import replace
 
 import real_images
-from contest import Entry, compete, machine, started, table
-from training import AT_THEIR_BEST
+from contest import AT_THEIR_BEST, Entry, compete, machine, table
 
 
 def main() -> None:
@@ -23,12 +20,8 @@ def main() -> None:
         Entry("airbench94 in PyTorch, eager", "airbench_pytorch", precision, (ours,), AT_THEIR_BEST),
         Entry("airbench94 in PyTorch, compiled", "airbench_pytorch", (*precision, "--compile"), (ours,), AT_THEIR_BEST),
     ]
-    needed = options.batch_size * (len(entries) * (options.steps + 1) * (options.rounds + 1) + 10)
-    with tempfile.TemporaryDirectory() as folder:
-        path = real_images.write(options, folder, needed, options.batch_size)
-        common = ("--data", path, "--batch-size", str(options.batch_size))
-        with started([replace(e, arguments=(*common, *e.arguments)) for e in entries]) as rivals:
-            pairs = compete(rivals, options.rounds, options.steps)
+    with real_images.started(options, entries) as rivals:
+        pairs = compete(rivals, options.rounds, options.steps)
     print(f"{machine()}\n{options.rounds} rounds of {options.steps} steps of {options.batch_size} images\n")
     print(table(pairs, options.batch_size))
 

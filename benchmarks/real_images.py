@@ -1,9 +1,15 @@
 """The images that all rivals get."""
 
 import argparse
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import contest
 import numpy as np
+from contest import Entry, Rival
 
 from evacli import config, data
 
@@ -22,3 +28,15 @@ def write(options: argparse.Namespace, folder: str, needed: int, batch_size: int
     path = Path(folder) / "images.npz"
     np.savez(path, x_train=x, y_train=y, x_test=x[:16], y_test=y[:16])
     return str(path)
+
+
+@contextmanager
+def started(options: argparse.Namespace, entries: Sequence[Entry]) -> Iterator[dict[str, Rival]]:
+    """The rivals, warm, on batches of `options.batch_size` for `options.rounds` of `options.steps`."""
+    # Enough that no rival comes to the end of an epoch, where other work than steps is done.
+    needed = options.batch_size * (len(entries) * (options.steps + 1) * (options.rounds + 1) + 10)
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(options, folder, needed, options.batch_size)
+        common = ("--data", path, "--batch-size", str(options.batch_size))
+        with contest.started([replace(e, arguments=(*common, *e.arguments)) for e in entries]) as rivals:
+            yield rivals

@@ -7,37 +7,22 @@ beside evacli, and the ratio of the two is one figure.
 """
 
 import argparse
-import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 
 import real_images
-from contest import Entry, Rival, compete, machine, started, table
+from contest import AT_THEIR_BEST, Entry, Rival, compete, machine, table
 
 PARAMETERS = 455_370
 OURS = {precision: f"evacli train {precision}" for precision in ("float32", "bfloat16")}
-# What evacli does for itself (evacli/backend.py), the rivals get from outside: an allocator that keeps its memory, and
-# TensorFlow's faster kernels on processors that it knows nothing of. The notebook (a) stays as one would run it.
-AT_THEIR_BEST = {
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": "16000000000",
-    "MALLOC_ARENA_MAX": "1",
-    "TF_ENABLE_ONEDNN_OPTS": "1",
-}
 
 
 def main() -> None:
     options = parse()
     entries = line_up(options.precision)
     entries = [e for e in entries if e.module == "evacli_train" or any(word in e.name for word in options.only)]
-    # Enough that no rival comes to the end of an epoch, where other work than steps is done.
-    needed = options.batch_size * (len(entries) * (options.steps + 1) * (options.rounds + 1) + 10)
-    with tempfile.TemporaryDirectory() as folder:
-        path = real_images.write(options, folder, needed, options.batch_size)
-        common = ("--data", path, "--batch-size", str(options.batch_size))
-        with started([replace(e, arguments=(*common, *e.arguments)) for e in entries]) as rivals:
-            check(rivals)
-            pairs = compete(rivals, options.rounds, options.steps)
+    with real_images.started(options, entries) as rivals:
+        check(rivals)
+        pairs = compete(rivals, options.rounds, options.steps)
     frameworks = ", ".join(dict.fromkeys(rival.facts["framework"] for rival in rivals.values()))
     print(f"{machine()}\n{frameworks}; {options.rounds} rounds of {options.steps} steps\n")
     print(table(pairs, options.batch_size))
@@ -59,6 +44,7 @@ def parse() -> argparse.Namespace:
 def line_up(precisions: Sequence[str]) -> list[Entry]:
     names = {precision: OURS[precision] for precision in precisions}
     entries = [Entry(name, "evacli_train", ("--precision", precision)) for precision, name in names.items()]
+    # As one would run it.
     entries.append(Entry("(a) notebook float32", "notebook", against=tuple(names.values())))
     for precision, name in names.items():
         chosen, ours = ("--precision", precision), (name,)

@@ -15,14 +15,14 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
-import evacli.backend  # noqa: F401 - keeps TensorFlow quiet
 from evacli import config
-from evacli.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, save, styled
+from evacli.backend import keras
+from evacli.figures.comparison import LOOKS
+from evacli.figures.style import literal, save, styled
 from evacli.run import summary
 from evacli.run.directory import RunDir
-
-COLORS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, GREY)
 
 
 def training_flops(model: Any) -> int:
@@ -39,8 +39,6 @@ def training_flops(model: Any) -> int:
 
 def course(path: Path) -> tuple[str, pd.DataFrame]:
     """A run's name for the legend, and its history with the seconds and the FLOPs until the end of each epoch."""
-    import keras
-
     run = RunDir(path)
     settings, trained = config.read(run) or config.Config(), summary.read(run)
     history = pd.read_csv(run.history)
@@ -66,11 +64,12 @@ def draw(courses: list[tuple[str, pd.DataFrame]]) -> Figure:
 
 
 def _draw_panel(axes: Axes, courses: list[tuple[str, pd.DataFrame]], column: str, label: str) -> None:
-    for (name, history), color in zip(courses, COLORS, strict=False):
-        axes.plot(history[column], history["test_accuracy"], ".-", color=color, label=name, markersize=4)
+    for (name, history), look in zip(courses, LOOKS, strict=False):
+        style = {"color": look.color, "dashes": look.dashes or (None, None), "marker": ".", "markersize": 4}
+        axes.plot(history[column], history["test_accuracy"], label=literal(name, 80), **style)
     axes.set_xscale("log")
     axes.set_xlabel(label)
-    axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
 if __name__ == "__main__":

@@ -1,30 +1,45 @@
 """PyTorch at its best on a CPU: channels last, augmentation of whole batches, fused SGD, autocast, torch.compile."""
 
 import os
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
+from torch.optim import Optimizer
 
 from rivals.gate import Gate, parser, training_images
 
 MEAN, STD = (125.0, 123.0, 114.0), (63.0, 62.0, 67.0)
 CROP, CUTOUT = 4, 16
 
+Batch = tuple[Tensor, Tensor]
+Loss = Callable[[Tensor, Tensor], Tensor]
+
 
 def main() -> None:
+    options = parse()
+    model = network()
+    optimizer = torch.optim.SGD(groups(model), lr=0.01, momentum=0.9, fused=True)
+    train(options, model, optimizer, F.cross_entropy, batches(options.data, options.batch_size))
+
+
+def parse() -> Namespace:
     arguments = parser()
     arguments.add_argument("--compile", action="store_true")
-    options = arguments.parse_args()
+    return arguments.parse_args()
+
+
+def train(options: Namespace, model: nn.Module, optimizer: Optimizer, loss: Loss, batches: Iterator[Batch]) -> None:
+    """Steps until the gate has seen enough; `loss` is of scores (B, C) and labels (B,)."""
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    model = network().to(memory_format=torch.channels_last)
-    loss_of = lossy(model, options.precision)
+    model.to(memory_format=torch.channels_last)
+    loss_of = lossy(model, options.precision, loss)
     if options.compile:
         loss_of = torch.compile(loss_of)
     gate = Gate(parameters=count(model), framework=f"PyTorch {torch.__version__}")
-    optimizer = torch.optim.SGD(groups(model), lr=0.01, momentum=0.9, fused=True)
-    for images, labels in batches(options.data, options.batch_size):
+    for images, labels in batches:
         optimizer.zero_grad(set_to_none=True)
         loss_of(images, labels).backward()
         optimizer.step()
@@ -60,7 +75,7 @@ def groups(model: nn.Module) -> list[dict[str, object]]:
     return [{"params": kernels, "weight_decay": 2e-4}, {"params": rest}]
 
 
-def lossy(model: nn.Module, precision: str) -> Callable[[Tensor, Tensor], Tensor]:
+def lossy(model: nn.Module, precision: str, loss: Loss) -> Loss:
     mean, std = torch.tensor(MEAN), torch.tensor(STD)
     model.train()
 
@@ -68,12 +83,12 @@ def lossy(model: nn.Module, precision: str) -> Callable[[Tensor, Tensor], Tensor
         x = ((images.float() - mean) / std).permute(0, 3, 1, 2)  # (B, 3, H, W), channels last in memory
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
             scores = model(x)
-        return F.cross_entropy(scores.float(), labels)
+        return loss(scores.float(), labels)
 
     return loss_of
 
 
-def batches(path: str, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(path: str, size: int) -> Iterator[Batch]:
     """Shuffled, mirrored, shifted and cut out, as evacli does it, without end."""
     pixels, labels = map(torch.from_numpy, training_images(path))
     sides = (CROP, CROP)
@@ -85,15 +100,21 @@ def batches(path: str, size: int) -> Iterator[tuple[Tensor, Tensor]]:
 
 def augmented(padded: Tensor, chosen: Tensor) -> Tensor:
     """(B, 32, 32, 3) uint8 of (N, 40, 40, 3) padded images."""
-    batch, side = len(chosen), padded.shape[1] - 2 * CROP
+    images = shifted(padded, chosen, CROP)
+    batch, side = images.shape[:2]
     positions = torch.arange(side)
-    rows = positions + torch.randint(0, 2 * CROP + 1, (batch, 1))  # (B, H)
-    columns = positions + torch.randint(0, 2 * CROP + 1, (batch, 1))  # (B, W)
-    columns = torch.where(torch.rand(batch, 1) < 0.5, columns.flip(1), columns)
-    images = padded[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]  # (B, H, W, 3)
     down, right = (inside(torch.randint(0, side, (batch, 1)), positions) for _ in range(2))
     hole = (down[:, :, None] & right[:, None, :])[..., None]  # (B, H, W, 1)
     return torch.where(hole, torch.tensor(MEAN, dtype=torch.uint8), images)
+
+
+def shifted(padded: Tensor, chosen: Tensor, crop: int) -> Tensor:
+    """(B, H, W, 3) windows of (N, H + 2 crop, W + 2 crop, 3) padded images, half of them mirrored."""
+    batch, positions = len(chosen), torch.arange(padded.shape[1] - 2 * crop)
+    rows = positions + torch.randint(0, 2 * crop + 1, (batch, 1))  # (B, H)
+    columns = positions + torch.randint(0, 2 * crop + 1, (batch, 1))  # (B, W)
+    columns = torch.where(torch.rand(batch, 1) < 0.5, columns.flip(1), columns)
+    return padded[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
 def inside(centre: Tensor, positions: Tensor) -> Tensor:

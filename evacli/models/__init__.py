@@ -22,8 +22,6 @@ ARCHITECTURES: dict[str, Callable[[Any, int], Any]] = {
     "airbench": airbench.airbench,
     "airbench_small": airbench.airbench_small,
 }
-# Those that learn too little with the dropout of their description.
-BETTER_WITHOUT_DROPOUT = frozenset({"eva"})
 # Those whose first weights depend on the training images: each sets them in a built network, from some images.
 STARTS: dict[str, Callable[[keras.Model, NDArray[np.uint8]], None]] = dict.fromkeys(
     ("airbench", "airbench_small"), airbench.start

@@ -8,7 +8,18 @@ from evacli.config import Config
 from evacli.errors import ModelError
 from evacli.models.nested import all_layers
 
+Dropout = float | Literal["own", "none"]
+# Networks that learn too little with the dropout of their description.
+BETTER_WITHOUT_DROPOUT = frozenset({"eva"})
 DROPOUTS = (keras.layers.Dropout, keras.layers.SpatialDropout2D)
+
+
+def decide_dropout(config: Config) -> Dropout:
+    """What the configuration says of dropout, or else what suits its network."""
+    if config.dropout is not None:
+        return config.dropout
+    # Of the network's own rates the spatial kind has to be some share.
+    return "none" if config.model in BETTER_WITHOUT_DROPOUT and not config.spatial_dropout else "own"
 
 
 @dataclass(frozen=True)
@@ -22,14 +33,14 @@ class Regularisation:
         input_noise: standard deviation of Gaussian noise on the normalised pixels.
     """
 
-    dropout: float | Literal["own", "none"] = "own"
+    dropout: Dropout = "own"
     spatial: bool = False
     input_noise: float = 0.0
 
     @classmethod
     def of(cls, config: Config) -> "Regularisation":
         """What the configuration says."""
-        return cls("own" if config.dropout is None else config.dropout, config.spatial_dropout, config.input_noise)
+        return cls(decide_dropout(config), config.spatial_dropout, config.input_noise)
 
     def on_pixels(self, x: Any) -> Any:
         """The normalised images `x`, a keras tensor (B, H, W, C), with noise in training."""

@@ -1,7 +1,6 @@
 """A network, its optimizer and its stream of augmented batches, put together from a configuration and data."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -12,7 +11,7 @@ from evacli.backend import keras, tf
 from evacli.config import Config
 from evacli.data.types import Data
 from evacli.errors import ConfigError
-from evacli.models.regularisation import Regularisation
+from evacli.models.regularisation import Regularisation, decide_dropout
 from evacli.training import optimizers
 from evacli.training.augment import Augmentation
 from evacli.training.batching import Batching
@@ -132,20 +131,13 @@ def _resolve(config: Config, data: Data) -> Config:
         cutout=side // 2 if config.cutout is None else config.cutout,
         crop=side // 8 if config.crop is None else config.crop,
         flip=data.mirrored if config.flip is None else config.flip,
-        dropout=_dropout(config),
+        dropout=decide_dropout(config),
         precision=choose(config.precision),
     )
     for name, value, limit in (("cutout", resolved.cutout, 2 * side), ("crop", resolved.crop, side)):
         if value is not None and value > limit:
             raise ConfigError(f"--{name} {value} is too much for images of {side} pixels.", f"Use at most {limit}.")
     return resolved
-
-
-def _dropout(config: Config) -> Any:
-    if config.dropout is not None:
-        return config.dropout
-    # Of the network's own rates the spatial kind has to be some share.
-    return "none" if config.model in models.BETTER_WITHOUT_DROPOUT and not config.spatial_dropout else "own"
 
 
 def _colour_statistics(images: NDArray[np.uint8]) -> tuple[Colour, Colour]:
