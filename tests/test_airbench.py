@@ -49,6 +49,12 @@ def test_the_whitening_makes_patches_uncorrelated() -> None:
     assert np.corrcoef(raw.T)[0, 1] > 0.5  # they were correlated
 
 
+def test_the_whitening_looks_at_images_from_all_over_the_set() -> None:
+    grey, others = np.full((models.START_IMAGES, 8, 8, 3), 128, np.uint8), correlated_images(models.START_IMAGES, 8)
+    whitened = outputs(built(np.concatenate([grey, others])), airbench.WHITENING, others[:100])
+    assert 1 < whitened.var() < 3  # twice what it is where no image is grey
+
+
 def test_other_convolutions_start_by_handing_on_their_inputs() -> None:
     images = correlated_images(20)
     model = built(images)

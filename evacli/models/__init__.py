@@ -62,7 +62,9 @@ def build(
 def start(name: str, model: keras.Model, images: NDArray[np.uint8]) -> None:
     """Sets those first weights of a network that `build` made which depend on its training images, (N, H, W, C)."""
     if name in STARTS:
-        STARTS[name](model, images[:START_IMAGES])
+        # From all over the set: images out of folders come class by class.
+        some = np.linspace(0, len(images) - 1, min(len(images), START_IMAGES), dtype=int)
+        STARTS[name](model, images[some])
 
 
 def _network(name: str, pixels: Any, x: Any, num_classes: int) -> keras.Model:
