@@ -54,7 +54,7 @@ METHODS: dict[Name, Method] = {
     "rmsprop": Method("RMSprop", 0.001, {"rho": 0.9, "momentum": 0.0, "epsilon": 1e-7}),
     "adam": Method("Adam", 0.002, _MOMENTS, cycled="beta_1"),
     "adamw": Method("Adam", 0.002, _MOMENTS, weight_decay=0.01, cycled="beta_1"),
-    "sgdw": Method("MomentumSGD", 0.05, _INERTIA, weight_decay=0.01, cycled="momentum"),
+    "sgdw": Method("MomentumSGD", 0.05, _INERTIA, weight_decay=0.02, cycled="momentum"),
     "muon": Method("ConvolutionalMuon", 0.002, {"momentum": 0.95, "epsilon": 1e-7}, weight_decay=0.01),
     "lion": Method("Lion", 0.0003, {"beta_1": 0.9, "beta_2": 0.99}, weight_decay=0.01),
 }

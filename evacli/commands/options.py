@@ -113,7 +113,7 @@ SETTINGS: dict[str, Any] = {
     "weight_decay": _setting(
         float,
         _OPTIMISATION,
-        "Decoupled decay, beside the network's own L2. [dim]default: 0; sgdw, adamw, muon, lion 0.01[/]",
+        "Decoupled decay, beside the network's own L2. [dim]default: 0; sgdw 0.02, adamw, muon, lion 0.01[/]",
     ),
     "gradient_noise": _setting(
         float,
