@@ -1,0 +1,100 @@
+"""Convolutions of 3x3 pixels with a quarter of the multiplications.
+
+Winograd's minimal filtering F(4x4, 3x3) after Lavin & Gray 2015 (arXiv 1509.09308), section 4.3. Tiles of 4x4 outputs
+are transforms of products of transformed 6x6 inputs and transformed kernels. The products are those of matrices over
+channels; the transforms only add up pixels, but cost memory traffic, so that all this pays where channels are many and
+images small. The gradients, by the chain rule through the same products, need a quarter as well.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evacli.backend import tf
+
+TILE, REACH = 4, 6  # outputs of a tile along an axis, and the inputs that they depend on
+
+# Lavin & Gray's B^T, G and A^T.
+INPUT_TRANSFORM = np.array(
+    [
+        [4, 0, -5, 0, 1, 0],
+        [0, -4, -4, 1, 1, 0],
+        [0, 4, -4, -1, 1, 0],
+        [0, -2, -1, 2, 1, 0],
+        [0, 2, -1, -2, 1, 0],
+        [0, 4, 0, -5, 0, 1],
+    ],
+    np.float32,
+)
+KERNEL_TRANSFORM = np.array(
+    [
+        [1 / 4, 0, 0],
+        [-1 / 6, -1 / 6, -1 / 6],
+        [-1 / 6, 1 / 6, -1 / 6],
+        [1 / 24, 1 / 12, 1 / 6],
+        [1 / 24, -1 / 12, 1 / 6],
+        [0, 0, 1],
+    ],
+    np.float32,
+)
+OUTPUT_TRANSFORM = np.array(
+    [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], np.float32
+)
+
+# Where it is faster than the direct kernels. Measured on two cores with AVX2, batches of 128 and 500, forward and
+# backward: 8x8 pixels, 128 to 256 channels 1.6 to 2.0 times as fast; 7x7, 256 to 256 2.0; 16x16, 64 to 128 1.2 to 1.6;
+# but 16x16, 32 to 64 only 0.8 and 32x32, 32 to 64 0.6.
+MOST_PIXELS, FEWEST_CHANNELS, MORE_CHANNELS = 16, 64, 128
+
+
+def pays(inputs: Any, kernel: Any) -> bool:
+    """Whether a convolution of `inputs` (B, H, W, C) with `kernel` (3, 3, C, K) is faster this way."""
+    narrow, wide = sorted(kernel.shape[2:])
+    sides = inputs.shape[1:3]
+    return None not in sides and max(sides) <= MOST_PIXELS and narrow >= FEWEST_CHANNELS and wide >= MORE_CHANNELS
+
+
+def convolve(inputs: Any, kernel: Any) -> Any:
+    """The convolution of `inputs` with `kernel` in steps of one pixel, with zeros around.
+
+    Its rounding errors are some ten times those of the direct way: 1e-5 of the outputs' standard deviation.
+
+    Args:
+        inputs: (B, H, W, C) float32; H, W and C are known.
+        kernel: (3, 3, C, K) float32.
+
+    Returns:
+        (B, H, W, K).
+    """
+    height, width, channels = inputs.shape[1:]
+    filters = kernel.shape[-1]
+    rows, columns = -(-height // TILE), -(-width // TILE)  # of tiles
+    to_rows, from_rows = _transforms(height)
+    to_columns, from_columns = _transforms(width)
+    # Pixels first, so that each transform is one product with a small matrix.
+    x = tf.reshape(tf.transpose(inputs, [1, 2, 0, 3]), [height, -1])
+    x = tf.reshape(to_rows @ x, [REACH * rows, width, -1])
+    x = tf.reshape(to_columns @ x, [REACH, rows, REACH, -1, channels])  # of each tile row: (columns x B, channels)
+    x = x @ _transformed(kernel)
+    x = tf.reshape(x, [REACH * rows, REACH * columns, -1])
+    x = tf.reshape(from_columns @ x, [REACH * rows, -1])
+    return tf.transpose(tf.reshape(from_rows @ x, [height, width, -1, filters]), [2, 0, 1, 3])
+
+
+def _transformed(kernel: Any) -> Any:
+    """(6, 1, 6, C, K) from (3, 3, C, K)."""
+    both = np.kron(KERNEL_TRANSFORM, KERNEL_TRANSFORM)  # (36, 9)
+    return tf.reshape(both @ tf.reshape(kernel, [9, -1]), [REACH, 1, REACH, *kernel.shape[2:]])
+
+
+def _transforms(extent: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Of all tiles along an axis of `extent` pixels: (6 x tiles, extent), and (extent, 6 x tiles) back to outputs."""
+    tiles = -(-extent // TILE)
+    # Tile t depends on the inputs from 4 t - 1 on; those outside the image are zero.
+    inputs = np.zeros((REACH, tiles, TILE * tiles + 2), np.float32)
+    outputs = np.zeros((TILE * tiles, REACH, tiles), np.float32)
+    for tile in range(tiles):
+        inputs[:, tile, TILE * tile : TILE * tile + REACH] = INPUT_TRANSFORM
+        outputs[TILE * tile : TILE * (tile + 1), :, tile] = OUTPUT_TRANSFORM
+    return inputs[..., 1 : extent + 1].reshape(-1, extent), outputs[:extent].reshape(extent, -1)
