@@ -1,7 +1,7 @@
 """The validated configuration of a run, to and from JSON.
 
-`None` stands for "decided when the data is known": `resolve` replaces it, so the file in the run directory says what
-was really used.
+`None` stands for "decided when the data is known": training replaces it, so that the file in the directory of a trained
+run says what was really used.
 """
 
 import json

@@ -1,5 +1,6 @@
 import json
 import math
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from evacli import config
 from evacli.cli import app
+from evacli.data import load
 from evacli.errors import ConfigError, Contradiction, NoSuggestion
 from evacli.lr_finder.range_test import conclude, lr_find, sweep
 from evacli.lr_finder.result import Curve, Range, suggestion
@@ -293,7 +295,7 @@ def test_lr_find_writes_what_it_found(found, settings):
     assert table.lr.iloc[0] == 1e-5
     with Image.open(run.lr_find_png) as picture:
         assert picture.format == "PNG"
-    assert config.read(run) == result.config
+    assert config.read(run) == config.make(settings)
     assert result.config.cutout == 4
     assert result.config.batch_size == settings["batch_size"]
 
@@ -353,6 +355,15 @@ def test_the_command_prints_the_suggestions_side_by_side(found):
     assert CHOSEN_RULE in taken
     assert f"{result.lr:.3g}" in taken
     assert "lr_find.png" in printed.stdout
+
+
+def test_what_was_decided_for_one_network_does_not_bind_another(tmp_path, settings):
+    run = RunDir(tmp_path)
+    with suppress(NoSuggestion):
+        lr_find(run.path, steps=25, **settings | {"model": "eva"})
+    assert suggestion(run).config.dropout == "none"
+    inherited = config.inherit(run, {"model": settings["model"]})
+    assert assemble(inherited, load(inherited)).config.dropout == "own"
 
 
 def test_the_next_command_inherits_the_settings_and_prints_nothing_but_json(found):

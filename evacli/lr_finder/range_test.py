@@ -56,7 +56,7 @@ def lr_find(
     _hint_at_few_batches(learner)
     curve = sweep(learner, swept.learning_rates())
     result = conclude(curve, swept, learner.config)
-    _write(directory, result, curve)
+    _write(directory, made_with, result, curve)
     if result.problem:
         raise NoSuggestion(result.problem, f"The curve is in {directory.lr_find_png}.")
     return result
@@ -164,12 +164,13 @@ def conclude(curve: Curve, swept: Range, made_with: config.Config) -> LrFindResu
     )
 
 
-def _write(run: RunDir, result: LrFindResult, curve: Curve) -> None:
+def _write(run: RunDir, asked: config.Config, result: LrFindResult, curve: Curve) -> None:
     from evacli.figures import lr_find as figure
     from evacli.figures.style import save
 
     run.create()
-    config.write(run, result.config)
+    # Not what was decided for this network and these images: the training may have others.
+    config.write(run, asked)
     lr_result.write(run, result, curve)
     drawn = figure.lr_find(curve.learning_rates, curve.losses, curve.smoothed, result.suggestions, result.rule)
     save(drawn, run.lr_find_png)
