@@ -86,7 +86,7 @@ def sgdw(w: Array, gradients: list[Array], lr: float) -> Iterator[Array]:
     v = np.zeros_like(w)
     for g in gradients:
         v = 0.9 * v - lr * g
-        w = w - lr * 0.01 * w + v
+        w = w - lr * 0.02 * w + v
         yield w
 
 
