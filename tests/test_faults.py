@@ -15,7 +15,7 @@ from torture import Torturer
 from evacli.run import checkpoint
 from evacli.run.directory import RunDir
 
-KILLS = 20
+KILLS = 8  # `make torture` takes hundreds
 
 
 @pytest.fixture(scope="module")
