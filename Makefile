@@ -24,10 +24,11 @@ bad-inputs: .venv/installed  ## renews the list of bad inputs with what evacli a
 readme: .venv/installed  ## renews the help texts in the README
 	$(BIN)/cog -r README.md
 
-lint: .venv/installed  ## style, format and types
+lint: .venv/installed  ## style, format, types, and that imports go downward
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 
 format: .venv/installed
 	$(BIN)/ruff check --fix-only .

@@ -1,10 +1,9 @@
-"""The validated configuration of a run, to and from JSON.
+"""The validated configuration of a run.
 
 `None` stands for "decided when the data is known": training replaces it, so that the file in the directory of a trained
 run says what was really used.
 """
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,9 +13,8 @@ import msgspec
 from msgspec import Meta
 
 from evacli import methods
-from evacli.errors import ConfigError, Contradiction, RunError
+from evacli.errors import ConfigError
 from evacli.methods import HYPERPARAMETERS, METHODS
-from evacli.run.directory import RunDir, read_small, write_text_atomically
 from evacli.wording import in_words
 
 Dataset = Literal["cifar10", "cifar100", "fashion_mnist", "mnist", "digits"]
@@ -190,62 +188,6 @@ def _choices(field: str) -> str:
     }
     choices = get_args(literals.get(field))
     return f"Choose one of {', '.join(choices)}." if choices else ""
-
-
-def read(run: RunDir) -> Config | None:
-    """The configuration stored in the run, None where there is none.
-
-    Raises:
-        RunError: if the file is not a configuration that this version of evacli understands.
-    """
-    try:
-        # Not msgspec's parser: it refuses the lone surrogates of a path that is no valid UTF-8.
-        return msgspec.convert(json.loads(read_small(run.config)), Config)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError) as e:
-        raise RunError(
-            f"{run.config} is not an evacli configuration: {e}.",
-            "Delete it to start from the defaults, or name another --run.",
-        ) from e
-
-
-def write(run: RunDir, config: Config) -> None:
-    """Stores the configuration in the run."""
-    write_text_atomically(run.config, json.dumps(msgspec.to_builtins(config), indent=2) + "\n")
-
-
-def inherit(run: RunDir, settings: Mapping[str, Any], *, trained: bool | None = None) -> Config:
-    """The run's configuration with explicit `settings` on top; a trained run accepts no contradiction.
-
-    Args:
-        run: the run directory.
-        settings: fields of `Config` that were asked for explicitly.
-        trained: whether contradictions are refused; None: if the run has a checkpoint.
-
-    Raises:
-        Contradiction: showing each setting that differs from what the trained run was made with.
-    """
-    stored = read(run)
-    settings = dict(settings)
-    if "dataset" in settings and settings.setdefault("data", None) is not None:
-        raise ConfigError(
-            f"--dataset {settings['dataset']} and --data {settings['data']} name two data sets.",
-            "Leave one of them out.",
-        )
-    trained = run.checkpoint.exists() if trained is None else trained
-    if not (stored and trained):
-        return make(settings, stored)
-    if settings.get("lr") == "auto":
-        del settings["lr"]
-    wanted = make(settings, stored)
-    differing = contradictions(stored, wanted)
-    if differing:
-        raise Contradiction(
-            f"{run.path} was trained with other settings: {differing}.",
-            "Leave the option out, name a new --run, or start anew with --overwrite.",
-        )
-    return wanted
 
 
 def contradictions(stored: Config, wanted: Config) -> str:

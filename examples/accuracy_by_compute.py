@@ -21,7 +21,7 @@ from evacli import config
 from evacli.backend import keras
 from evacli.figures.comparison import LOOKS
 from evacli.figures.style import literal, save, styled
-from evacli.run import summary
+from evacli.run import config_file, summary
 from evacli.run.directory import RunDir
 
 
@@ -40,7 +40,7 @@ def training_flops(model: Any) -> int:
 def course(path: Path) -> tuple[str, pd.DataFrame]:
     """A run's name for the legend, and its history with the seconds and the FLOPs until the end of each epoch."""
     run = RunDir(path)
-    settings, trained = config.read(run) or config.Config(), summary.read(run)
+    settings, trained = config_file.read(run) or config.Config(), summary.read(run)
     history = pd.read_csv(run.history)
     per_epoch = training_flops(keras.models.load_model(run.best_model, compile=False)) * trained.train_images
     history["seconds"] = history["seconds"].cumsum()

@@ -35,11 +35,11 @@ import evacli
 from evacli import config, console, data
 from evacli.errors import Diverged, NoSuggestion
 from evacli.figures.style import save
-from evacli.lr_finder.result import Curve, read_curve
 from evacli.lr_finder.suggest import CHOSEN_RULE, rules_for, suggest
 from evacli.methods import METHODS
 from evacli.run import history
 from evacli.run.directory import RunDir
+from evacli.run.lr_result import Curve, read_curve
 from evacli.training.optimizers import inertia
 
 HERE = Path(__file__).parent

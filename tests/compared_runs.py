@@ -8,9 +8,8 @@ import msgspec
 import numpy as np
 from tiny_run import make_rows, make_summary
 
-from evacli import config
 from evacli.config import Config
-from evacli.run import history, summary
+from evacli.run import config_file, history, summary
 from evacli.run.directory import RunDir, write_text_atomically
 from evacli.run.history import Row
 
@@ -34,7 +33,7 @@ def write_run(
     run.create()
     rows = make_rows() if rows is None else rows
     epochs = {"epochs": max(len(rows), 1)}
-    config.write(run, Config(**(epochs | (settings or {}))))
+    config_file.write(run, Config(**(epochs | (settings or {}))))
     if rows:
         write_text_atomically(run.history, history.to_csv(rows))
     seconds = sum(row.seconds for row in rows)

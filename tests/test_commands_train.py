@@ -8,10 +8,10 @@ import pytest
 from tiny_data import TINY
 from typer.testing import CliRunner
 
-from evacli import config
 from evacli.cli import app
 from evacli.config import Config
 from evacli.methods import METHODS
+from evacli.run import config_file
 from evacli.run.checkpoint import load_progress
 from evacli.run.directory import RunDir
 
@@ -73,6 +73,6 @@ def test_what_cannot_be_is_refused_in_one_line(tmp_path: Path, digits: Path, opt
 
 def test_a_run_remembers_its_optimizer_and_refuses_another(tmp_path: Path, digits: Path) -> None:
     assert train(tmp_path, digits, "--optimizer adam")[0] == 0
-    assert config.read(RunDir(tmp_path)).optimizer == "adam"
+    assert config_file.read(RunDir(tmp_path)).optimizer == "adam"
     code, err = train(tmp_path, digits, "--optimizer lion --epochs 2")
     assert (code, "--optimizer lion (run: adam)" in err) == (2, True)

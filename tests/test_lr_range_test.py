@@ -19,9 +19,10 @@ from evacli.cli import app
 from evacli.data import load
 from evacli.errors import ConfigError, Contradiction, NoSuggestion
 from evacli.lr_finder.range_test import conclude, lr_find, sweep
-from evacli.lr_finder.result import Curve, Range, suggestion
 from evacli.lr_finder.suggest import CHOSEN_RULE, RULES
+from evacli.run import config_file
 from evacli.run.directory import RunDir
+from evacli.run.lr_result import Curve, Range, suggestion
 from evacli.training.batching import Batching
 from evacli.training.learner import assemble
 
@@ -295,7 +296,7 @@ def test_lr_find_writes_what_it_found(found, settings):
     assert table.lr.iloc[0] == 1e-5
     with Image.open(run.lr_find_png) as picture:
         assert picture.format == "PNG"
-    assert config.read(run) == config.make(settings)
+    assert config_file.read(run) == config.make(settings)
     assert result.config.cutout == 4
     assert result.config.batch_size == settings["batch_size"]
 
@@ -339,7 +340,7 @@ def test_what_cannot_be_used_is_refused_before_anything_is_written(tmp_path, set
 
 def test_a_trained_run_is_not_swept_with_other_settings(tmp_path, settings):
     run = RunDir(tmp_path)
-    config.write(run, config.make(settings))
+    config_file.write(run, config.make(settings))
     run.checkpoint.touch()
     with pytest.raises(Contradiction, match="--momentum"):
         lr_find(run.path, momentum=0.5)
@@ -362,7 +363,7 @@ def test_what_was_decided_for_one_network_does_not_bind_another(tmp_path, settin
     with suppress(NoSuggestion):
         lr_find(run.path, steps=25, **settings | {"model": "eva"})
     assert json.loads(run.lr_find_json.read_text())["config"]["dropout"] == "none"
-    inherited = config.inherit(run, {"model": settings["model"]})
+    inherited = config_file.inherit(run, {"model": settings["model"]})
     assert assemble(inherited, load(inherited)).config.dropout == "own"
 
 

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from evacli.config import Config
 from evacli.errors import RunError
-from evacli.lr_finder import result as lr_result
-from evacli.lr_finder.result import Curve, LrFindResult, Range, fits, read_curve, suggestion
+from evacli.lr_finder.suggest import smooth
+from evacli.run import lr_result
 from evacli.run.directory import RunDir
+from evacli.run.lr_result import Curve, LrFindResult, Range, fits, read_curve, suggestion
 
 CURVE = Curve(learning_rates=[0.001, 0.01, 0.1], losses=[2.3, 2.1, math.nan])
+SMOOTHED = smooth(CURVE.losses)
 
 
 def make_result(**changes) -> LrFindResult:
@@ -39,7 +41,7 @@ def run(tmp_path) -> RunDir:
 
 def test_a_path_that_is_no_valid_utf8_survives(run):
     result = make_result(config=Config(data="caf\udce9"))
-    lr_result.write(run, result, CURVE)
+    lr_result.write(run, result, CURVE, SMOOTHED)
     assert suggestion(run) == result
 
 
@@ -73,12 +75,12 @@ def test_rates_rise_and_stay_in_the_range(low, ratio, steps, mode):
 
 
 def test_a_result_survives_the_run_directory(run):
-    lr_result.write(run, make_result(), CURVE)
+    lr_result.write(run, make_result(), CURVE, SMOOTHED)
     assert suggestion(run) == make_result()
 
 
 def test_pandas_reads_the_curve(run):
-    lr_result.write(run, make_result(), CURVE)
+    lr_result.write(run, make_result(), CURVE, SMOOTHED)
     table = pd.read_csv(run.lr_find_csv)
     assert list(table.columns) == ["step", "lr", "loss", "smoothed_loss"]
     assert list(table.step) == [0, 1, 2]
@@ -89,7 +91,7 @@ def test_pandas_reads_the_curve(run):
 
 
 def test_a_curve_survives_the_run_directory(run):
-    lr_result.write(run, make_result(), CURVE)
+    lr_result.write(run, make_result(), CURVE, SMOOTHED)
     np.testing.assert_array_equal(read_curve(run).losses, CURVE.losses)
     assert read_curve(run).learning_rates == CURVE.learning_rates
 
@@ -99,7 +101,7 @@ def test_no_range_test_no_suggestion(run):
 
 
 def test_a_range_test_without_an_answer_is_no_suggestion(run):
-    lr_result.write(run, make_result(lr=None, problem="The loss never falls."), CURVE)
+    lr_result.write(run, make_result(lr=None, problem="The loss never falls."), CURVE, SMOOTHED)
     assert suggestion(run) is None
 
 

@@ -13,6 +13,7 @@ import evacli
 from evacli import config, recipes
 from evacli.cli import app
 from evacli.errors import ConfigError
+from evacli.run import config_file
 from evacli.run.directory import RunDir
 
 
@@ -48,7 +49,7 @@ def test_options_go_before_a_recipe_and_the_run_remembers_both(tmp_path: Path) -
     given = ["--model", TINY, "--epochs", "1", "--schedule", "step", "--precision", "float32"]
     ended = CliRunner().invoke(app, ["train", "--run", str(run), "--recipe", "assignment", *data, *given])
     assert ended.exit_code == 0, ended.stderr
-    stored = config.read(RunDir(run))
+    stored = config_file.read(RunDir(run))
     assert stored is not None
     assert (stored.schedule, stored.model, stored.crop) == ("step", TINY, 0)
 

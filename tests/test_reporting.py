@@ -11,10 +11,11 @@ from parsed_page import Page
 from tiny_run import CLASSES, HOSTILE, make_data, make_model, make_run
 
 import evacli.data
-from evacli import config, console
+from evacli import console
 from evacli.config import Config
 from evacli.errors import DataError, RunError
 from evacli.reporting.report import report
+from evacli.run import config_file
 
 
 @pytest.fixture
@@ -208,7 +209,7 @@ def test_a_garbled_configuration_is_one_line(run):
 def test_the_configuration_of_the_run_chooses_the_data(run, data, monkeypatch):
     used = []
     monkeypatch.setattr(evacli.data, "load", lambda config: used.append(config) or data)
-    config.write(run, Config(dataset="digits", limit_test=30, epochs=3))
+    config_file.write(run, Config(dataset="digits", limit_test=30, epochs=3))
     report(run.path)
     assert used == [Config(dataset="digits", limit_test=30, epochs=3)]
 

@@ -82,7 +82,7 @@ def stop_after_epoch(patch: pytest.MonkeyPatch, epoch: int) -> None:
     patch.setattr(TrainingDisplay, "epoch_ends", end)
 
 
-# In an epoch and after it; once between its last step and its test; where an epoch has but two steps, in its update too.
+# In an epoch and after it; once between its last step and its test; where an epoch has two steps, in its update too.
 STOPS: dict[Any, Any] = {
     32: ((stop_in_step, 3), (stop_after_epoch, 1)),
     23: ((stop_in_step, 3), (stop_in_step, STEPS_PER_EPOCH - 3), (stop_after_epoch, 1)),

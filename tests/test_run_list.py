@@ -8,14 +8,14 @@ from typer.testing import CliRunner
 from evacli import config, runs
 from evacli.cli import app
 from evacli.errors import RunError
-from evacli.run import summary
+from evacli.run import config_file, summary
 from evacli.run.directory import RunDir
 
 
 def make_run(path: Path, **changes: object) -> RunDir:
     run = RunDir(path)
     run.create()
-    config.write(run, config.Config(epochs=5))
+    config_file.write(run, config.Config(epochs=5))
     if changes:
         summary.write(run, make_summary(**changes))
     return run

@@ -6,10 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from evacli import config
 from evacli.config import Config
 from evacli.data.types import Data, Split
-from evacli.run import history, summary
+from evacli.run import config_file, history, summary
 from evacli.run.directory import RunDir, write_text_atomically
 from evacli.run.history import Row
 from evacli.run.summary import Summary
@@ -110,7 +109,7 @@ def make_run(path: Path, data: Data, **changes: Any) -> RunDir:
     predicted = model.predict_on_batch(data.test.images.astype(np.float32)).argmax(1)
     accuracy = float(np.mean(predicted == data.test.labels))
     found = {"class_names": data.class_names, "top_accuracy": accuracy, "test_accuracy": accuracy}
-    config.write(run, Config(epochs=3))
+    config_file.write(run, Config(epochs=3))
     write_text_atomically(run.history, history.to_csv(make_rows()))
     summary.write(run, make_summary(**(found | changes)))
     return run

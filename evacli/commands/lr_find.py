@@ -7,8 +7,9 @@ from typer import Option
 
 from evacli import console
 from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output, with_settings
-from evacli.lr_finder.result import LrFindResult, Mode, read_curve
+from evacli.lr_finder.suggest import smooth
 from evacli.run.directory import RunDir
+from evacli.run.lr_result import LrFindResult, Mode, read_curve
 
 
 @with_settings
@@ -65,4 +66,4 @@ def _curve(result: LrFindResult, run: RunDir) -> Text:
 
     curve = read_curve(run)
     columns = console.stdout().width
-    return Text.from_ansi(terminal.lr_find(curve.learning_rates, curve.smoothed, result.suggestions, columns))
+    return Text.from_ansi(terminal.lr_find(curve.learning_rates, smooth(curve.losses), result.suggestions, columns))

@@ -14,7 +14,7 @@ from evacli.comparing.files import absolute
 from evacli.config import Config
 from evacli.console import printable
 from evacli.errors import ConfigError, RunError
-from evacli.run import history, summary
+from evacli.run import config_file, history, summary
 from evacli.run.directory import RunDir
 from evacli.run.history import Row
 from evacli.run.summary import Summary
@@ -124,4 +124,4 @@ def _shortened(name: str) -> str:
 
 def _read(run: RunDir, label: str) -> Contender:
     rows = history.read_csv(run.history) if run.history.is_file() else []
-    return Contender(run, label, config.read(run) or Config(), summary.read(run), rows)
+    return Contender(run, label, config_file.read(run) or Config(), summary.read(run), rows)

@@ -9,7 +9,7 @@ import msgspec
 
 from evacli import config, console
 from evacli.errors import ConfigError
-from evacli.run import summary
+from evacli.run import config_file, summary
 from evacli.run.directory import DEFAULT_RUN, RunDir
 from evacli.run.summary import Summary
 
@@ -138,7 +138,7 @@ def _judge(run: RunDir, trained: Summary, layer: str | None) -> _Judged:
         from evacli import data, evaluation
         from evacli.explaining import heatmap
     model = evaluation.load_best(run)
-    settings = config.read(run) or config.Config()
+    settings = config_file.read(run) or config.Config()
     dataset = data.load(settings)
     if difference := summary.check_data(trained, dataset):
         console.warn(difference)

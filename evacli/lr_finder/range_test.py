@@ -11,10 +11,10 @@ import msgspec
 from evacli import config, console, network_file
 from evacli.data import load
 from evacli.errors import ConfigError, NoSuggestion
-from evacli.lr_finder import result as lr_result
-from evacli.lr_finder.result import Curve, LrFindResult, Mode, Range
-from evacli.lr_finder.suggest import CHOSEN_RULE, RULES, onset, reason_to_stop, rules_for, suggest
+from evacli.lr_finder.suggest import CHOSEN_RULE, RULES, onset, reason_to_stop, rules_for, smooth, suggest
+from evacli.run import config_file, lr_result
 from evacli.run.directory import DEFAULT_RUN, RunDir
+from evacli.run.lr_result import Curve, LrFindResult, Mode, Range
 from evacli.training.learner import Learner, assemble
 from evacli.training.optimizers import inertia
 from evacli.wording import in_words
@@ -50,7 +50,7 @@ def lr_find(
     """
     swept = make_range(min_lr=min_lr, max_lr=max_lr, steps=steps, mode=mode)
     directory = RunDir(run)
-    made_with = config.inherit(directory, settings)
+    made_with = config_file.inherit(directory, settings)
     network_file.allow(made_with.model, directory, named="model" in settings)
     learner = assemble(made_with, load(made_with))
     _hint_at_few_batches(learner)
@@ -170,7 +170,8 @@ def _write(run: RunDir, asked: config.Config, result: LrFindResult, curve: Curve
 
     run.create()
     # Not what was decided for this network and these images: the training may have others.
-    config.write(run, asked)
-    lr_result.write(run, result, curve)
-    drawn = figure.lr_find(curve.learning_rates, curve.losses, curve.smoothed, result.suggestions, result.rule)
+    config_file.write(run, asked)
+    smoothed = smooth(curve.losses)
+    lr_result.write(run, result, curve, smoothed)
+    drawn = figure.lr_find(curve.learning_rates, curve.losses, smoothed, result.suggestions, result.rule)
     save(drawn, run.lr_find_png)

@@ -15,16 +15,14 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Literal
 
 from evacli.errors import NoSuggestion
+from evacli.run.lr_result import MIN_STEPS, Stop
 
 Rule = Callable[[Sequence[float], Sequence[float]], float | None]
-Stop = Literal["diverged", "not finite"]
 
 # The first losses are an average of too few, the last ones belong to the explosion (fastai's numbers).
 SKIP_FIRST, SKIP_LAST = 10, 5
-MIN_STEPS = SKIP_FIRST + SKIP_LAST + 10
 
 
 def smooth(losses: Sequence[float], beta: float = 0.98) -> list[float]:

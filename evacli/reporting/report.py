@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evacli import config, console
+from evacli import console
 from evacli.config import Config
 from evacli.errors import RunError
 from evacli.reporting.result import ReportResult
-from evacli.run import history, summary
+from evacli.run import config_file, history, summary
 from evacli.run.directory import DEFAULT_RUN, RunDir, write_text_atomically
 from evacli.run.history import Row
 from evacli.run.summary import Summary
@@ -73,7 +73,7 @@ def _read(run: RunDir) -> _Record:
     rows = history.read_csv(run.history)
     if not rows:
         raise RunError(f"{run.history} has no epochs.", f"Run evacli train{run.option}.")
-    return _Record(run, config.read(run) or Config(), summary.read(run), rows)
+    return _Record(run, config_file.read(run) or Config(), summary.read(run), rows)
 
 
 def _examine(record: _Record) -> _Evidence:

@@ -6,9 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from evacli import config
 from evacli.errors import RunError
-from evacli.run import summary
+from evacli.run import config_file, summary
 from evacli.run.directory import DEFAULT_RUN, RunDir
 
 State = summary.State | Literal["not trained", "damaged"]
@@ -62,7 +61,7 @@ def _directories(folder: Path) -> Iterator[Path]:
 def _listing(run: RunDir) -> RunListing:
     name = str(run.path)
     try:
-        settings = config.read(run)
+        settings = config_file.read(run)
         trained = summary.read(run) if run.summary.exists() else None
     except RunError:
         return RunListing(run=name, state="damaged")

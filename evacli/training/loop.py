@@ -9,12 +9,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from evacli import config, console, evaluation
+from evacli import console, evaluation
 from evacli.backend import keras
 from evacli.data.types import Split
 from evacli.errors import Diverged, Interrupted
 from evacli.evaluation import Predictions
-from evacli.run import checkpoint, history, summary
+from evacli.run import checkpoint, config_file, history, summary
 from evacli.run.checkpoint import Arrays, Progress
 from evacli.run.directory import RunDir
 from evacli.run.history import Row
@@ -88,7 +88,7 @@ class Training:
 
     def run_to_end(self) -> Summary:
         """Trains until the last epoch and returns the summary."""
-        config.write(self.run, self.config)
+        config_file.write(self.run, self.config)
         self._announce()
         steps = self.learner.batching.steps_before(self.config.epochs)
         display = TrainingDisplay(self.config.epochs, steps, self.step)

@@ -6,12 +6,12 @@ from evacli import config
 from evacli.config import Config
 from evacli.errors import ConfigError, RunError
 from evacli.explaining import overlays
-from evacli.lr_finder.result import fits, suggestion
 from evacli.methods import METHODS
 from evacli.models.fingerprint import fingerprint
 from evacli.run import checkpoint
 from evacli.run.checkpoint import Progress
 from evacli.run.directory import RunDir, remove_leftovers
+from evacli.run.lr_result import fits, suggestion
 from evacli.run.versions import versions
 from evacli.training.learner import Learner
 from evacli.training.loop import Training

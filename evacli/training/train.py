@@ -6,7 +6,7 @@ from typing import Any
 from evacli import config, console, data, network_file
 from evacli.config import Config
 from evacli.errors import RunError
-from evacli.run import summary
+from evacli.run import config_file, summary
 from evacli.run.checkpoint import Progress, load_progress
 from evacli.run.directory import DEFAULT_RUN, RunDir
 from evacli.run.locking import exclusive, refuse_if_busy
@@ -36,8 +36,8 @@ def train(
     refuse_if_busy(directory)
     progress = None if overwrite else load_progress(directory)
     if progress and not directory.config.exists():
-        config.write(directory, progress.config)
-    settled = config.inherit(directory, settings, trained=progress is not None)
+        config_file.write(directory, progress.config)
+    settled = config_file.inherit(directory, settings, trained=progress is not None)
     done = _finished(directory, progress, settled) if progress else None
     if done:
         console.note(f"{directory.path} already has its {done.epochs_done} epochs; a larger --epochs trains on.")

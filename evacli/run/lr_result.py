@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -10,10 +11,11 @@ from msgspec import Meta
 
 from evacli.config import Config, differences
 from evacli.errors import RunError
-from evacli.lr_finder.suggest import MIN_STEPS, Stop, smooth
 from evacli.run.directory import RunDir, read_small, write_text_atomically
 
+Stop = Literal["diverged", "not finite"]
 Mode = Literal["exp", "linear"]
+MIN_STEPS = 25  # both ends of a curve tell nothing, and ten steps between them are the least
 LearningRate = Annotated[float, Meta(gt=0, le=1e6)]
 
 # Settings that leave the curve as it is, or that a range test overrides.
@@ -53,11 +55,6 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
     learning_rates: list[float]
     losses: list[float]
 
-    @property
-    def smoothed(self) -> list[float]:
-        """The losses as the suggestions see them."""
-        return smooth(self.losses)
-
 
 class LrFindResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A range test and what follows from it.
@@ -85,9 +82,9 @@ class LrFindResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     config: Config
 
 
-def write(run: RunDir, result: LrFindResult, curve: Curve) -> None:
-    """Stores the result and its curve in the run."""
-    write_text_atomically(run.lr_find_csv, _to_csv(curve))
+def write(run: RunDir, result: LrFindResult, curve: Curve, smoothed: Sequence[float]) -> None:
+    """Stores the result, its curve and the losses as the suggestions saw them in the run."""
+    write_text_atomically(run.lr_find_csv, _to_csv(curve, smoothed))
     write_text_atomically(run.lr_find_json, json.dumps(msgspec.to_builtins(result), indent=2) + "\n")
 
 
@@ -136,10 +133,10 @@ def read_curve(run: RunDir) -> Curve:
     return Curve(learning_rates=list(learning_rates), losses=list(losses))
 
 
-def _to_csv(curve: Curve) -> str:
+def _to_csv(curve: Curve, smoothed: Sequence[float]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("step", "lr", "loss", "smoothed_loss"))
     steps = range(len(curve.losses))
-    writer.writerows(zip(steps, curve.learning_rates, curve.losses, curve.smoothed, strict=True))
+    writer.writerows(zip(steps, curve.learning_rates, curve.losses, smoothed, strict=True))
     return out.getvalue()
