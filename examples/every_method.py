@@ -1,6 +1,6 @@
 """Trains every optimizer with every schedule for an epoch on real digits, as a smoke test that a person can read.
 
-No network connection is needed; takes some minutes. Its runs are ready for: evacli compare runs/every-method/*
+No network connection is needed; takes some minutes. Its runs are ready for: evacli compare runs/every-method/*-cosine
 """
 
 import argparse

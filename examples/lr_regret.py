@@ -72,7 +72,7 @@ def tasks(cifar: str | None) -> list[Task]:
         Task("digits, BatchNorm", batchnorm, digits, side=8, epochs=4, flip=False),
         Task("CIFAR-10, plain", plain, few, side=16, epochs=4, flip=True),
         Task("CIFAR-10, BatchNorm", batchnorm, few, side=16, epochs=4, flip=True),
-        # evacli's default network and optimizer; alone, since it takes longer than all others together.
+        # evacli's default network; alone, since it takes longer than all others together.
         Task("CIFAR-10, eva", "eva", few, side=16, epochs=4, flip=True, optimizers=("momentum",)),
     ]
 

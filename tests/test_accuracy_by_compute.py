@@ -5,6 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_run import make_data, make_run
+
+from evacli.run import summary
+from evacli.run.directory import RunDir
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
 
@@ -54,17 +58,21 @@ def _only_kernels():
     return options
 
 
-def test_the_history_of_a_run_gets_its_costs(tmp_path):
-    import evacli
+def test_a_network_inside_a_network_costs_the_same():
+    inner = models.build("resnet20", *IMAGE)
+    pixels = keras.Input(IMAGE[0])
+    outer = keras.Model(pixels, inner(keras.layers.Rescaling(1.0)(pixels)))
+    assert accuracy_by_compute.training_flops(outer) == accuracy_by_compute.training_flops(inner)
 
-    run = tmp_path / "short"
-    evacli.train(
-        run, dataset="digits", limit_train=64, limit_test=32, model="resnet20", epochs=2, precision="float32", lr=0.01
-    )
-    name, history = accuracy_by_compute.course(run)
-    assert name.startswith("short (resnet20, top ")
-    per_image = accuracy_by_compute.training_flops(keras.models.load_model(run / "best.keras"))
-    assert history["flops"].tolist() == [64 * per_image, 128 * per_image]
-    assert np.all(np.diff(history["seconds"]) > 0)
-    figure = accuracy_by_compute.draw([(name, history)])
+
+def test_the_history_of_a_run_gets_its_costs(tmp_path):
+    run = make_run(tmp_path / "short", make_data()).path
+    trained = summary.read(RunDir(run))
+    course = accuracy_by_compute.course(run)
+    assert course.name.startswith(f"short ({trained.model}, top ")
+    per_epoch = trained.train_images * accuracy_by_compute.training_flops(keras.models.load_model(run / "best.keras"))
+    assert course.flops == [(epoch + 1) * per_epoch for epoch in range(len(course.accuracy))]
+    assert per_epoch > 0
+    assert np.all(np.diff(course.seconds) > 0)
+    figure = accuracy_by_compute.draw([course])
     assert [axes.get_xlabel() for axes in figure.axes] == ["seconds of training", "training FLOPs"]
