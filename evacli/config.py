@@ -15,7 +15,7 @@ from msgspec import Meta
 from evacli import methods
 from evacli.errors import ConfigError
 from evacli.methods import HYPERPARAMETERS, METHODS
-from evacli.wording import in_words
+from evacli.wording import field_of, in_words
 
 Dataset = Literal["cifar10", "cifar100", "fashion_mnist", "mnist", "digits"]
 Schedule = Literal["constant", "step", "linear", "exponential", "cosine", "plateau", "cyclical", "one-cycle"]
@@ -92,6 +92,15 @@ BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
+# What is chosen for a network or for images, and does not bind others: those settings that name them.
+CHOSEN_FOR: dict[str, tuple[str, ...]] = {
+    "dropout": ("model",),
+    "cutout": ("dataset", "data"),
+    "crop": ("dataset", "data"),
+    "flip": ("dataset", "data"),
+}
+
+
 def option(field: str) -> str:
     """The command-line spelling of a configuration field."""
     return "--" + field.replace("_", "-")
@@ -112,6 +121,30 @@ def make(settings: Mapping[str, Any], base: Config | None = None) -> Config:
     made = _convert(values)
     _check_together(made)
     return made
+
+
+def unbound(stored: Config, wanted: Config) -> Config:
+    """`stored` without what was chosen, by its user or by training, for another network or other images than `wanted`.
+
+    Which dropout, or which augmentation, then is open again.
+    """
+    changed = set(differences(stored, wanted))
+    return msgspec.structs.replace(stored, **{name: None for name, of in CHOSEN_FOR.items() if changed & set(of)})
+
+
+def over(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that belong together, such as a recipe's, under those that were given.
+
+    What would mean nothing beside these is left out: another optimizer's momentum, the data beside another data set.
+    """
+    kept = dict(base)
+    for name, (setting, choices) in BELONGS_TO.items():
+        if setting in given and given[setting] not in choices:
+            kept.pop(name, None)
+    if "dataset" in given or "data" in given:
+        kept.pop("dataset", None)
+        kept.pop("data", None)
+    return kept | dict(given)
 
 
 def check(settings: Mapping[str, Any]) -> None:
@@ -165,7 +198,7 @@ def _plain(value: Any) -> Any:
 
 
 def _config_error(reason: str, values: Mapping[str, Any]) -> ConfigError:
-    field = reason.partition(" - at `$.")[2].rstrip("`")
+    field = field_of(reason)
     if field not in values:
         known = ", ".join(sorted(Config.__struct_fields__))
         return ConfigError(f"There is no such setting: {reason}.", f"The settings are: {known}.")

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, ProgressColumn
+    from rich.progress import Progress
 
 _state = {"quiet": False, "json": False}
 
@@ -99,7 +99,7 @@ def stopped(message: str, fix: str = "") -> None:
 
 def table(title: str, columns: Iterable[str | Text], rows: Iterable[Iterable[object]]) -> Table:
     """A table with its first column to the left and all others to the right."""
-    grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    grid = Table(title=printable(title), title_justify="left", title_style="bold", header_style="bold")
     for i, column in enumerate(columns):
         grid.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
     for row in rows:
@@ -107,7 +107,7 @@ def table(title: str, columns: Iterable[str | Text], rows: Iterable[Iterable[obj
     return grid
 
 
-def progress(*extra_columns: "ProgressColumn") -> "Progress":
+def progress() -> "Progress":
     """A progress display on stderr, silent without a terminal.
 
     Use: `with progress() as bars: task = bars.add_task("reading", total=n); bars.advance(task)`.
@@ -120,7 +120,6 @@ def progress(*extra_columns: "ProgressColumn") -> "Progress":
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        *extra_columns,
         console=stderr(),
         transient=True,
         disable=not is_terminal(),

@@ -1,6 +1,7 @@
-"""What msgspec says about a value, as a person says it."""
+"""Words for what is wrong: what msgspec says about a value, and long lists, as a person says it."""
 
 import re
+from collections.abc import Sequence
 
 _KINDS = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}
 _LIMITS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}
@@ -16,3 +17,14 @@ def in_words(reason: str) -> str:
     if reason.startswith("Invalid enum value"):
         return "there is no such choice"
     return reason[0].lower() + reason[1:]
+
+
+def field_of(reason: str) -> str:
+    """The name of the field that a validation error of msgspec is about, empty if it names none."""
+    return reason.partition(" - at `$.")[2].rstrip("`")
+
+
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """The names with commas between; after the first `most`, how many more there are."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

@@ -50,9 +50,18 @@ def test_the_whitening_makes_patches_uncorrelated() -> None:
 
 
 def test_the_whitening_looks_at_images_from_all_over_the_set() -> None:
-    grey, others = np.full((models.START_IMAGES, 8, 8, 3), 128, np.uint8), correlated_images(models.START_IMAGES, 8)
+    number = models.START_PIXELS // 32**2
+    grey, others = np.full((number, 32, 32, 3), 128, np.uint8), correlated_images(number, 32)
     whitened = outputs(built(np.concatenate([grey, others])), airbench.WHITENING, others[:100])
     assert 1 < whitened.var() < 3  # twice what it is where no image is grey
+
+
+def test_large_images_are_fewer_to_start_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[NDArray[np.uint8]] = []
+    monkeypatch.setitem(models.STARTS, "airbench", lambda model, images: seen.append(images))
+    models.start("airbench", keras.Model(), np.broadcast_to(np.zeros((), np.uint8), (6000, 64, 64, 3)))
+    models.start("airbench", keras.Model(), np.zeros((2, 3000, 3000, 3), np.uint8))
+    assert [len(images) for images in seen] == [1250, 1]
 
 
 def test_other_convolutions_start_by_handing_on_their_inputs() -> None:

@@ -95,3 +95,29 @@ def test_differences_are_the_fields_that_differ(a: dict[str, Any], b: dict[str, 
     found = config.differences(first, second)
     assert msgspec.structs.replace(first, **{name: getattr(second, name) for name in found}) == second
     assert bool(found) == (first != second)
+
+
+def test_options_go_over_a_recipe_and_free_it_of_what_they_make_meaningless() -> None:
+    recipe = {"optimizer": "muon", "momentum": 0.85, "lr": 0.01, "schedule": "step", "drop_factor": 5, "data": "x"}
+    assert config.over(recipe, {}) == recipe
+    assert config.over(recipe, {"optimizer": "nesterov", "lr": 0.1}) == recipe | {"optimizer": "nesterov", "lr": 0.1}
+    found = config.over(recipe, {"optimizer": "adam", "schedule": "cosine", "dataset": "digits"})
+    assert found == {"optimizer": "adam", "lr": 0.01, "schedule": "cosine", "dataset": "digits"}
+    config.make(found)
+    with pytest.raises(ConfigError, match="--momentum"):
+        config.make(config.over(recipe, {"optimizer": "adam", "momentum": 0.5}))
+
+
+@given(SETTINGS, SETTINGS)
+def test_what_fits_together_over_what_fits_together_is_refused_for_numbers_alone(
+    recipe: dict[str, Any], given: dict[str, Any]
+) -> None:
+    assert "means nothing" not in problem(config.over(recipe, given))
+
+
+def problem(settings: dict[str, Any]) -> str:
+    try:
+        config.make(settings)
+    except ConfigError as e:
+        return e.message
+    return ""

@@ -169,3 +169,24 @@ def test_contradictions_do_not_matter_when_the_run_starts_anew(run: RunDir) -> N
 def test_two_data_sets_at_once_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="name two data sets"):
         config_file.inherit(RunDir(tmp_path), {"dataset": "digits", "data": "images"})
+
+
+def test_precision_auto_means_what_a_trained_run_has(run: RunDir) -> None:
+    trained(run, precision="float32")
+    assert config_file.inherit(run, {"precision": "auto"}).precision == "float32"
+
+
+def test_another_network_is_not_bound_by_the_dropout_of_the_last_one(run: RunDir) -> None:
+    trained(run, model="eva", dropout="none", cutout=16)
+    inherited = config_file.inherit(run, {"model": "resnet9"}, trained=False)
+    assert (inherited.dropout, inherited.cutout) == (None, 16)
+    assert config_file.inherit(run, {"model": "eva"}, trained=False).dropout == "none"
+    assert config_file.inherit(run, {"model": "resnet9", "dropout": 0.5}, trained=False).dropout == 0.5
+
+
+@pytest.mark.parametrize("other", [{"dataset": "digits"}, {"data": "elsewhere"}])
+def test_other_images_are_not_bound_by_the_augmentation_of_the_last_ones(run: RunDir, other: dict[str, Any]) -> None:
+    trained(run, data="images", cutout=16, crop=4, flip=True, dropout="none")
+    inherited = config_file.inherit(run, other, trained=False)
+    assert (inherited.cutout, inherited.crop, inherited.flip, inherited.dropout) == (None, None, None, "none")
+    assert config_file.inherit(run, {"data": "moved"}).flip is True  # a trained run: the same images elsewhere

@@ -57,7 +57,7 @@ def test_terminal_shows_bars_rates_and_a_line_an_epoch(digits: Path, tmp_path: P
 
 
 def test_time_left_counts_from_where_this_session_began() -> None:
-    with terminal() as screen, TrainingDisplay(10, steps=100, first_step=95) as display:
+    with terminal() as screen, TrainingDisplay(10, steps=100, first_step=95, validated=False) as display:
         display.epoch_begins(9, 5, steps=10, batch_size=8)
         assert "-:-- left" in text(screen)
         display.batch_ends(0.1, 1.0, 0.5)
@@ -65,10 +65,13 @@ def test_time_left_counts_from_where_this_session_began() -> None:
     assert re.search(r"epoch 10/10 .* 6/10 +0:00 left loss 1\.000  accuracy 50\.0%", text(screen))
 
 
-def test_without_a_terminal_only_lines_are_written(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("validated", "best"), [(False, ["best"]), (True, ["best", "val"])])
+def test_without_a_terminal_only_lines_are_written(
+    capsys: pytest.CaptureFixture[str], validated: bool, best: list[str]
+) -> None:
     console.stderr.cache_clear()
     rows = make_rows(3)
-    with TrainingDisplay(epochs=3, steps=6, first_step=0) as display:
+    with TrainingDisplay(epochs=3, steps=6, first_step=0, validated=validated) as display:
         for i in range(3):
             display.epoch_begins(i, 0, steps=2, batch_size=8)
             display.batch_ends(0.1, 1.0, 0.5)
@@ -76,5 +79,5 @@ def test_without_a_terminal_only_lines_are_written(capsys: pytest.CaptureFixture
             display.epoch_ends(rows[: i + 1])
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 4
-    assert lines[0].split() == ["epoch", "lr", "train", "loss", "accuracy", "test", "loss", "accuracy", "best", "time"]
+    assert lines[0].split() == ["epoch", "lr", "train", "loss", "accuracy", "test", "loss", "accuracy", *best, "time"]
     assert lines[3].split() == ["3/3", "0.0333", "0.3333", "83.33%", "0.4000", "80.00%", "80.00%", "0:01"]

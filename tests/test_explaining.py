@@ -16,6 +16,7 @@ from evacli.data.types import Data
 from evacli.errors import ConfigError, DataError, EvacliError, RunError
 from evacli.explaining import overlays
 from evacli.explaining.explain import GradcamResult, gradcam
+from evacli.run import gradcam_files
 from evacli.run.directory import RunDir
 
 app = typer.Typer()
@@ -213,7 +214,7 @@ def test_hostile_class_names_are_drawn_written_and_printed(tmp_path, monkeypatch
     assert done.exit_code == 0
     assert "\x1b[31mred" not in done.stdout
     for name in pictures(run):
-        assert overlays.OURS.fullmatch(name)
+        assert gradcam_files.OURS.fullmatch(name)
         assert len(name) < 128
     if option:
         assert {image["true"] for image in json.loads(done.stdout)["shown"]} <= set(HOSTILE)

@@ -46,7 +46,7 @@ def test_no_kill_loses_anything(evacli: Evacli, run: RunDir, options: tuple[obje
 def test_signal_saves_and_says_how_to_go_on(
     evacli: Evacli, run: RunDir, options: tuple[object, ...], signum: int, code: int
 ) -> None:
-    process = evacli.start("train", "--run", run.path, "--epochs", 4, "--checkpoint-minutes", 0, *options)
+    process = evacli.start("train", "--run", run.path, "--epochs", 10_000, "--checkpoint-minutes", 0, *options)
     process.until(run.checkpoint.exists)
     process.send(signum)
     ended = process.wait()

@@ -34,6 +34,12 @@ def test_validation_has_a_curve_of_its_own_and_chooses():
     assert "epoch chosen by validation accuracy" in figure.get_suptitle()
 
 
+def test_judging_with_mirror_images_is_said():
+    rows = make_rows(3)
+    assert "mirror" not in draw_curves(rows, 3, "test").get_suptitle()
+    assert "judged with their mirror images" in draw_curves(rows, 3, "test", mirrored=True).get_suptitle()
+
+
 def test_a_growing_batch_is_drawn_beside_the_rate():
     rows = [msgspec.structs.replace(row, batch_size=10 * row.epoch) for row in make_rows(3)]
     rate, sizes = draw_curves(rows, 3, "test").axes[2:]
@@ -49,7 +55,10 @@ def test_the_best_epoch_is_marked_in_every_part():
 def test_a_loss_that_is_not_finite_leaves_a_gap(tmp_path):
     *rows, last = make_rows(4)
     rows.append(msgspec.structs.replace(last, train_loss=float("nan"), test_loss=float("inf")))
-    save(draw_curves(rows, 2, "test"), tmp_path / "curves.png")
+    figure = draw_curves(rows, 2, "test")
+    for label, values in lines(figure.axes[1]).items():
+        assert np.isfinite(values).tolist() == [True, True, True, False], label
+    save(figure, tmp_path / "curves.png")
 
 
 @pytest.mark.parametrize("num_classes", [1, 2, 10, 100, 130])

@@ -351,7 +351,7 @@ def test_a_layer_used_twice_is_seen_at_its_last_use():
     assert grad_cam(model, pixels(2), np.array([0, 1])).shape == (2, 4, 4)
 
 
-@pytest.mark.parametrize("name", ["resnet9", "resnet20"])
+@pytest.mark.parametrize("name", ["resnet9", "resnet20", "airbench_small"])
 def test_the_networks_on_offer(name):
     model = build(name, (16, 16, 3), 4, (120, 120, 120), (60, 60, 60))
     maps = grad_cam(model, pixels(2, (16, 16, 3)), np.array([0, 1]))

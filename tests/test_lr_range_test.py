@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,11 +18,12 @@ from typer.testing import CliRunner
 from evacli import config
 from evacli.cli import app
 from evacli.data import load
-from evacli.errors import ConfigError, Contradiction, NoSuggestion
+from evacli.errors import ConfigError, Contradiction, NoSuggestion, RunBusy
 from evacli.lr_finder.range_test import conclude, lr_find, sweep
 from evacli.lr_finder.suggest import CHOSEN_RULE, RULES
 from evacli.run import config_file
 from evacli.run.directory import RunDir
+from evacli.run.locking import exclusive
 from evacli.run.lr_result import Curve, Range, suggestion
 from evacli.training.batching import Batching
 from evacli.training.learner import assemble
@@ -344,6 +346,20 @@ def test_a_trained_run_is_not_swept_with_other_settings(tmp_path, settings):
     run.checkpoint.touch()
     with pytest.raises(Contradiction, match="--momentum"):
         lr_find(run.path, momentum=0.5)
+
+
+def test_a_trained_run_keeps_its_settings(found, tmp_path):
+    run = RunDir(shutil.copytree(found[0].path, tmp_path / "run"))
+    run.checkpoint.touch()
+    before = run.config.read_bytes()
+    lr_find(run.path, min_lr=1e-5, epochs=7)
+    assert run.config.read_bytes() == before
+
+
+def test_a_run_in_training_is_left_alone(found, tmp_path):
+    run = RunDir(shutil.copytree(found[0].path, tmp_path / "run"))
+    with exclusive(run), pytest.raises(RunBusy):
+        lr_find(run.path, optimizer="adam")
 
 
 def test_the_command_prints_the_suggestions_side_by_side(found):

@@ -82,10 +82,20 @@ def test_without_a_home_it_is_asked_each_time(folder: Path, monkeypatch: pytest.
 
 def test_a_users_own_file_is_named_once(evacli: Evacli, folder: Path, digits: Path) -> None:
     found = evacli(
-        "lr-find", "--data", digits, "--model", "net.py:tiny", "--batch-size", 64, "--min-lr", 1e-3, cwd=folder
+        "lr-find",
+        "--data",
+        digits,
+        "--model",
+        "net.py:tiny",
+        "--batch-size",
+        64,
+        "--min-lr",
+        1e-3,
+        *("--precision", "float32"),
+        cwd=folder,
     )
     assert found.code == 0, found.err
-    for command in ("train", "--epochs", 1, "--precision", "float32"), ("train", "--epochs", 2), ("report",):
+    for command in ("train", "--epochs", 1), ("train", "--epochs", 2), ("gradcam", "--n", 2), ("report",):
         found = evacli(*command, cwd=folder)
         assert found.code == 0, found.err
 

@@ -236,6 +236,7 @@ def test_noise_is_another_for_each_variable_and_seed_and_the_same_again() -> Non
         make("sgd", twins, gradient_noise=1.0, seed=seed).apply([tf.zeros(100)] * 2, twins)
         return np.stack([twin.numpy() for twin in twins])
 
+    assert np.isfinite(draw(2**31 - 1)).all()
     first, again, other = draw(0), draw(0), draw(1)
     assert (first == again).all()
     assert (first[0] != first[1]).all()

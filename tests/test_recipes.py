@@ -36,6 +36,7 @@ def test_the_assignment_has_cutout_alone_and_a_rate_cut_on_plateaus() -> None:
 
 def test_fast_does_not_mirror_what_has_no_mirror_image(tmp_path: Path) -> None:
     small = {"dataset": "digits", "limit_train": 64, "limit_test": 32, "model": TINY, "epochs": 1, "batch_size": 32}
+    small["precision"] = "float32"
     digits = evacli.train(tmp_path / "digits", **(evacli.recipe("fast") | small))
     flipped = evacli.train(tmp_path / "flipped", **(evacli.recipe("fast") | small | {"flip": True}))
     assert (digits.mirror_test, flipped.mirror_test) == (False, True)
@@ -52,6 +53,20 @@ def test_options_go_before_a_recipe_and_the_run_remembers_both(tmp_path: Path) -
     stored = config_file.read(RunDir(run))
     assert stored is not None
     assert (stored.schedule, stored.model, stored.crop) == ("step", TINY, 0)
+
+
+def test_max_lr_goes_before_the_rate_of_a_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[dict[str, object]] = []
+    monkeypatch.setattr("evacli.training.train.train", lambda run, **settings: trained.append(settings))
+    CliRunner().invoke(app, ["train", "--recipe", "fast", "--max-lr", "0.02", "--optimizer", "adam"])
+    assert (trained[0]["lr"], trained[0]["optimizer"], trained[0]["epochs"]) == (0.02, "adam", 5)
+    assert "momentum" not in trained[0]
+
+
+def test_the_list_shows_options_as_one_would_give_them() -> None:
+    listed = CliRunner().invoke(app, ["recipes"]).stdout
+    for words in ("assignment", "--schedule plateau", "--no-flip", "fast", "--mirror-test", "airbench"):
+        assert words in listed
 
 
 def test_a_recipe_of_ones_own(tmp_path: Path) -> None:

@@ -68,3 +68,21 @@ def test_command_shows_the_same(folder):
         assert expected in shown.output
     listed = json.loads(CliRunner().invoke(app, ["runs", str(folder), "--json"]).stdout)
     assert [listing["state"] for listing in listed] == ["failed", "finished", "not trained", "unfinished", "damaged"]
+
+
+def test_judging_with_mirror_images_is_said(tmp_path):
+    make_run(tmp_path / "a", state="finished", mirror_test=True)
+    assert "test, mirrored" in CliRunner().invoke(app, ["runs", str(tmp_path)]).output
+
+
+def test_a_folder_that_cannot_be_read_is_named_and_the_others_are_listed(folder, monkeypatch, capsys):
+    listing = Path.iterdir
+
+    def refused(path):
+        if path.name == "no run":
+            raise PermissionError(13, "Permission denied")
+        return listing(path)
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    assert len(runs(folder)) == 5
+    assert f"{folder}/no run cannot be read: Permission denied." in capsys.readouterr().err.replace("\n", "")

@@ -1,7 +1,3 @@
-import subprocess
-import sys
-from textwrap import dedent
-
 import keras
 import numpy as np
 import pytest
@@ -59,7 +55,7 @@ def shared():
 
 MODELS = {
     "eva": built_in("eva"),
-    "resnet9": built_in("resnet9"),
+    "airbench_small": built_in("airbench_small"),
     "resnet20": built_in("resnet20"),
     "nested": nested,
     "nested scores": nested_scores,
@@ -213,24 +209,6 @@ def test_the_twin_is_the_same_after_the_same_seed():
         np.testing.assert_array_equal(a, b)
 
 
-def test_what_the_twin_learned_opens_in_a_process_that_only_knows_keras(tmp_path):
-    plain = built_in("eva")()
-    twin = training_twin(plain, "float32")
-    twin.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    twin.fit(IMAGES, LABELS, epochs=2, verbose=0)
-    plain.set_weights(twin.get_weights())
-    plain.save(tmp_path / "m.keras")
-    np.save(tmp_path / "x.npy", IMAGES)
-    code = """
-        import sys, keras, numpy as np
-        model = keras.models.load_model("m.keras")
-        assert not any(module.startswith("evacli") for module in sys.modules)
-        np.save("y.npy", model.predict(np.load("x.npy"), verbose=0))
-    """
-    subprocess.run([sys.executable, "-c", dedent(code)], cwd=tmp_path, check=True, capture_output=True)
-    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), ops.softmax(twin(IMAGES)), atol=1e-5)
-
-
 def test_a_frozen_backbone_stays_frozen():
     model = nested()
     model.layers[-1].layers[0].trainable = False
@@ -247,13 +225,11 @@ class Unclonable(layers.Layer):
         return x * self.factor
 
 
-def test_a_model_that_cannot_be_cloned_trains_itself():
+def test_a_model_that_cannot_be_cloned_is_refused():
     pixels = keras.Input(SHAPE)
     model = keras.Model(pixels, layers.Dense(CLASSES, "softmax")(layers.Flatten()(Unclonable(0.01)(pixels))))
-    twin = training_twin(model, "bfloat16")
-    assert [id(v) for v in twin.weights] == [id(v) for v in model.weights]
-    step(twin, from_logits=True)[0]()
-    np.testing.assert_allclose(ops.softmax(twin(IMAGES)), model(IMAGES), atol=1e-6)
+    with pytest.raises(ModelError, match="cannot be made anew"):
+        training_twin(model, "bfloat16")
 
 
 def test_a_model_without_scores_has_no_twin():

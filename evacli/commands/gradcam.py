@@ -40,7 +40,7 @@ def _show(result: GradcamResult, n: int, class_name: str | None) -> None:
     console.result(console.table(f"Grad-CAM at layer {result.layer}", _COLUMNS, map(_row, result.shown)))
     fewer = f", fewer than the {n} asked for" if len(result.shown) < n else ""
     console.result(f"{len(result.shown):,} of {result.mistakes:,} mistakes among {judged}{fewer}.")
-    console.result(f"{result.picture} shows them, {result.folder} has a picture of each.")
+    console.result(console.printable(f"{result.picture} shows them, {result.folder} has a picture of each."))
 
 
 def _row(shown: Shown) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typer import Option
 
 from evacli import console
 from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output, with_settings
+from evacli.config import over
 from evacli.lr_finder.suggest import smooth
 from evacli.run.directory import RunDir
 from evacli.run.lr_result import LrFindResult, Mode, read_curve
@@ -15,6 +16,7 @@ from evacli.run.lr_result import LrFindResult, Mode, read_curve
 @with_settings
 def lr_find_command(  # noqa: PLR0913 - each parameter is an option
     settings: dict[str, Any],
+    recipe: dict[str, Any],
     run: RunOption = RUN,
     min_lr: Annotated[float, Option(help="First learning rate.")] = 1e-7,
     max_lr: Annotated[float, Option(help="Last learning rate.")] = 10.0,
@@ -30,7 +32,7 @@ def lr_find_command(  # noqa: PLR0913 - each parameter is an option
     configure_output(json, quiet)
     from evacli.lr_finder.range_test import lr_find
 
-    result = lr_find(run, min_lr=min_lr, max_lr=max_lr, steps=steps, mode=mode, **settings)
+    result = lr_find(run, min_lr=min_lr, max_lr=max_lr, steps=steps, mode=mode, **over(recipe, settings))
     _show(result, RunDir(run))
     console.json(result)
 

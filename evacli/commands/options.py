@@ -152,8 +152,11 @@ SETTINGS: dict[str, Any] = {
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command every setting as an option, and recipes; it receives those that were given as dict `settings`."""
-    own = [p for p in inspect.signature(command).parameters.values() if p.name != "settings"]
+    """Gives a command every setting as an option, and recipes.
+
+    It receives those that were given as dict `settings`, and those of the recipe as dict `recipe`.
+    """
+    own = [p for p in inspect.signature(command).parameters.values() if p.name not in ("settings", "recipe")]
 
     @functools.wraps(command)
     def run(**arguments: Any) -> None:
@@ -161,8 +164,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
         given = {name: value for name, value in settings.items() if value is not None}
         check(given)  # A mistyped option is refused before the seconds that TensorFlow takes to start.
         recipe = arguments.pop("recipe")
-        cooked = recipes.recipe(recipe) if recipe is not None else {}
-        command(**arguments, settings=cooked | given)
+        command(**arguments, settings=given, recipe={} if recipe is None else recipes.recipe(recipe))
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     options = [inspect.Parameter(n, keyword, default=None, annotation=a) for n, a in SETTINGS.items()]

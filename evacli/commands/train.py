@@ -7,15 +7,16 @@ from typer import Option
 
 from evacli import console
 from evacli.commands.options import RUN, SCHEDULE, JsonOption, QuietOption, RunOption, configure_output, with_settings
-from evacli.config import check
+from evacli.config import check, over
 from evacli.errors import ConfigError
 from evacli.run.directory import RunDir
 from evacli.run.summary import Summary
 
 
 @with_settings
-def train_command(
+def train_command(  # noqa: PLR0913 - each parameter is an option
     settings: dict[str, Any],
+    recipe: dict[str, Any],
     run: RunOption = RUN,
     overwrite: Annotated[bool, Option("--overwrite", help="Start anew, replacing the run's results.")] = False,
     max_lr: Annotated[
@@ -35,7 +36,7 @@ def train_command(
         check(settings := _with_peak(settings, max_lr))
     from evacli.training.train import train
 
-    summary = train(run, overwrite=overwrite, checkpoint_minutes=checkpoint_minutes, **settings)
+    summary = train(run, overwrite=overwrite, checkpoint_minutes=checkpoint_minutes, **over(recipe, settings))
     console.result(_outcome(summary))
     directory = RunDir(run)
     following = f"evacli report{directory.option}, evacli gradcam{directory.option}"

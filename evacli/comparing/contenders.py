@@ -18,6 +18,7 @@ from evacli.run import config_file, history, summary
 from evacli.run.directory import RunDir
 from evacli.run.history import Row
 from evacli.run.summary import Summary
+from evacli.wording import listed
 
 MOST = 20  # runs; more curves in one picture cannot be told apart
 LABEL = 40  # characters
@@ -89,16 +90,13 @@ def _check_trained(runs: Sequence[RunDir]) -> None:
     first = lacking[0]
     inside = sorted(str(path.parent) for path in first.path.glob(f"*/{first.history.name}"))
     if inside:
-        raise RunError(f"{first.path} is not a run, but holds {_listed(inside)}.", "Name the runs themselves.")
+        raise RunError(
+            f"{first.path} is not a run, but holds {listed(inside, MOST_NAMED)}.", "Name the runs themselves."
+        )
     raise RunError(
-        f"No epochs to compare in {_listed([str(run.path) for run in lacking])}.",
+        f"No epochs to compare in {listed([str(run.path) for run in lacking], MOST_NAMED)}.",
         f"Leave out what is not trained, or run first: evacli train{first.option}",
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    rest = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + rest
 
 
 def _failed(run: RunDir) -> bool:

@@ -30,7 +30,7 @@ class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
         gap: final training accuracy minus final test accuracy.
         seconds: time spent training.
         images_per_second: training images over that time.
-        lr: the learning rate of the recipe.
+        lr: the peak learning rate.
         optimizer: the `--optimizer`.
         schedule: the `--schedule`.
         settings: what else is not the same in all runs, by field of the configuration, or by name of a version.

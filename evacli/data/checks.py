@@ -6,6 +6,7 @@ import numpy as np
 
 from evacli.data.types import Source, Split
 from evacli.errors import DataError
+from evacli.wording import listed
 
 # Three poolings leave one pixel of it.
 MIN_SIDE = 8
@@ -35,12 +36,6 @@ def require_classes(train: Split, class_names: tuple[str, ...]) -> None:
             f"{listed(missing)}.",
             "Add images of them, raise --limit-train or lower --val-split.",
         )
-
-
-def listed(names: list[str], most: int = 10) -> str:
-    """The names with commas between; after the first ten, how many more there are."""
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _check_class_names(names: tuple[str, ...]) -> None:

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from evacli import console
 from evacli.config import Config
 from evacli.data import pictures, tree
-from evacli.data.checks import listed
 from evacli.data.hostile import reason
 from evacli.data.pictures import Size
 from evacli.data.subset import choose
 from evacli.data.tree import Listing
 from evacli.data.types import Source, Split
 from evacli.errors import DataError
+from evacli.wording import listed
 
 MAX_SIDE = 224
 # Smaller images spend their time in Python, where threads only get in each other's way.

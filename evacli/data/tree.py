@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evacli.data.checks import listed
 from evacli.errors import DataError
+from evacli.wording import listed
 
 TRAIN, TEST, VALIDATION = "train", "test", "validation"
 VALIDATION_FOLDERS = ("val", "valid", "validation")

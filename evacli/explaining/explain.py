@@ -9,7 +9,7 @@ import msgspec
 
 from evacli import config, console
 from evacli.errors import ConfigError
-from evacli.run import config_file, summary
+from evacli.run import config_file, gradcam_files, summary
 from evacli.run.directory import DEFAULT_RUN, RunDir
 from evacli.run.summary import Summary
 
@@ -26,6 +26,8 @@ PANELS = {
     "true": "the image, the evidence for the true class",
     "both": "the image, the evidence for the predicted class, the evidence for the true class",
 }
+
+MIRRORED = " Predicted together with its mirror image; the evidence is that of the image alone."
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +97,8 @@ def gradcam(
     candidates = _candidates(judged, class_name)
     mistakes = [i for i in _in_order(judged, select) if i in candidates]
     explanations = _explain(judged, mistakes[:n], target)
-    heading = f"Grad-CAM: what the network looked at (layer {judged.layer})", f"Left to right: {PANELS[target]}."
+    subtitle = f"Left to right: {PANELS[target]}." + MIRRORED * judged.mirrored
+    heading = f"Grad-CAM: what the network looked at (layer {judged.layer})", subtitle
     files = _draw(directory, explanations, heading, alpha)
     return GradcamResult(
         layer=judged.layer,
@@ -131,6 +134,7 @@ class _Judged:
     data: "Data"
     predictions: "Predictions"
     seed: int
+    mirrored: bool
 
 
 def _judge(run: RunDir, trained: Summary, layer: str | None) -> _Judged:
@@ -146,7 +150,7 @@ def _judge(run: RunDir, trained: Summary, layer: str | None) -> _Judged:
     layer = heatmap.choose_layer(model, dataset.image_shape, layer)
     probabilities = evaluation.predict(model, dataset.test.images, "test images", mirror=settings.judges_mirrored)
     predictions = evaluation.Predictions(probabilities, dataset.test.labels)
-    return _Judged(model, layer, dataset, predictions, settings.seed)
+    return _Judged(model, layer, dataset, predictions, settings.seed, settings.judges_mirrored)
 
 
 def _candidates(judged: _Judged, class_name: str | None) -> set[int]:
@@ -201,7 +205,7 @@ def _draw(run: RunDir, explanations: "list[Explanation]", heading: tuple[str, st
 
     if explanations:
         return overlays.write(run, explanations, heading, alpha)
-    overlays.remove(run)
+    gradcam_files.remove(run)
     return []
 
 

@@ -1,7 +1,6 @@
-"""The files of the Grad-CAM pictures in a run directory."""
+"""Draws the Grad-CAM pictures into a run directory."""
 
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from evacli import console
@@ -9,10 +8,9 @@ from evacli.errors import RunError
 from evacli.figures.gradcam import Explanation, grid
 from evacli.figures.style import save
 from evacli.run.directory import RunDir
+from evacli.run.gradcam_files import file_name, remove_singles
 
 MOST_IN_GRID = 100
-# What this module has named; other files in the folder are the user's.
-OURS = re.compile(r"\d{5,}-predicted-\w+-true-\w+\.png", re.ASCII)
 
 
 def write(run: RunDir, explanations: Sequence[Explanation], heading: tuple[str, str], alpha: float) -> list[Path]:
@@ -38,35 +36,11 @@ def write(run: RunDir, explanations: Sequence[Explanation], heading: tuple[str, 
         raise RunError(
             f"Cannot create the folder {run.gradcam_folder}: {e.strerror}.", "Move away what is there."
         ) from e
-    files = [run.gradcam_folder / _file_name(e) for e in explanations]
+    files = [run.gradcam_folder / file_name(e.index, e.predicted, e.true) for e in explanations]
     for explanation, file in zip(console.track(explanations, "drawing"), files, strict=True):
         save(grid([explanation], *heading, alpha), file)
     save(grid(explanations[:MOST_IN_GRID], *heading, alpha), run.gradcam_png)
     if len(files) > MOST_IN_GRID:
         console.note(f"{run.gradcam_png} shows the first {MOST_IN_GRID} of them.")
-    _remove_singles(run, set(files))
+    remove_singles(run, set(files))
     return files
-
-
-def remove(run: RunDir) -> None:
-    """Removes the pictures of an earlier call."""
-    run.gradcam_png.unlink(missing_ok=True)
-    _remove_singles(run, ())
-
-
-def _remove_singles(run: RunDir, but: Collection[Path]) -> None:
-    if run.gradcam_folder.is_symlink():
-        return
-    for file in run.gradcam_folder.glob("*.png"):
-        if file not in but and OURS.fullmatch(file.name):
-            file.unlink()
-
-
-def _file_name(explanation: Explanation) -> str:
-    predicted, true = _file_safe(explanation.predicted), _file_safe(explanation.true)
-    return f"{explanation.index:05d}-predicted-{predicted}-true-{true}.png"
-
-
-def _file_safe(class_name: str) -> str:
-    """At most 40 characters of `class_name`, with `_` for each run of what is no ASCII letter, digit or underscore."""
-    return re.sub(r"\W+", "_", class_name, flags=re.ASCII)[:40] or "_"

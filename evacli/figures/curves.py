@@ -21,13 +21,14 @@ class _Curve(NamedTuple):
 
 
 @styled
-def draw_curves(rows: Sequence[Row], top_epoch: int, chosen_by: str) -> Figure:
+def draw_curves(rows: Sequence[Row], top_epoch: int, chosen_by: str, mirrored: bool = False) -> Figure:
     """Accuracies above losses above the learning rate, on one axis of epochs, the best epoch marked.
 
     Args:
         rows: at least one epoch.
         top_epoch: the epoch that the best model is from.
         chosen_by: "test" or "validation": the split that the top epoch was chosen on.
+        mirrored: whether that judged each image together with its mirror image.
 
     Returns:
         The figure.
@@ -44,7 +45,8 @@ def draw_curves(rows: Sequence[Row], top_epoch: int, chosen_by: str) -> Figure:
     loss.set(title="Loss (cross-entropy, nats)")
     loss.set_ylim(bottom=0)
     _plot_rate(rate, rows)
-    _mark_top(figure, rows, top_epoch, curves, chosen_by)
+    how = f"epoch chosen by {chosen_by} accuracy" + "; images judged with their mirror images" * mirrored
+    _mark_top(figure, rows, top_epoch, curves, chosen_by, how)
     accuracy.legend(loc="best")
     return figure
 
@@ -93,7 +95,9 @@ def _plot_batch_size(axes: Axes, rows: Sequence[Row]) -> None:
     sizes.tick_params(axis="y", colors=VERMILION)
 
 
-def _mark_top(figure: Figure, rows: Sequence[Row], top_epoch: int, curves: Sequence[_Curve], chosen_by: str) -> None:
+def _mark_top(
+    figure: Figure, rows: Sequence[Row], top_epoch: int, curves: Sequence[_Curve], chosen_by: str, how: str
+) -> None:
     top = [row for row in rows if row.epoch == top_epoch]
     deciding = [curve for curve in curves if curve.label == chosen_by]
     if not (top and deciding):
@@ -105,4 +109,4 @@ def _mark_top(figure: Figure, rows: Sequence[Row], top_epoch: int, curves: Seque
         top_epoch, value, "*", color=deciding[0].color, markersize=14, markeredgecolor="white", clip_on=False
     )
     headline = f"Top {chosen_by} accuracy {value:.2%} at epoch {top_epoch}"
-    figure.suptitle(f"{headline}\n(epoch chosen by {chosen_by} accuracy)", fontsize=10)
+    figure.suptitle(f"{headline}\n({how})", fontsize=10)

@@ -14,10 +14,11 @@ from evacli.errors import ConfigError, NoSuggestion
 from evacli.lr_finder.suggest import CHOSEN_RULE, RULES, onset, reason_to_stop, rules_for, smooth, suggest
 from evacli.run import config_file, lr_result
 from evacli.run.directory import DEFAULT_RUN, RunDir
+from evacli.run.locking import exclusive, refuse_if_busy
 from evacli.run.lr_result import Curve, LrFindResult, Mode, Range
 from evacli.training.learner import Learner, assemble
 from evacli.training.optimizers import inertia
-from evacli.wording import in_words
+from evacli.wording import field_of, in_words
 
 # Below so many batches an epoch, most steps see the same images again.
 FEW_BATCHES = 4
@@ -50,13 +51,15 @@ def lr_find(
     """
     swept = make_range(min_lr=min_lr, max_lr=max_lr, steps=steps, mode=mode)
     directory = RunDir(run)
+    refuse_if_busy(directory)
     made_with = config_file.inherit(directory, settings)
     network_file.allow(made_with.model, directory, named="model" in settings)
     learner = assemble(made_with, load(made_with))
     _hint_at_few_batches(learner)
     curve = sweep(learner, swept.learning_rates())
     result = conclude(curve, swept, learner.config)
-    _write(directory, made_with, result, curve)
+    with exclusive(directory):
+        _write(directory, made_with, result, curve)
     if result.problem:
         raise NoSuggestion(result.problem, f"The curve is in {directory.lr_find_png}.")
     return result
@@ -79,7 +82,7 @@ def make_range(**values: object) -> Range:
     try:
         swept = msgspec.convert(values, Range)
     except msgspec.ValidationError as e:
-        field = str(e).partition(" - at `$.")[2].rstrip("`")
+        field = field_of(str(e))
         raise ConfigError(f"{config.option(field)} {values[field]}: {in_words(str(e))}.") from e
     if swept.min_lr >= swept.max_lr:
         raise ConfigError(f"--min-lr {swept.min_lr:g} is not below --max-lr {swept.max_lr:g}.", "Exchange them.")
@@ -168,9 +171,9 @@ def _write(run: RunDir, asked: config.Config, result: LrFindResult, curve: Curve
     from evacli.figures import lr_find as figure
     from evacli.figures.style import save
 
-    run.create()
-    # Not what was decided for this network and these images: the training may have others.
-    config_file.write(run, asked)
+    if not run.checkpoint.exists():  # else the settings are those of the training
+        # Not what was decided for this network and these images: the training may have others.
+        config_file.write(run, asked)
     smoothed = smooth(curve.losses)
     lr_result.write(run, result, curve, smoothed)
     drawn = figure.lr_find(curve.learning_rates, curve.losses, smoothed, result.suggestions, result.rule)

@@ -26,7 +26,7 @@ ARCHITECTURES: dict[str, Callable[[Any, int], Any]] = {
 STARTS: dict[str, Callable[[keras.Model, NDArray[np.uint8]], None]] = dict.fromkeys(
     ("airbench", "airbench_small"), airbench.start
 )
-START_IMAGES = 5000
+START_PIXELS = 5000 * 32 * 32  # more would only cost memory
 
 
 def build(
@@ -63,7 +63,8 @@ def start(name: str, model: keras.Model, images: NDArray[np.uint8]) -> None:
     """Sets those first weights of a network that `build` made which depend on its training images, (N, H, W, C)."""
     if name in STARTS:
         # From all over the set: images out of folders come class by class.
-        some = np.linspace(0, len(images) - 1, min(len(images), START_IMAGES), dtype=int)
+        number = max(1, START_PIXELS // (images.shape[1] * images.shape[2]))
+        some = np.linspace(0, len(images) - 1, min(len(images), number), dtype=int)
         STARTS[name](model, images[some])
 
 

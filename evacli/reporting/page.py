@@ -70,6 +70,8 @@ def cards(result: "ReportResult", trained: Summary) -> list[tuple[str, str, str]
 
 def settings_table(trained: Summary, settings: Config) -> list[tuple[str, object]]:
     """What the run was made with: options and their values."""
-    values = msgspec.structs.asdict(settings).items()
-    given = [(option(name), spelled(value)) for name, value in values if value is not None]
+    values = msgspec.structs.asdict(settings)
+    if settings.data is not None:
+        del values["dataset"]  # its default, which was not used
+    given = [(option(name), spelled(value)) for name, value in values.items() if value is not None]
     return [("learning rate", f"{trained.lr:.4g} ({trained.lr_source})"), *given]

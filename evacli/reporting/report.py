@@ -141,7 +141,7 @@ def _write_pictures(record: _Record, evidence: _Evidence) -> None:
     from evacli.figures.style import save
 
     run, trained = record.run, record.trained
-    save(draw_curves(record.rows, trained.top_epoch, trained.chosen_by), run.curves_png)
+    save(draw_curves(record.rows, trained.top_epoch, trained.chosen_by, trained.mirror_test), run.curves_png)
     save(draw_confusion(evidence.confusions, trained.class_names), run.confusion_png)
 
 

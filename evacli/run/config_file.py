@@ -1,15 +1,13 @@
 """config.json: the settings of a run, which its later commands inherit."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
-
-import msgspec
 
 from evacli import config
 from evacli.config import Config
 from evacli.errors import ConfigError, Contradiction, RunError
-from evacli.run.directory import RunDir, read_small, write_text_atomically
+from evacli.run import documents
+from evacli.run.directory import RunDir
 
 
 def read(run: RunDir) -> Config | None:
@@ -19,11 +17,10 @@ def read(run: RunDir) -> Config | None:
         RunError: if the file is not a configuration that this version of evacli understands.
     """
     try:
-        # Not msgspec's parser: it refuses the lone surrogates of a path that is no valid UTF-8.
-        return msgspec.convert(json.loads(read_small(run.config)), Config)
+        return documents.read(run.config, Config)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as e:
+    except documents.UNREADABLE as e:
         raise RunError(
             f"{run.config} is not an evacli configuration: {e}.",
             "Delete it to start from the defaults, or name another --run.",
@@ -32,7 +29,7 @@ def read(run: RunDir) -> Config | None:
 
 def write(run: RunDir, made: Config) -> None:
     """Stores the configuration in the run."""
-    write_text_atomically(run.config, json.dumps(msgspec.to_builtins(made), indent=2) + "\n")
+    documents.write(run.config, made)
 
 
 def inherit(run: RunDir, settings: Mapping[str, Any], *, trained: bool | None = None) -> Config:
@@ -54,10 +51,13 @@ def inherit(run: RunDir, settings: Mapping[str, Any], *, trained: bool | None = 
             "Leave one of them out.",
         )
     trained = run.checkpoint.exists() if trained is None else trained
-    if not (stored and trained):
-        return config.make(settings, stored)
-    if settings.get("lr") == "auto":
-        del settings["lr"]
+    if stored is None:
+        return config.make(settings)
+    if not trained:
+        return config.make(settings, config.unbound(stored, config.make(settings, stored)))
+    for name in "lr", "precision":
+        if settings.get(name) == "auto":  # which is what training has decided
+            del settings[name]
     wanted = config.make(settings, stored)
     differing = config.contradictions(stored, wanted)
     if differing:

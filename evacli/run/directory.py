@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from tempfile import mkstemp
 
 from evacli.errors import RunError
@@ -68,7 +69,7 @@ class RunDir:
     @property
     def option(self) -> str:
         """The `--run` option that names this run on a command line, empty for the default run."""
-        return "" if self.path == DEFAULT_RUN else f" --run {self.path}"
+        return "" if self.path == DEFAULT_RUN else f" --run {quote(str(self.path))}"
 
 
 def read_small(path: Path, most: int = MAX_DOCUMENT_BYTES) -> bytes:

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import msgspec
 
+from evacli import spreadsheet
 from evacli.errors import RunError
-from evacli.run.directory import read_small
+from evacli.run.directory import RunDir, read_small
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One epoch. Losses are mean cross-entropies in nats without penalties; accuracies are shares of 1.
 
     The `train_` figures are means over the epoch's augmented batches, taken while the network changes; the others are
-    measured at its end. `lr` is the rate of the epoch's last step. The `val_` ones exist under `--val-split` only,
-    `batch_size` only where it changes, under `--grow-batch`.
+    measured at its end. `lr` is the rate of the epoch's last step. The `val_` ones exist only where
+    there are validation images, `batch_size` only where it changes, under `--grow-batch`.
     """
 
     epoch: int
@@ -48,11 +49,7 @@ _OPTIONAL = ("val_loss", "val_accuracy", "batch_size")
 def to_csv(rows: Sequence[Row]) -> str:
     """The rows as CSV with a header line, floats to full precision; optional columns only if there are any values."""
     columns = [c for c in COLUMNS if c not in _OPTIONAL or any(getattr(row, c) is not None for row in rows)]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([getattr(row, c) for c in columns] for row in rows)
-    return out.getvalue()
+    return spreadsheet.to_csv(columns, ([getattr(row, c) for c in columns] for row in rows))
 
 
 def read_csv(path: Path) -> list[Row]:
@@ -69,7 +66,7 @@ def read_csv(path: Path) -> list[Row]:
     except (OSError, ValueError, csv.Error) as e:
         raise RunError(
             f"{path} is not a history of epochs: {getattr(e, 'strerror', None) or e}.",
-            "Delete it and run evacli train, which writes it again.",
+            f"Delete it and run evacli train{RunDir(path.parent).option}, which writes it again.",
         ) from e
     return rows
 

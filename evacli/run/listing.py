@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from evacli import console
 from evacli.errors import RunError
 from evacli.run import config_file, summary
 from evacli.run.directory import DEFAULT_RUN, RunDir
@@ -24,6 +25,7 @@ class RunListing(msgspec.Struct, frozen=True, kw_only=True):
         epochs: how many it is to have.
         top_accuracy: the highest accuracy, a share of 1; None before the first epoch.
         chosen_by: the split that this accuracy is measured on.
+        mirror_test: whether it judges each image together with its mirror image.
         lr: its peak learning rate; None before training.
     """
 
@@ -34,6 +36,7 @@ class RunListing(msgspec.Struct, frozen=True, kw_only=True):
     epochs: int | None = None
     top_accuracy: float | None = None
     chosen_by: str | None = None
+    mirror_test: bool = False
     lr: float | None = None
 
 
@@ -53,9 +56,13 @@ def _directories(folder: Path) -> Iterator[Path]:
     if RunDir(folder).config.is_file():
         yield folder
         return  # What a run holds is its own.
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            yield from _directories(path)
+    try:
+        inside = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
+    except OSError as e:
+        console.warn(f"{folder} cannot be read: {e.strerror or e}.")
+        return
+    for path in inside:
+        yield from _directories(path)
 
 
 def _listing(run: RunDir) -> RunListing:
@@ -78,5 +85,6 @@ def _listing(run: RunDir) -> RunListing:
         epochs=settings.epochs,
         top_accuracy=trained.top_accuracy if trained.epochs_done else None,
         chosen_by=trained.chosen_by,
+        mirror_test=trained.mirror_test,
         lr=trained.lr,
     )

@@ -2,15 +2,16 @@
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from evacli import spreadsheet
 from evacli.config import Config, differences
 from evacli.errors import RunError
+from evacli.run import documents
 from evacli.run.directory import RunDir, read_small, write_text_atomically
 
 Stop = Literal["diverged", "not finite"]
@@ -19,7 +20,7 @@ MIN_STEPS = 25  # both ends of a curve tell nothing, and ten steps between them 
 LearningRate = Annotated[float, Meta(gt=0, le=1e6)]
 
 # Settings that leave the curve as it is, or that a range test overrides.
-IRRELEVANT = frozenset({"lr", "epochs", "seed", "precision", "val_split", "limit_test", "skip_bad"}) | {
+IRRELEVANT = frozenset({"lr", "epochs", "seed", "precision", "val_split", "limit_test", "skip_bad", "mirror_test"}) | {
     "schedule",
     "warmup_epochs",
     "base_lr",
@@ -64,10 +65,10 @@ class LrFindResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         rule: the chosen rule.
         suggestions: what each rule suggests.
         base_lr: where the loss begins to fall, the lower end of a cyclical schedule.
-        problem: why no rule could suggest anything.
+        problem: why the chosen rule suggests nothing.
         range: the learning rates that were to be tried.
         steps_taken: how many were.
-        stopped: why not all of them; see `lr_suggest.reason_to_stop`.
+        stopped: why not all of them; see `lr_finder.suggest.reason_to_stop`.
         config: the settings it was made with.
     """
 
@@ -85,7 +86,7 @@ class LrFindResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 def write(run: RunDir, result: LrFindResult, curve: Curve, smoothed: Sequence[float]) -> None:
     """Stores the result, its curve and the losses as the suggestions saw them in the run."""
     write_text_atomically(run.lr_find_csv, _to_csv(curve, smoothed))
-    write_text_atomically(run.lr_find_json, json.dumps(msgspec.to_builtins(result), indent=2) + "\n")
+    documents.write(run.lr_find_json, result)
 
 
 def suggestion(run: RunDir) -> LrFindResult | None:
@@ -95,11 +96,10 @@ def suggestion(run: RunDir) -> LrFindResult | None:
         RunError: if the file is not what `lr-find` wrote.
     """
     try:
-        # Not msgspec's parser: it refuses the lone surrogates of a path that is no valid UTF-8.
-        result = msgspec.convert(json.loads(read_small(run.lr_find_json)), LrFindResult)
+        result = documents.read(run.lr_find_json, LrFindResult)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as e:
+    except documents.UNREADABLE as e:
         raise RunError(
             f"{run.lr_find_json} is not the result of a range test: {e}.", f"Run again: evacli lr-find{run.option}"
         ) from e
@@ -134,9 +134,5 @@ def read_curve(run: RunDir) -> Curve:
 
 
 def _to_csv(curve: Curve, smoothed: Sequence[float]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("step", "lr", "loss", "smoothed_loss"))
-    steps = range(len(curve.losses))
-    writer.writerows(zip(steps, curve.learning_rates, curve.losses, smoothed, strict=True))
-    return out.getvalue()
+    rows = zip(range(len(curve.losses)), curve.learning_rates, curve.losses, smoothed, strict=True)
+    return spreadsheet.to_csv(("step", "lr", "loss", "smoothed_loss"), rows)

@@ -1,13 +1,14 @@
 """What a training came to, to and from `summary.json`."""
 
-import json
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from evacli.errors import DataError, RunError
-from evacli.run.directory import RunDir, read_small, write_text_atomically
+from evacli.run import documents
+from evacli.run.directory import RunDir
+from evacli.wording import listed
 
 if TYPE_CHECKING:
     from evacli.data.types import Data
@@ -30,9 +31,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         mirror_test: whether these accuracies judge each image together with its mirror image.
         class_names: the name of each output of the network.
         train_images: how many images the network learnt from.
-        validation_images: how many were held back by `--val-split`.
+        validation_images: how many choose the best epoch, held back by `--val-split` or a split of the data.
         test_images: how many it is judged on.
-        lr: the learning rate of the recipe.
+        lr: the peak learning rate.
         lr_source: where that rate came from, as a person reads it.
         model: the `--model` of the run.
         parameters: how many numbers the network has, those that do not train included.
@@ -71,17 +72,16 @@ def read(run: RunDir) -> Summary:
     """
     fix = f"Run evacli train{run.option}; it writes the file."
     try:
-        # Not msgspec's parser: it refuses the lone surrogates that a class name, once a folder name, may hold.
-        return msgspec.convert(json.loads(read_small(run.summary)), Summary)
+        return documents.read(run.summary, Summary)
     except FileNotFoundError as e:
         raise RunError(f"{run.path} has no {run.summary.name}.", fix) from e
-    except (OSError, ValueError, RecursionError) as e:
+    except documents.UNREADABLE as e:
         raise RunError(f"{run.summary} is not a summary of a training: {e}.", fix) from e
 
 
 def write(run: RunDir, summary: Summary) -> None:
     """Stores the summary in the run."""
-    write_text_atomically(run.summary, json.dumps(msgspec.to_builtins(summary), indent=2) + "\n")
+    documents.write(run.summary, summary)
 
 
 def check_data(trained: Summary, data: "Data") -> str:
@@ -117,9 +117,4 @@ def class_difference(expected: tuple[str, ...], found: tuple[str, ...]) -> str:
     if not (missing or extra):
         return "the same names in another order"
     parts = (("without ", missing), ("with the new ", extra))
-    return ", ".join(prefix + _listed(names) for prefix, names in parts if names)
-
-
-def _listed(names: list[str], limit: int = 3) -> str:
-    shown = [repr(name[:40]) for name in names[:limit]]
-    return ", ".join(shown) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+    return ", ".join(prefix + listed([repr(name[:40]) for name in names], 3) for prefix, names in parts if names)

@@ -14,7 +14,8 @@ from evacli.run.history import Row
 
 _HEADER = (
     f"{'epoch':>9}  {'lr':>9}  {'train loss':>10} {'accuracy':>9}  {'test loss':>9} {'accuracy':>9}  "
-    f"{'best':>8}  {'time':>7}"
+    "{best:>8}  "
+    f"{'time':>7}"
 )
 
 
@@ -31,8 +32,12 @@ class _TimeLeft(ProgressColumn):
 class TrainingDisplay:
     """Shows a training on stderr; without a terminal only the line per epoch."""
 
-    def __init__(self, epochs: int, steps: int, first_step: int) -> None:
-        """Of `steps` batches in all, of which earlier sessions did `first_step`."""
+    def __init__(self, epochs: int, steps: int, first_step: int, validated: bool) -> None:
+        """Of `steps` batches in all, of which earlier sessions did `first_step`.
+
+        `validated` says that validation images choose the best epoch.
+        """
+        self._header = _HEADER.format(best="best val" if validated else "best")
         self.epochs, self._batch_size, self._images = epochs, 0, 0
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
@@ -52,7 +57,7 @@ class TrainingDisplay:
         self._epoch = self._progress.add_task("epoch", total=None, figures="", resumed_at=0)
 
     def __enter__(self) -> "TrainingDisplay":
-        console.note(_HEADER, style="bold")
+        console.note(self._header, style="bold")
         self._progress.start()
         return self
 

@@ -140,12 +140,18 @@ def _resolve(config: Config, data: Data) -> Config:
     return resolved
 
 
+COUNTED = 256  # images at a time; counting takes eight bytes a pixel
+
+
 def _colour_statistics(images: NDArray[np.uint8]) -> tuple[Colour, Colour]:
     """Mean and standard deviation of each channel in grey levels.
 
     The mean is rounded, so that uint8 pixels that Cutout fills with it are exactly zero after normalisation.
     """
-    counts = np.stack([np.bincount(images[..., c].reshape(-1), minlength=256) for c in range(3)])  # (3, 256)
+    counts = np.zeros((3, 256), np.int64)
+    for start in range(0, len(images), COUNTED):
+        some = images[start : start + COUNTED]
+        counts += [np.bincount(some[..., c].reshape(-1), minlength=256) for c in range(3)]
     levels = np.arange(256)
     mean = (counts @ levels) / counts.sum(axis=1)
     std = np.sqrt(np.maximum((counts @ levels**2) / counts.sum(axis=1) - mean**2, 1))

@@ -91,9 +91,12 @@ class Training:
         config_file.write(self.run, self.config)
         self._announce()
         steps = self.learner.batching.steps_before(self.config.epochs)
-        display = TrainingDisplay(self.config.epochs, steps, self.step)
+        validated = self.learner.data.validation is not None
+        display = TrainingDisplay(self.config.epochs, steps, self.step, validated)
         if self.rows:
             write_results(self.run, self.learner, self.progress, self.best_weights)
+        else:
+            self.run.summary.unlink(missing_ok=True)  # of a training that failed before
         with self.stop, display:
             for epoch in range(len(self.rows), self.config.epochs):
                 self._train_epoch(epoch, display)
@@ -179,8 +182,9 @@ class Training:
             Diverged: always.
         """
         summary.write(self.run, summarise(self.learner, self.progress, "failed"))
+        kept = "; the last good checkpoint is kept" if self.run.checkpoint.exists() else ""
         raise Diverged(
-            f"The loss is not finite in epoch {len(self.rows) + 1}; the last good checkpoint is kept.",
+            f"The loss is not finite in epoch {len(self.rows) + 1}{kept}.",
             f"Use a lower learning rate: evacli train{self.run.option} --overwrite --lr {self.progress.lr / 10:.2g}",
         )
 

@@ -16,13 +16,13 @@ class MovingStatistics:
 
     Attributes:
         fresh: pairs of a BatchNorm layer of the model and its counterpart in the twin that start at 0 and 1. Not among
-            them: layers that do not train, that come with statistics of their own, or that twin and model share.
+            them: layers that do not train, or that come with statistics of their own.
     """
 
     def __init__(self, model: keras.Model, twin: keras.Model, steps_per_epoch: int) -> None:
         """Shortens the twin's memory where an epoch has few steps; before the twin's first step."""
         pairs = zip(_batch_norms(model), _batch_norms(twin), strict=True)
-        self.fresh = [(plain, fast) for plain, fast in pairs if plain is not fast and _starts_here(plain)]
+        self.fresh = [(plain, fast) for plain, fast in pairs if _starts_here(plain)]
         for _, fast in self.fresh:
             fast.momentum = min(fast.momentum, max(0.0, 1 - MEMORIES_PER_EPOCH / steps_per_epoch))
 

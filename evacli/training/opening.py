@@ -5,10 +5,9 @@ from pathlib import Path
 from evacli import config
 from evacli.config import Config
 from evacli.errors import ConfigError, RunError
-from evacli.explaining import overlays
 from evacli.methods import METHODS
 from evacli.models.fingerprint import fingerprint
-from evacli.run import checkpoint
+from evacli.run import checkpoint, gradcam_files
 from evacli.run.checkpoint import Progress
 from evacli.run.directory import RunDir, remove_leftovers
 from evacli.run.lr_result import fits, suggestion
@@ -22,7 +21,7 @@ def forget(run: RunDir) -> None:
     """Deletes what an earlier training has left, and what was concluded from it: it is not true of the next one."""
     for path in (*_results(run), run.report, run.curves_png, run.confusion_png, run.misclassified):
         path.unlink(missing_ok=True)
-    overlays.remove(run)
+    gradcam_files.remove(run)
 
 
 def _results(run: RunDir) -> tuple[Path, ...]:

@@ -116,7 +116,7 @@ class GradientNoise:
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """The step that the optimizer takes, from the noisy gradient."""
         step = tf.cast(self.iterations, tf.int32)  # type: ignore[attr-defined]
-        seed = tf.stack([self.noise_seed + self._get_variable_index(variable) * 2**16, step])  # type: ignore[attr-defined]
+        seed = tf.stack([(self.noise_seed + self._get_variable_index(variable) * 2**16) % 2**31, step])  # type: ignore[attr-defined]
         deviation = tf.sqrt(self.noise / (1.0 + tf.cast(step, tf.float32)) ** 0.55)
         noisy = gradient + tf.cast(deviation * tf.random.stateless_normal(gradient.shape, seed), gradient.dtype)
         super().update_step(noisy, variable, learning_rate)  # type: ignore[misc]

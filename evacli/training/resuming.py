@@ -14,7 +14,7 @@ def check_same_training(run: RunDir, progress: Progress, learner: Learner) -> No
     """Refuses what would make the rest another training, and reports what may change its last bits.
 
     Raises:
-        Contradiction: if the run's configuration is not the checkpoint's.
+        Contradiction: if the run's configuration is not the checkpoint's, or would change the epoch under way.
         DataError: if the images, labels or class names are others than those trained on.
         ModelError: if the user's file now builds another network.
     """
@@ -23,6 +23,12 @@ def check_same_training(run: RunDir, progress: Progress, learner: Learner) -> No
         raise Contradiction(
             f"{run.config} is not what {run.checkpoint} was made with: {differing}.",
             f"Delete {run.config} to go on as before, or start anew: evacli train{run.option} --overwrite",
+        )
+    if progress.batch and learner.config.grow_batch and learner.config.epochs != progress.config.epochs:
+        # The epoch under way would go on with batches of another size, from another image.
+        raise Contradiction(
+            f"{run.path} stopped inside an epoch, and with --grow-batch the batches depend on --epochs.",
+            f"Finish as before: evacli train{run.option} --epochs {progress.config.epochs}",
         )
     if progress.class_names != learner.data.class_names:
         difference = summary.class_difference(progress.class_names, learner.data.class_names)

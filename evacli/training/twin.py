@@ -7,6 +7,7 @@ The plain model is what is saved; the twin is what trains. Their weights have th
 from typing import Any
 
 from evacli.backend import keras
+from evacli.errors import ModelError
 from evacli.models.logits import last_operation, logits_model
 from evacli.training.fast_layers import FastConv2D, FastDropout, FusedBatchNormalization
 
@@ -27,9 +28,6 @@ def training_twin(model: keras.Model, precision: str) -> keras.Model:
     gives the scores stays in float32. Seeds of dropout layers that have none are drawn anew, after
     `keras.utils.set_random_seed` always the same.
 
-    A model with a layer that cannot be cloned trains itself: the twin then shares its layers and weights, in the
-    model's own precision.
-
     Args:
         model: plain network from pixels to class probabilities; it stays as it is.
         precision: "float32" or "bfloat16", what the convolutions compute in.
@@ -38,15 +36,14 @@ def training_twin(model: keras.Model, precision: str) -> keras.Model:
         A model from the same inputs to float32 scores (B, C), not compiled. Its `losses` are `model`'s penalties.
 
     Raises:
-        ModelError: if the scores cannot be had, see `logits_model`.
+        ModelError: if the scores cannot be had, see `logits_model`, or a layer cannot be made anew.
     """
-    shared = logits_model(model)
-    head = last_operation(shared)
+    head = last_operation(logits_model(model))
     try:
         twin = logits_model(_clone(model, getattr(head, "layer", head), precision))
         twin.set_weights(model.get_weights())
-    except Exception:  # from_config of a stranger's layer may raise anything
-        return shared
+    except Exception as e:  # from_config of a stranger's layer may raise anything
+        raise ModelError(f"The model {model.name} has a layer that cannot be made anew from its configuration.") from e
     return twin if twin.output.dtype == "float32" else _in_float32(twin)
 
 
