@@ -2,60 +2,62 @@
 
 from typing import Any, get_args
 
+import msgspec
 from hypothesis import strategies as st
 
 from evacli import config, methods
-from evacli.config import Cycle, Dataset, Precision, Schedule
+from evacli.config import Config, Cycle, Dataset, Precision, Schedule
 
 RATES = st.floats(min_value=0, max_value=1e6, exclude_min=True)
 SHARES = st.floats(min_value=0, max_value=1, exclude_max=True)
 COUNTS = st.integers(1, 2**31 - 1)
 NAMES = st.text(st.characters(exclude_categories=()), min_size=1)  # lone surrogates included
-ALL_SETTINGS = st.fixed_dictionaries(
-    {},
-    optional={
-        "dataset": st.sampled_from(get_args(Dataset)),
-        "data": st.none() | NAMES,
-        "val_split": SHARES,
-        "limit_train": st.none() | COUNTS,
-        "limit_test": st.none() | COUNTS,
-        "skip_bad": st.booleans(),
-        "model": NAMES,
-        "cutout": st.none() | st.integers(0, 4096),
-        "crop": st.none() | st.integers(0, 4096),
-        "flip": st.none() | st.booleans(),
-        "lr": RATES | st.just("auto"),
-        "schedule": st.sampled_from(get_args(Schedule)),
-        "dropout": st.none() | SHARES | st.sampled_from(["none", "own"]),
-        "mirror_test": st.booleans(),
-        "spatial_dropout": st.booleans(),
-        "input_noise": SHARES,
-        "optimizer": st.sampled_from(get_args(methods.Name)),
-        "momentum": st.none() | SHARES,
-        "beta_1": st.none() | SHARES,
-        "beta_2": st.none() | SHARES,
-        "rho": st.none() | SHARES,
-        "epsilon": st.none() | RATES,
-        "weight_decay": st.none() | st.floats(0, 1),
-        "gradient_noise": SHARES,
-        "label_smoothing": SHARES,
-        "batch_size": COUNTS | st.just("full"),
-        "epochs": COUNTS,
-        "warmup_epochs": st.none() | SHARES,
-        "cycle": st.none() | st.sampled_from(get_args(Cycle)),
-        "cycles": st.none() | COUNTS,
-        "drop_factor": st.none() | st.floats(1.5, 100),
-        "seed": st.integers(0, 2**31 - 1),
-        "precision": st.sampled_from(get_args(Precision)),
-    },
-)
+VALUES = {
+    "dataset": st.sampled_from(get_args(Dataset)),
+    "data": st.none() | NAMES,
+    "val_split": SHARES,
+    "limit_train": st.none() | COUNTS,
+    "limit_test": st.none() | COUNTS,
+    "skip_bad": st.booleans(),
+    "model": NAMES,
+    "cutout": st.none() | st.integers(0, 4096),
+    "crop": st.none() | st.integers(0, 4096),
+    "flip": st.none() | st.booleans(),
+    "lr": RATES | st.just("auto"),
+    "schedule": st.sampled_from(get_args(Schedule)),
+    "dropout": st.none() | SHARES | st.sampled_from(["none", "own"]),
+    "mirror_test": st.booleans(),
+    "spatial_dropout": st.booleans(),
+    "input_noise": SHARES,
+    "optimizer": st.sampled_from(get_args(methods.Name)),
+    "momentum": st.none() | SHARES,
+    "beta_1": st.none() | SHARES,
+    "beta_2": st.none() | SHARES,
+    "rho": st.none() | SHARES,
+    "epsilon": st.none() | RATES,
+    "weight_decay": st.none() | st.floats(0, 1),
+    "gradient_noise": SHARES,
+    "label_smoothing": SHARES,
+    "batch_size": COUNTS | st.just("full"),
+    "epochs": COUNTS,
+    "warmup_epochs": st.none() | SHARES,
+    "base_lr": st.none() | RATES,
+    "grow_batch": st.none() | st.integers(128, 2**31 - 1),
+    "cycle": st.none() | st.sampled_from(get_args(Cycle)),
+    "cycles": st.none() | COUNTS,
+    "drop_factor": st.none() | st.floats(1.5, 100),
+    "seed": st.integers(0, 2**31 - 1),
+    "precision": st.sampled_from(get_args(Precision)),
+}
 
 
 def possible(settings: dict[str, Any]) -> dict[str, Any]:
-    """Without what another optimizer or schedule would need."""
-    chosen = {"optimizer": "sgdw", "schedule": "one-cycle"} | settings
+    """Without what another optimizer, schedule, rate or size would need."""
+    chosen = msgspec.structs.asdict(Config()) | settings
     belongs = {name: chosen[setting] in choices for name, (setting, choices) in config.BELONGS_TO.items()}
+    belongs["base_lr"] &= chosen["lr"] == "auto"
+    belongs["grow_batch"] &= chosen["batch_size"] == Config().batch_size
     return {name: value for name, value in settings.items() if belongs.get(name, True)}
 
 
-SETTINGS = ALL_SETTINGS.map(possible)
+SETTINGS = st.fixed_dictionaries({}, optional=VALUES).map(possible)

@@ -9,6 +9,13 @@ import evacli.data
 from evacli.commands.report import report_command
 from evacli.errors import RunError
 
+
+@pytest.fixture(autouse=True)
+def _undrawn(monkeypatch):
+    """No pictures: what a command prints is not in them."""
+    monkeypatch.setattr("evacli.figures.style.save", lambda figure, path: path.touch())
+
+
 app = typer.Typer()
 app.command("report")(report_command)
 

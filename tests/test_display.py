@@ -10,7 +10,7 @@ from tiny_data import TINY
 from tiny_run import make_rows
 
 from evacli import console
-from evacli.training.display import TrainingDisplay, duration
+from evacli.training.display import TrainingDisplay
 from evacli.training.train import train
 
 
@@ -35,14 +35,6 @@ def terminal() -> Iterator[Terminal]:
 def text(screen: Terminal) -> str:
     """What was written, without the codes that move the cursor and colour the text."""
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
-
-
-DURATIONS = {0: "0:00", 59.4: "0:59", 59.6: "1:00", 3599: "59:59", 3600: "1:00:00", 90061: "25:01:01"}
-
-
-@pytest.mark.parametrize(("seconds", "words"), DURATIONS.items())
-def test_durations(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
 
 
 def test_terminal_shows_bars_rates_and_a_line_an_epoch(digits: Path, tmp_path: Path) -> None:

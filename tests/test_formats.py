@@ -11,7 +11,9 @@ def test_shares(share, percent, points):
     assert (formats.percent(share), formats.points(share)) == (percent, points)
 
 
-@pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00")])
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00"), (90061, "25:01:01")]
+)
 def test_durations(seconds, shown):
     assert formats.duration(seconds) == shown
 

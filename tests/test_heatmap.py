@@ -175,13 +175,13 @@ def test_one_forward_pass_whatever_the_number_of_images_and_classes(flat, monkey
     assert batches == [7]
 
 
-@pytest.mark.parametrize("form", [nested, sequential, subclassed])
 @pytest.mark.parametrize("layer", [None, "late", "pool"])
-def test_the_same_network_in_another_form_has_the_same_maps(flat, form, layer):
+def test_the_same_network_in_another_form_has_the_same_maps(flat, layer):
     images, classes = pixels(3), np.array([0, 1, 2])
     expected = grad_cam(flat, images, classes, layer)
     assert expected.max() > 0
-    np.testing.assert_allclose(grad_cam(form(flat), images, classes, layer), expected, atol=1e-5)
+    for form in (nested, sequential, subclassed):
+        np.testing.assert_allclose(grad_cam(form(flat), images, classes, layer), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("form", [lambda flat: flat, nested, sequential])

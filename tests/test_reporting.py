@@ -37,12 +37,23 @@ def warnings(monkeypatch):
     return said
 
 
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory):
+    """The report of a sound run: the run, its data, the result, and the warnings that were given."""
+    data, said = make_data(), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evacli.data, "load", lambda config: data)
+        patch.setattr(console, "warn", said.append)
+        run = make_run(tmp_path_factory.mktemp("reported") / "run", data)
+        return run, data, report(run.path), said
+
+
 def page_of(run):
     return Page(run.report.read_text(encoding="utf-8"))
 
 
-def test_the_figures_are_those_of_the_model(run, data):
-    result = report(run.path)
+def test_the_figures_are_those_of_the_model(reported):
+    _, data, result, _ = reported
     model = make_model()
 
     def answers(split):
@@ -57,8 +68,8 @@ def test_the_figures_are_those_of_the_model(run, data):
     assert sum(score.images for score in result.classes) == 30
 
 
-def test_it_writes_the_page_two_pictures_and_a_table(run):
-    result = report(run.path)
+def test_it_writes_the_page_two_pictures_and_a_table(reported):
+    run, _, result, _ = reported
     assert len(pd.read_csv(result.misclassified)) == result.mistakes
     for picture in (run.curves_png, run.confusion_png):
         assert min(cv2.imread(str(picture)).shape[:2]) > 500
@@ -68,8 +79,8 @@ def test_it_writes_the_page_two_pictures_and_a_table(run):
     assert "epoch 2 of 3, chosen by test accuracy" in text
 
 
-def test_the_page_needs_nothing_from_outside_and_runs_nothing(run):
-    report(run.path)
+def test_the_page_needs_nothing_from_outside_and_runs_nothing(reported):
+    run = reported[0]
     page = page_of(run)
     assert page.addresses
     assert all(address.startswith("data:") for address in page.addresses)
@@ -79,8 +90,8 @@ def test_the_page_needs_nothing_from_outside_and_runs_nothing(run):
     assert all(picture["alt"] for picture in page.pictures)
 
 
-def test_the_gallery_holds_the_very_pixels_of_the_worst_mistakes(run, data):
-    result = report(run.path)
+def test_the_gallery_holds_the_very_pixels_of_the_worst_mistakes(reported):
+    run, data, result, _ = reported
     worst = pd.read_csv(result.misclassified)["index"]
     pictures = [p["src"] for p in page_of(run).pictures if "title" in p]
     assert len(pictures) == min(24, result.mistakes)
@@ -167,9 +178,8 @@ def test_what_makes_the_figures_doubtful_is_told(tmp_path, data, warnings, chang
     assert said in page_of(run).text
 
 
-def test_a_sound_run_gives_no_warning(run, warnings):
-    report(run.path)
-    assert warnings == []
+def test_a_sound_run_gives_no_warning(reported):
+    assert reported[3] == []
 
 
 def test_data_with_other_classes_is_refused_and_nothing_written(run, monkeypatch):

@@ -69,9 +69,9 @@ def convolve(inputs: Any, kernel: Any) -> Any:
     """
     height, width, channels = inputs.shape[1:]
     filters = kernel.shape[-1]
-    rows, columns = -(-height // TILE), -(-width // TILE)  # of tiles
     to_rows, from_rows = _transforms(height)
     to_columns, from_columns = _transforms(width)
+    rows, columns = len(to_rows) // REACH, len(to_columns) // REACH  # of tiles
     # Pixels first, so that each transform is one product with a small matrix.
     x = tf.reshape(tf.transpose(inputs, [1, 2, 0, 3]), [height, -1])
     x = tf.reshape(to_rows @ x, [REACH * rows, width, -1])
