@@ -1,7 +1,7 @@
 """The validated configuration of a run.
 
-`None` stands for "decided when the data is known": training replaces it, so that the file in the directory of a trained
-run says what was really used.
+`None` stands for what is still open. Of the network and the images, training decides it and stores its decision; of the
+optimizer and the schedule, it stays and means their own default.
 """
 
 import os
@@ -90,7 +90,6 @@ BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
     "drop_factor": ("schedule", ("step",)),
     "grow_batch": ("schedule", ("step",)),
 }
-
 
 # What is chosen for a network or for images, and does not bind others: those settings that name them.
 CHOSEN_FOR: dict[str, tuple[str, ...]] = {

@@ -36,8 +36,8 @@ def test_validation_has_a_curve_of_its_own_and_chooses():
 
 def test_judging_with_mirror_images_is_said():
     rows = make_rows(3)
-    assert "mirror" not in draw_curves(rows, 3, "test").get_suptitle()
-    assert "judged with their mirror images" in draw_curves(rows, 3, "test", mirrored=True).get_suptitle()
+    assert draw_curves(rows, 3, "test").get_supxlabel() == ""
+    assert "judged together with its mirror image" in draw_curves(rows, 3, "test", mirrored=True).get_supxlabel()
 
 
 def test_a_growing_batch_is_drawn_beside_the_rate():

@@ -81,19 +81,8 @@ def test_without_a_home_it_is_asked_each_time(folder: Path, monkeypatch: pytest.
 
 
 def test_a_users_own_file_is_named_once(evacli: Evacli, folder: Path, digits: Path) -> None:
-    found = evacli(
-        "lr-find",
-        "--data",
-        digits,
-        "--model",
-        "net.py:tiny",
-        "--batch-size",
-        64,
-        "--min-lr",
-        1e-3,
-        *("--precision", "float32"),
-        cwd=folder,
-    )
+    options = ("--batch-size", 64, "--min-lr", 1e-3, "--precision", "float32")
+    found = evacli("lr-find", "--data", digits, "--model", "net.py:tiny", *options, cwd=folder)
     assert found.code == 0, found.err
     for command in ("train", "--epochs", 1), ("train", "--epochs", 2), ("gradcam", "--n", 2), ("report",):
         found = evacli(*command, cwd=folder)

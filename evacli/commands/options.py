@@ -24,7 +24,7 @@ RecipeOption = Annotated[
     str | None,
     Option(
         "--recipe",
-        help="Settings that belong together: a name that evacli recipes lists, or your own .toml; options go before.",
+        help="Settings that belong together: a name that evacli recipes lists, or your own .toml; options override it.",
         show_default=False,
     ),
 ]

@@ -45,8 +45,9 @@ def draw_curves(rows: Sequence[Row], top_epoch: int, chosen_by: str, mirrored: b
     loss.set(title="Loss (cross-entropy, nats)")
     loss.set_ylim(bottom=0)
     _plot_rate(rate, rows)
-    how = f"epoch chosen by {chosen_by} accuracy" + "; images judged with their mirror images" * mirrored
-    _mark_top(figure, rows, top_epoch, curves, chosen_by, how)
+    _mark_top(figure, rows, top_epoch, curves, chosen_by)
+    if mirrored:
+        figure.supxlabel("except in training, each image is judged together with its mirror image", fontsize=9)
     accuracy.legend(loc="best")
     return figure
 
@@ -95,9 +96,7 @@ def _plot_batch_size(axes: Axes, rows: Sequence[Row]) -> None:
     sizes.tick_params(axis="y", colors=VERMILION)
 
 
-def _mark_top(
-    figure: Figure, rows: Sequence[Row], top_epoch: int, curves: Sequence[_Curve], chosen_by: str, how: str
-) -> None:
+def _mark_top(figure: Figure, rows: Sequence[Row], top_epoch: int, curves: Sequence[_Curve], chosen_by: str) -> None:
     top = [row for row in rows if row.epoch == top_epoch]
     deciding = [curve for curve in curves if curve.label == chosen_by]
     if not (top and deciding):
@@ -109,4 +108,4 @@ def _mark_top(
         top_epoch, value, "*", color=deciding[0].color, markersize=14, markeredgecolor="white", clip_on=False
     )
     headline = f"Top {chosen_by} accuracy {value:.2%} at epoch {top_epoch}"
-    figure.suptitle(f"{headline}\n({how})", fontsize=10)
+    figure.suptitle(f"{headline}\n(epoch chosen by {chosen_by} accuracy)", fontsize=10)

@@ -1,4 +1,7 @@
-"""The run directory: the contract between the commands, and the only place that knows its file names."""
+"""The run directory: the contract between the commands, and where its files get their names.
+
+Those of single Grad-CAM pictures, which depend on what they show, are made in `gradcam_files.py`.
+"""
 
 import os
 from collections.abc import Callable

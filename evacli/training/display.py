@@ -12,11 +12,12 @@ from evacli.formats import duration
 from evacli.run import history
 from evacli.run.history import Row
 
-_HEADER = (
-    f"{'epoch':>9}  {'lr':>9}  {'train loss':>10} {'accuracy':>9}  {'test loss':>9} {'accuracy':>9}  "
-    "{best:>8}  "
-    f"{'time':>7}"
-)
+
+def _header(best: str) -> str:
+    return (
+        f"{'epoch':>9}  {'lr':>9}  {'train loss':>10} {'accuracy':>9}  {'test loss':>9} {'accuracy':>9}  "
+        f"{best:>8}  {'time':>7}"
+    )
 
 
 class _TimeLeft(ProgressColumn):
@@ -37,7 +38,7 @@ class TrainingDisplay:
 
         `validated` says that validation images choose the best epoch.
         """
-        self._header = _HEADER.format(best="best val" if validated else "best")
+        self._header = _header("best val" if validated else "best")
         self.epochs, self._batch_size, self._images = epochs, 0, 0
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),

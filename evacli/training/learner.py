@@ -20,6 +20,7 @@ from evacli.training.precision import choose
 from evacli.training.twin import training_twin
 
 Colour = tuple[float, float, float]
+_COUNTED = 256  # images at a time; counting takes eight bytes a pixel
 _MIRRORING = 2**31  # beside the seed, where the order of an epoch has the number of the epoch
 
 
@@ -140,17 +141,14 @@ def _resolve(config: Config, data: Data) -> Config:
     return resolved
 
 
-COUNTED = 256  # images at a time; counting takes eight bytes a pixel
-
-
 def _colour_statistics(images: NDArray[np.uint8]) -> tuple[Colour, Colour]:
     """Mean and standard deviation of each channel in grey levels.
 
     The mean is rounded, so that uint8 pixels that Cutout fills with it are exactly zero after normalisation.
     """
     counts = np.zeros((3, 256), np.int64)
-    for start in range(0, len(images), COUNTED):
-        some = images[start : start + COUNTED]
+    for start in range(0, len(images), _COUNTED):
+        some = images[start : start + _COUNTED]
         counts += [np.bincount(some[..., c].reshape(-1), minlength=256) for c in range(3)]
     levels = np.arange(256)
     mean = (counts @ levels) / counts.sum(axis=1)

@@ -43,7 +43,10 @@ def training_twin(model: keras.Model, precision: str) -> keras.Model:
         twin = logits_model(_clone(model, getattr(head, "layer", head), precision))
         twin.set_weights(model.get_weights())
     except Exception as e:  # from_config of a stranger's layer may raise anything
-        raise ModelError(f"The model {model.name} has a layer that cannot be made anew from its configuration.") from e
+        raise ModelError(
+            f"The model {model.name} has a layer that cannot be made anew from its configuration.",
+            "Use Keras' own layers, or give yours a get_config that has all its arguments.",
+        ) from e
     return twin if twin.output.dtype == "float32" else _in_float32(twin)
 
 
