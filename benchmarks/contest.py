@@ -120,20 +120,27 @@ class Pair:
 
 
 def compete(rivals: dict[str, Rival], rounds: int, steps: int) -> list[Pair]:
-    """Measures each rival next to those that it is compared with, first and second in turn."""
+    """Measures each rival next to those that it is compared with, first and second in turn.
+
+    Ctrl-C ends it early; after the first round, what has been measured until then counts.
+    """
     pairs = []
     for name, rival in rivals.items():
         against = [other for other in rival.entry.against if other in rivals]
         pairs += [Pair(name, other) for other in against or [None]]
-    for number in range(rounds):
-        note(f"round {number + 1} of {rounds}, load {os.getloadavg()[0]:.1f}")
-        for pair in pairs:
-            names = [n for n in (pair.name, pair.other) if n]
-            measured = {name: rivals[name].measure(steps) for name in names[:: 1 if number % 2 else -1]}
-            pair.seconds.append(measured[pair.name]["seconds"])
-            pair.cpu_seconds.append(measured[pair.name]["cpu_seconds"])
-            if pair.other:
-                pair.other_seconds.append(measured[pair.other]["seconds"])
+    try:
+        for number in range(rounds):
+            note(f"round {number + 1} of {rounds}, load {os.getloadavg()[0]:.1f}")
+            for pair in pairs:
+                names = [n for n in (pair.name, pair.other) if n]
+                measured = {name: rivals[name].measure(steps) for name in names[:: 1 if number % 2 else -1]}
+                pair.seconds.append(measured[pair.name]["seconds"])
+                pair.cpu_seconds.append(measured[pair.name]["cpu_seconds"])
+                if pair.other:
+                    pair.other_seconds.append(measured[pair.other]["seconds"])
+    except KeyboardInterrupt:
+        if not all(pair.seconds for pair in pairs):
+            raise
     return pairs
 
 

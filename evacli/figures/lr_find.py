@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from evacli.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, styled
 
+SIZE, CHOSEN_SIZE = 8, 11  # of markers, in points
 _MARKS = (("P", "black"), ("o", VERMILION), ("s", GREEN), ("^", ORANGE), ("v", SKY), ("D", PURPLE))
 
 
@@ -32,22 +33,32 @@ def lr_find(
     axes = figure.subplots()
     axes.plot(learning_rates, losses, ".", color=GREY, markersize=3, alpha=0.6, label="loss of each batch")
     axes.plot(learning_rates, smoothed, color=BLUE, linewidth=2, label="smoothed")
-    for (rule, rate), (marker, color) in zip(suggestions.items(), _MARKS, strict=False):
-        if rate is not None:
-            _mark(axes, rule, rate, _height(rate, learning_rates, smoothed), (marker, color, rule == chosen))
+    rates = {rule: rate for rule, rate in suggestions.items() if rate is not None}
+    for rule, (marker, color) in zip(suggestions, _MARKS, strict=False):
+        if rule in rates:
+            look = marker, color, rule == chosen, _size(rule, rates, chosen)
+            _mark(axes, rule, rates[rule], _height(rates[rule], learning_rates, smoothed), look)
     axes.set(title="Learning-rate range test", xlabel="learning rate", ylabel="loss", xscale="log")
     axes.set_ylim(limits(losses, smoothed))
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
-def _mark(axes: Axes, rule: str, rate: float, height: float, look: tuple[str, str, bool]) -> None:
-    marker, color, is_chosen = look
+def _size(rule: str, rates: Mapping[str, float], chosen: str) -> int:
+    """Of the marker; larger than those that lie on it, so that its edge is seen."""
+    if rule == chosen:
+        return CHOSEN_SIZE
+    later = list(rates)[list(rates).index(rule) + 1 :]
+    upon = sum(math.isclose(rates[other], rates[rule], rel_tol=0.25) for other in {*later, chosen} & set(rates))
+    return SIZE + 6 * upon
+
+
+def _mark(axes: Axes, rule: str, rate: float, height: float, look: tuple[str, str, bool, int]) -> None:
+    marker, color, is_chosen, size = look
     label = f"{rule} {rate:.2g}" + (" (for train)" if is_chosen else "")
     axes.axvline(rate, color=color, linestyle="-" if is_chosen else ":", linewidth=1.5, zorder=1)
-    size, edge, zorder = (11, "black", 4) if is_chosen else (8, "white", 3)
-    (mark,) = axes.plot(rate, height, marker, color=color, linestyle="none", label=label, zorder=zorder)
-    mark.set(markersize=size, markeredgecolor=edge)
+    (mark,) = axes.plot(rate, height, marker, color=color, linestyle="none", label=label, zorder=4 if is_chosen else 3)
+    mark.set(markersize=size, markeredgecolor="black" if is_chosen else "white")
 
 
 def _height(rate: float, learning_rates: Sequence[float], smoothed: Sequence[float]) -> float:
