@@ -1,3 +1,4 @@
+import itertools
 import math
 import re
 
@@ -41,6 +42,17 @@ def test_markers_and_colours_tell_the_rules_apart():
     marked = [line for line in figure.axes[0].lines if line.get_linestyle() == "None" and len(line.get_xdata()) == 1]
     assert len({line.get_marker() for line in marked}) == 4
     assert len({line.get_color() for line in marked}) == 4
+
+
+@pytest.mark.parametrize("chosen", ["valley", "slide"])
+def test_of_rules_that_agree_each_has_an_edge_to_be_seen(chosen):
+    figure = lr_find.lr_find(RATES, LOSSES, SMOOTHED, SUGGESTIONS | {"steep": 0.002, "minimum/10": 0.0021}, chosen)
+    marked = [line for line in figure.axes[0].lines if line.get_linestyle() == "None" and len(line.get_xdata()) == 1]
+    together = [line for line in marked if line.get_xdata()[0] < 0.01]
+    drawn = sorted(together, key=lambda line: line.get_zorder())  # stable: of equal ones the later is above
+    sizes = [line.get_markersize() for line in drawn]
+    assert len(drawn) == 3
+    assert all(below > above for below, above in itertools.pairwise(sizes))
 
 
 def test_the_explosion_does_not_flatten_the_descent():

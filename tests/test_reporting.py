@@ -2,6 +2,7 @@ import subprocess
 import sys
 from base64 import b64decode
 from dataclasses import replace
+from zlib import crc32
 
 import cv2
 import numpy as np
@@ -113,8 +114,31 @@ def test_pictures_of_other_commands_are_included(run):
     assert len(after.pictures) == len(before.pictures) + 2
 
 
-def test_a_picture_that_is_none_is_left_out(run):
-    run.gradcam_png.write_bytes(b"<svg onload=alert(1)>")
+def test_pictures_take_less_room_in_the_page_than_in_their_files(run):
+    noisy = np.random.default_rng(0).normal(128, 20, (200, 300, 3)).clip(0, 255).astype(np.uint8)
+    cv2.imwrite(str(run.gradcam_png), cv2.GaussianBlur(noisy, (9, 9), 0))
+    report(run.path)
+    for start, path, difference in (("Curves", run.curves_png, 0), ("Grad-CAM", run.gradcam_png, 3)):
+        (uri,) = [p["src"] for p in page_of(run).pictures if p["alt"].startswith(start)]
+        shown = b64decode(uri.partition(",")[2])
+        pixels, original = cv2.imdecode(np.frombuffer(shown, np.uint8), cv2.IMREAD_COLOR), cv2.imread(str(path))
+        assert pixels.shape == original.shape
+        assert np.abs(pixels.astype(int) - original).mean() <= difference
+        assert len(shown) < 0.7 * path.stat().st_size
+
+
+def claims_many_pixels(png):
+    """The same file with another size in its header, whose checksum is right."""
+    header = b"IHDR" + (2**15).to_bytes(4) * 2 + png[24:29]
+    return png[:12] + header + crc32(header).to_bytes(4) + png[33:]
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda png: b"<svg onload=alert(1)>", lambda png: png[:8], lambda png: png[:40], claims_many_pixels]
+)
+def test_a_picture_that_is_none_is_left_out(run, spoil):
+    _, png = cv2.imencode(".png", np.zeros((9, 9, 3), np.uint8))
+    run.gradcam_png.write_bytes(spoil(png.tobytes()))
     run.lr_find_png.mkdir()
     report(run.path)
     assert "Where the network looked" not in page_of(run).text

@@ -163,7 +163,7 @@ def _write_texts(record: _Record, evidence: _Evidence, result: ReportResult) -> 
             "curves": embed_picture(run.curves_png),
             "confusion": embed_picture(run.confusion_png),
             "lr_find": embed_picture(run.lr_find_png),
-            "gradcam": embed_picture(run.gradcam_png),
+            "gradcam": embed_picture(run.gradcam_png, photographic=True),
         },
         gallery=page.gallery(test, split, names, mistakes.worst_first(test)[:MISTAKES_SHOWN]),
         settings=page.settings_table(trained, settings),
