@@ -144,6 +144,14 @@ def test_a_picture_that_is_none_is_left_out(run, spoil):
     assert "Where the network looked" not in page_of(run).text
 
 
+def test_the_page_may_be_passed_on_without_telling_where_the_data_lies(run, tmp_path):
+    folder = tmp_path / "my-pictures"
+    config_file.write(run, Config(data=str(folder)))
+    report(run.path)
+    assert "my-pictures" in page_of(run).text
+    assert str(folder) not in run.report.read_text(encoding="utf-8")
+
+
 def test_class_names_inject_no_element(tmp_path, monkeypatch):
     harmless = tuple(f"class{i}" for i in range(len(HOSTILE)))
     pages = []

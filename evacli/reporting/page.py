@@ -69,9 +69,10 @@ def cards(result: "ReportResult", trained: Summary) -> list[tuple[str, str, str]
 
 
 def settings_table(trained: Summary, settings: Config) -> list[tuple[str, object]]:
-    """What the run was made with: options and their values."""
+    """What the run was made with: options and their values; of the data its name, not where it lies on this machine."""
     values = msgspec.structs.asdict(settings)
     if settings.data is not None:
         del values["dataset"]  # its default, which was not used
+        values["data"] = data_name(settings)
     given = [(option(name), spelled(value)) for name, value in values.items() if value is not None]
     return [("learning rate", f"{trained.lr:.4g} ({trained.lr_source})"), *given]
