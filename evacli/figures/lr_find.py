@@ -46,11 +46,10 @@ def lr_find(
 
 def _size(rule: str, rates: Mapping[str, float], chosen: str) -> int:
     """Of the marker; larger than those that lie on it, so that its edge is seen."""
-    if rule == chosen:
-        return CHOSEN_SIZE
-    later = list(rates)[list(rates).index(rule) + 1 :]
-    upon = sum(math.isclose(rates[other], rates[rule], rel_tol=0.25) for other in {*later, chosen} & set(rates))
-    return SIZE + 6 * upon
+    drawn = sorted(rates, key=lambda other: other == chosen)  # from the lowest to the one on top
+    above = drawn[drawn.index(rule) + 1 :]
+    upon = sum(math.isclose(rates[other], rates[rule], rel_tol=0.25) for other in above)
+    return (CHOSEN_SIZE if rule == chosen else SIZE) + 6 * upon
 
 
 def _mark(axes: Axes, rule: str, rate: float, height: float, look: tuple[str, str, bool, int]) -> None:

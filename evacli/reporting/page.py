@@ -1,6 +1,8 @@
 """What the page of a report shows."""
 
 from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -8,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evacli.config import Config, data_name, option
+from evacli.data.pictures import opened
 from evacli.data.types import Split
 from evacli.evaluation import Predictions
 from evacli.formats import count, percent, points, spelled
@@ -30,6 +33,25 @@ def thumbnail(image: NDArray[np.uint8]) -> str:
         image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
     _, png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     return embed(png.tobytes())
+
+
+def picture(path: Path, *, photographic: bool = False) -> str | None:
+    """A picture of the run as the data URI of a WebP, smaller than its PNG; None if there is none that can be read.
+
+    Args:
+        path: of the file, which a stranger may have made.
+        photographic: whether a loss that the eye does not see may make it smaller still.
+    """
+    webp = BytesIO()
+    try:
+        if not path.is_file():  # a pipe would never end
+            return None
+        with opened(path) as image:
+            image.convert("RGB").save(webp, "webp", lossless=not photographic, quality=90)
+    # Whatever a garbled file makes Pillow raise, there is no picture to show.
+    except Exception:
+        return None
+    return embed(webp.getvalue(), "webp")
 
 
 def gallery(predictions: Predictions, split: Split, class_names: Sequence[str], indices: Sequence[int]) -> list[Any]:

@@ -146,7 +146,7 @@ def _write_pictures(record: _Record, evidence: _Evidence) -> None:
 
 
 def _write_texts(record: _Record, evidence: _Evidence, result: ReportResult) -> None:
-    from evacli.pages.render import embed_picture, render
+    from evacli.pages.render import render
     from evacli.reporting import mistakes, page
 
     run, trained, settings = record.run, record.trained, record.settings
@@ -160,10 +160,10 @@ def _write_texts(record: _Record, evidence: _Evidence, result: ReportResult) -> 
         notices=evidence.notices,
         cards=page.cards(result, trained),
         pictures={
-            "curves": embed_picture(run.curves_png),
-            "confusion": embed_picture(run.confusion_png),
-            "lr_find": embed_picture(run.lr_find_png),
-            "gradcam": embed_picture(run.gradcam_png, photographic=True),
+            "curves": page.picture(run.curves_png),
+            "confusion": page.picture(run.confusion_png),
+            "lr_find": page.picture(run.lr_find_png),
+            "gradcam": page.picture(run.gradcam_png, photographic=True),
         },
         gallery=page.gallery(test, split, names, mistakes.worst_first(test)[:MISTAKES_SHOWN]),
         settings=page.settings_table(trained, settings),
