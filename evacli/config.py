@@ -21,6 +21,7 @@ Dataset = Literal["cifar10", "cifar100", "fashion_mnist", "mnist", "digits"]
 Schedule = Literal["constant", "step", "linear", "exponential", "cosine", "plateau", "cyclical", "one-cycle"]
 Cycle = Literal["triangular", "triangular2", "exp-range"]
 Precision = Literal["auto", "float32", "bfloat16"]
+CropBorder = Literal["mean", "reflect"]
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Pixels = Annotated[int, Meta(ge=0, le=4096)]
 Rate = Annotated[float, Meta(gt=0, le=1e6)]
@@ -46,6 +47,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     # augmentation; None: chosen from the size and the kind of the images
     cutout: Pixels | None = None
     crop: Pixels | None = None
+    crop_border: CropBorder = "mean"
     flip: bool | None = None
     # optimisation; lr auto: the suggestion of lr-find, else the optimizer's own; None: the optimizer's own
     optimizer: methods.Name = "sgdw"
@@ -216,6 +218,7 @@ def _choices(field: str) -> str:
         "optimizer": methods.Name,
         "schedule": Schedule,
         "cycle": Cycle,
+        "crop_border": CropBorder,
         "precision": Precision,
     }
     choices = get_args(literals.get(field))

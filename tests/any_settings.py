@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from evacli import config, methods
-from evacli.config import Config, Cycle, Dataset, Precision, Schedule
+from evacli.config import Config, CropBorder, Cycle, Dataset, Precision, Schedule
 
 RATES = st.floats(min_value=0, max_value=1e6, exclude_min=True)
 SHARES = st.floats(min_value=0, max_value=1, exclude_max=True)
@@ -22,6 +22,7 @@ VALUES = {
     "model": NAMES,
     "cutout": st.none() | st.integers(0, 4096),
     "crop": st.none() | st.integers(0, 4096),
+    "crop_border": st.sampled_from(get_args(CropBorder)),
     "flip": st.none() | st.booleans(),
     "lr": RATES | st.just("auto"),
     "schedule": st.sampled_from(get_args(Schedule)),

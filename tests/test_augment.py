@@ -68,9 +68,14 @@ def test_hole_of_any_side_in_an_image_of_any_shape(side: int) -> None:
         assert set(map(tuple, extent(covered))) == expected
 
 
-def window(image: NDArray[np.uint8], crop: int, down: int, right: int, mirror: bool) -> NDArray[np.uint8]:
+def window(
+    image: NDArray[np.uint8], crop: int, down: int, right: int, mirror: bool, reflect: bool = False
+) -> NDArray[np.uint8]:
     """Crop and flip spelled out for one image."""
-    padded = np.stack([np.pad(image[..., c], crop, constant_values=FILL[c]) for c in range(3)], axis=-1)
+    if reflect:
+        padded = np.pad(image, ((crop, crop), (crop, crop), (0, 0)), mode="reflect")
+    else:
+        padded = np.stack([np.pad(image[..., c], crop, constant_values=FILL[c]) for c in range(3)], axis=-1)
     height, width = image.shape[:2]
     found = padded[down : down + height, right : right + width]
     return found[:, ::-1] if mirror else found
@@ -113,6 +118,27 @@ def test_it_can_be_told_which_images_to_mirror() -> None:
 
 def test_whole_image_can_be_padding() -> None:
     assert {tuple(augmented(noise(64, 3, 3), crop=3)[i, 1, 1]) for i in range(64)} >= {FILL}
+
+
+@pytest.mark.parametrize(("height", "width", "crop"), [(5, 7, 4), (3, 4, 3), (1, 6, 2), (2, 2, 2)])
+@pytest.mark.parametrize("flip", [False, True])
+def test_reflected_borders_show_what_numpy_pads_with(height: int, width: int, crop: int, flip: bool) -> None:
+    images = noise(1, height, width).repeat(600, axis=0)
+    places = range(2 * crop + 1)
+    windows = {
+        window(images[0], crop, down, right, mirror, reflect=True).tobytes()
+        for down in places
+        for right in places
+        for mirror in {False, flip}
+    }
+    cropped = augmented(images, crop=crop, flip=flip, reflect=True)
+    assert {image.tobytes() for image in cropped} <= windows
+    assert len({image.tobytes() for image in cropped}) > len(windows) / 2
+
+
+def test_a_hole_stays_a_hole_beside_reflected_borders() -> None:
+    made = augmented(white(50), cutout=16, crop=4, reflect=True)
+    assert set(map(tuple, made.reshape(-1, 3))) == {FILL, (255, 255, 255)}
 
 
 @settings(max_examples=20)

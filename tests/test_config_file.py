@@ -117,6 +117,7 @@ def test_trained_run_refuses_every_other_setting_with_the_difference(run: RunDir
         "model": "resnet9",
         "cutout": 7,
         "crop": 7,
+        "crop_border": "reflect",
         "flip": True,
         "lr": 0.123,
         "schedule": "cosine",

@@ -157,6 +157,7 @@ def test_what_the_curve_does_not_depend_on_may_differ():
         ("model", "resnet9"),
         ("cutout", 0),
         ("crop", 0),
+        ("crop_border", "reflect"),
         ("flip", False),
         ("momentum", 0.5),
         ("weight_decay", 0.1),

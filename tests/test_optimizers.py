@@ -151,6 +151,21 @@ def test_three_steps_follow_the_formula(name: str) -> None:
         assert np.abs(found - wanted).max() < tolerance
 
 
+def test_muon_leaves_biases_and_the_scores_to_adam_at_four_times_the_rate() -> None:
+    shapes = [(3, 3, 4, 6), (6,), (6, 5)]  # a convolution, its bias, and what gives the scores
+    variables = [keras.Variable(np.ones(shape, np.float32)) for shape in shapes]
+    gradients = [np.random.default_rng(i).normal(size=shape) for i, shape in enumerate(shapes)]
+    optimizer = make("muon", variables)
+    optimizer.apply([tf.constant(g, tf.float32) for g in gradients], variables)
+    kernel, bias, scores = (v.numpy() for v in variables)
+    (expected,) = muon(np.ones((3, 3, 4, 6)), gradients[:1], LR)
+    assert np.abs(kernel - expected).max() < 3e-3
+    (expected,) = adam(np.ones(6), gradients[1:2], 4 * LR)
+    assert np.abs(bias - expected).max() < 2e-5
+    (expected,) = adam(np.ones((6, 5)) * (1 - LR * 0.01), gradients[2:], 4 * LR)
+    assert np.abs(scores - expected).max() < 2e-5
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "rule"),
     [

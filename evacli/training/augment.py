@@ -1,7 +1,7 @@
 """Batched augmentation in the graph, on uint8, as a pure function of its seed.
 
 Cutout follows DeVries & Taylor 2017 (arXiv 1708.04552): one square hole whose centre is uniform over the image, clipped
-at the edges. Holes and padding take the mean colour, which is zero after normalisation.
+at the edges. Holes and, unless borders are reflected, padding take the mean colour, which is zero after normalisation.
 """
 
 from dataclasses import dataclass
@@ -18,12 +18,14 @@ class Augmentation:
         crop: pixels of padding on each side before a random crop of the original size; 0: none.
         flip: whether half of the images are mirrored left to right.
         fill: (R, G, B) grey levels of holes and padding.
+        reflect: whether the padding shows the pixels next to it, mirrored about the outermost, instead of `fill`.
     """
 
     cutout: int
     crop: int
     flip: bool
     fill: tuple[int, int, int]
+    reflect: bool = False
 
     def __call__(self, images: tf.Tensor, seed: tf.Tensor, mirrored: tf.Tensor | None = None) -> tf.Tensor:
         """Augments a batch.
@@ -43,6 +45,8 @@ class Augmentation:
         if self.flip:
             mirrored = mirror < 0.5 if mirrored is None else mirrored
             columns = tf.where(mirrored[:, None], columns[:, ::-1], columns)
+        if self.reflect:
+            rows, columns = _reflected(rows, height), _reflected(columns, width)
         shown = _grid(_within(rows, height), _within(columns, width))
         if self.cutout:
             shown = tf.logical_and(shown, ~_grid(self._covered(hole[0], height), self._covered(hole[1], width)))
@@ -65,6 +69,11 @@ class Augmentation:
 
 def _within(positions: tf.Tensor, extent: int) -> tf.Tensor:
     return tf.logical_and(positions >= 0, positions < extent)
+
+
+def _reflected(positions: tf.Tensor, extent: int) -> tf.Tensor:
+    period = max(2 * (extent - 1), 1)
+    return (extent - 1) - tf.abs(positions % period - (extent - 1))
 
 
 def _grid(rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:

@@ -119,7 +119,8 @@ def assemble(config: Config, data: Data) -> Learner:
     statistics = MovingStatistics(model, twin, batching.fewest_steps)
     _compile(twin, config, batching.accumulated)
     fill = (round(mean[0]), round(mean[1]), round(mean[2]))
-    augmentation = Augmentation(int(config.cutout or 0), int(config.crop or 0), bool(config.flip), fill)
+    reflect = config.crop_border == "reflect"
+    augmentation = Augmentation(int(config.cutout or 0), int(config.crop or 0), bool(config.flip), fill, reflect)
     images, labels = tf.constant(data.train.images), tf.constant(data.train.labels, tf.int32)
     return Learner(config, data, model, twin, augmentation, images, labels, statistics, batching)
 

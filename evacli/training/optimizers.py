@@ -81,14 +81,22 @@ class ConvolutionalMuon(keras.optimizers.Muon):
     """Muon that also orthogonalises the updates of convolution kernels, each as a matrix of (inputs, outputs).
 
     Jordan et al. 2024 (https://kellerjordan.github.io/posts/muon/) flatten kernels so; Keras' own leaves everything but
-    dense layers to AdamW, which in a convolutional network is nearly all. Biases, scales and offsets stay with AdamW.
+    dense layers to AdamW, which in a convolutional network is nearly all. Biases, scales and offsets stay with AdamW,
+    and, as they advise, so does the kernel that gives the scores.
     """
 
     def __init__(self, *args: Any, weight_decay: float | None = None, **extra: Any) -> None:
         super().__init__(*args, weight_decay=weight_decay, adam_weight_decay=weight_decay, **extra)
+        self._scores: Any = None
+
+    def build(self, variables: list[Any]) -> None:
+        """Gives each of `variables`, in the order in which the network computes, its state."""
+        kernels = [v for v in variables if len(v.shape) >= 2]
+        self._scores = kernels[-1] if len(kernels) > 1 else None
+        super().build(variables)
 
     def _should_use_adamw(self, variable: Any) -> bool:
-        return len(variable.shape) < 2
+        return len(variable.shape) < 2 or variable is self._scores
 
     def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
         """The nearest semi-orthogonal matrix, roughly, in the shape of `x`."""
