@@ -90,6 +90,7 @@ def predict(
     between: Callable[[], None] = lambda: None,
     *,
     mirror: bool = False,
+    shift: int = 0,
 ) -> NDArray[np.float32]:
     """Class probabilities of `images`, in batches under a progress bar called `description`.
 
@@ -99,6 +100,8 @@ def predict(
         description: what the progress bar says.
         between: called before each batch; what it raises ends the work.
         mirror: whether each image is judged together with its mirror image.
+        shift: by how many pixels, up to 1, each is moved up and left before (below 0: down and right). What comes in
+            at the borders is reflected.
 
     Returns:
         (N, C) float32; with `mirror` the mean over both.
@@ -114,12 +117,41 @@ def predict(
     for start in console.track(range(0, len(images), size), description):
         between()
         n = min(size, len(images) - start)
-        batch[:n] = images[start : start + n]
+        batch[:n] = _shifted(images[start : start + n], shift) if shift else images[start : start + n]
         judged = model.predict_on_batch(batch)
         if mirror:
             judged = (judged + model.predict_on_batch(batch[:, :, ::-1])) / 2
         probabilities[start : start + n] = judged[:n]
     return probabilities
+
+
+def predict_shifted(
+    model: keras.Model, images: NDArray[np.uint8], description: str, unshifted: NDArray[np.float32], *, mirror: bool
+) -> NDArray[np.float32]:
+    """Class probabilities of `images`, each judged together with two shifted copies.
+
+    As airbench94 (Jordan 2024, arXiv 2404.00498) does it: one moved a pixel up and left, one down and right. Each has
+    half the weight of the image itself.
+
+    Args:
+        model: as for `predict`, like the next two.
+        images: (N, H, W, 3) uint8.
+        description: what the progress bars say.
+        unshifted: (N, C), what `predict` said about them.
+        mirror: whether each image was, and each copy shall be, judged together with its mirror image.
+
+    Returns:
+        (N, C) float32.
+    """
+    one, other = (predict(model, images, description, mirror=mirror, shift=shift) for shift in (1, -1))
+    judged: NDArray[np.float32] = np.mean([unshifted, unshifted, one, other], axis=0)
+    return judged
+
+
+def _shifted(images: NDArray[np.uint8], shift: int) -> NDArray[np.uint8]:
+    rows, columns = (np.pad(np.arange(extent), 1, mode="reflect") for extent in images.shape[1:3])
+    begin = 1 + shift
+    return images[:, rows[begin:][: images.shape[1]]][:, :, columns[begin:][: images.shape[2]]]
 
 
 def _batch_size(height: int, width: int) -> int:

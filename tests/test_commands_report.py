@@ -43,6 +43,11 @@ def test_it_says_if_images_were_judged_with_their_mirror_images(tmp_path, monkey
     assert "each image together with its mirror image" in done.stdout
 
 
+def test_with_shifts_it_says_what_they_bring(tmp_path, monkeypatch):
+    _, done = call(tmp_path, monkeypatch, make_data(), "--shifts")
+    assert "with shifted copies as well" in done.stdout
+
+
 def test_with_json_stdout_is_the_result_and_nothing_else(tmp_path, monkeypatch):
     run, done = call(tmp_path, monkeypatch, make_data(), "--json")
     result = json.loads(done.stdout)

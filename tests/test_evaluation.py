@@ -58,6 +58,26 @@ def test_mirrored_is_the_mean_over_image_and_mirror_image(model, monkeypatch, n)
     assert not np.allclose(*both, atol=1e-3)
 
 
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (2, 5), (1, 3)])
+@pytest.mark.parametrize("mirror", [False, True])
+def test_shifted_copies_weigh_half_of_the_image_and_reflect_its_borders(monkeypatch, height, width, mirror):
+    monkeypatch.setattr(evaluation, "BATCH_SIZE", 10)
+    layers = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(3, "softmax")]
+    model = keras.Sequential([keras.layers.Input((height, width, 3)), *layers])  # where a pixel lies matters
+    images = np.random.default_rng(3).integers(0, 256, (13, height, width, 3), np.uint8)
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect").astype(np.float32)
+    views = {(0, 0): 0.25, (2, 2): 0.25, (1, 1): 0.5}
+    expected = np.zeros((13, 3))
+    for (row, column), weight in views.items():
+        view = padded[:, row : row + height, column : column + width]
+        both = [view, view[:, :, ::-1]] if mirror else [view]
+        expected += weight * np.mean([model(x, training=False).numpy() for x in both], axis=0)
+    alone = predict(model, images, "test", mirror=mirror)
+    got = evaluation.predict_shifted(model, images, "test", alone, mirror=mirror)
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+    assert not np.allclose(got, alone, atol=1e-3)
+
+
 def test_the_last_partial_batch_is_not_traced_again(model, monkeypatch):
     monkeypatch.setattr(evaluation, "BATCH_SIZE", 10)
     traces = []

@@ -182,6 +182,19 @@ def test_judging_with_mirror_images_is_done_and_said(run, data):
     assert "each image judged together with its mirror image" in page_of(run).text
 
 
+def test_shifted_copies_are_judged_only_if_asked_for(run, data):
+    assert report(run.path).shifted_accuracy is None
+    assert "With shifts" not in page_of(run).text
+    judged = report(run.path, shifts=True)
+    padded = np.pad(data.test.images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect").astype(np.float32)
+    height, width = data.image_shape[:2]
+    views = [(1, 0.5), (0, 0.25), (2, 0.25)]
+    model = make_model()
+    answers = sum(w * model(padded[:, at : at + height, at : at + width]).numpy() for at, w in views)
+    assert judged.shifted_accuracy == pytest.approx(np.mean(answers.argmax(1) == data.test.labels))
+    assert "With shifts" in page_of(run).text
+
+
 def test_an_epoch_chosen_by_validation_is_said_so(tmp_path, data):
     run = make_run(tmp_path / "run", data, chosen_by="validation", top_accuracy=0.75)
     result = report(run.path)

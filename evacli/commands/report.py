@@ -1,6 +1,8 @@
 """`evacli report`."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Option
 
 from evacli import console
 from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output
@@ -9,7 +11,14 @@ if TYPE_CHECKING:
     from evacli.reporting.result import ReportResult
 
 
-def report_command(run: RunOption = RUN, json: JsonOption = False, quiet: QuietOption = False) -> None:
+ShiftsOption = Annotated[
+    bool, Option("--shifts", help="Say as well how it does if images are judged together with shifted copies.")
+]
+
+
+def report_command(
+    run: RunOption = RUN, shifts: ShiftsOption = False, json: JsonOption = False, quiet: QuietOption = False
+) -> None:
     """Judge the trained network: curves, confusions, its worst mistakes, all in one HTML file.
 
     Example: evacli report --run runs/first
@@ -17,7 +26,7 @@ def report_command(run: RunOption = RUN, json: JsonOption = False, quiet: QuietO
     configure_output(json, quiet)
     from evacli.reporting.report import report
 
-    result = report(run)
+    result = report(run, shifts=shifts)
     console.result(console.table(f"Report of {result.run}", ("measure", "value"), _rows(result)))
     console.result(f"{console.printable(result.report)} shows it all; open it in a browser.")
     console.json(result)
@@ -25,10 +34,12 @@ def report_command(run: RunOption = RUN, json: JsonOption = False, quiet: QuietO
 
 def _rows(result: "ReportResult") -> list[tuple[str, str]]:
     chosen = f"{result.top_accuracy:.2%} (epoch {result.top_epoch}, chosen by {result.chosen_by} accuracy)"
+    shifted = result.shifted_accuracy
     return [
         (f"top {result.chosen_by} accuracy", chosen),
         *([("judged", "each image together with its mirror image")] if result.mirror_test else []),
         *([("test accuracy", f"{result.test_accuracy:.2%}")] if result.chosen_by == "validation" else []),
+        *([("with shifted copies as well", f"{shifted:.2%}")] if shifted is not None else []),
         ("training accuracy, not augmented", f"{result.train_accuracy:.2%}"),
         ("mistakes", f"{result.mistakes:,} of {result.test_images:,} test images"),
         *(("most frequent", f"{c.true} taken for {c.predicted}, {_times(c.images)}") for c in result.most_confused[:1]),

@@ -42,16 +42,18 @@ class _Evidence:
 
     data: "Data"
     test: "Predictions"
+    shifted_accuracy: float | None
     confusions: "NDArray[np.int64]"
     train_accuracy: float
     notices: list[str]
 
 
-def report(run: str | Path = DEFAULT_RUN) -> ReportResult:
+def report(run: str | Path = DEFAULT_RUN, *, shifts: bool = False) -> ReportResult:
     """Judges the run's best model and writes `report.html`, two pictures and the table of mistakes into the run.
 
     Args:
         run: the run directory, in which `train` has finished at least one epoch.
+        shifts: whether to say as well how the model does if each test image is judged together with shifted copies.
 
     Returns:
         The figures of the report.
@@ -61,7 +63,7 @@ def report(run: str | Path = DEFAULT_RUN) -> ReportResult:
         DataError: if the data cannot be read, or has other classes than the run.
     """
     record = _read(RunDir(run))
-    evidence = _examine(record)
+    evidence = _examine(record, shifts)
     result = _conclude(record, evidence)
     _write_pictures(record, evidence)
     _write_texts(record, evidence, result)
@@ -76,7 +78,7 @@ def _read(run: RunDir) -> _Record:
     return _Record(run, config_file.read(run) or Config(), summary.read(run), rows)
 
 
-def _examine(record: _Record) -> _Evidence:
+def _examine(record: _Record, shifts: bool) -> _Evidence:
     from evacli import data, evaluation
     from evacli.reporting import metrics
 
@@ -88,11 +90,17 @@ def _examine(record: _Record) -> _Evidence:
         evaluation.Predictions(evaluation.predict(model, split.images, name, mirror=mirror), split.labels)
         for split, name in ((images.test, "test images"), (images.train, "training images"))
     )
+    shifted = None
+    if shifts:
+        answers = evaluation.predict_shifted(
+            model, images.test.images, "shifted test images", test.probabilities, mirror=mirror
+        )
+        shifted = evaluation.Predictions(answers, test.labels).accuracy
     confusions = metrics.count_confusions(test.labels, test.predicted, images.num_classes)
     notices = [text for text in (_state(record), difference or _mismatch(record.trained, test)) if text]
     for text in notices:
         console.warn(text)
-    return _Evidence(images, test, confusions, train.accuracy, notices)
+    return _Evidence(images, test, shifted, confusions, train.accuracy, notices)
 
 
 def _state(record: _Record) -> str:
@@ -127,6 +135,7 @@ def _conclude(record: _Record, evidence: _Evidence) -> ReportResult:
         chosen_by=record.trained.chosen_by,
         mirror_test=record.settings.judges_mirrored,
         test_accuracy=test.accuracy,
+        shifted_accuracy=evidence.shifted_accuracy,
         train_accuracy=evidence.train_accuracy,
         test_images=len(test.labels),
         mistakes=len(test.mistakes),

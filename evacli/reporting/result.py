@@ -20,7 +20,8 @@ class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
         chosen_by: "test" or "validation".
         mirror_test: whether the accuracies judge each image together with its mirror image.
         test_accuracy: of the best model, measured now.
-        train_accuracy: the same on the training images, without augmentation.
+        shifted_accuracy: the same, each image judged together with copies shifted by a pixel; None: not asked for.
+        train_accuracy: of the best model on the training images, without augmentation.
         test_images: how many test images there are.
         mistakes: how many of them were taken for another class.
         classes: precision, recall and F1 of each class.
@@ -35,6 +36,7 @@ class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
     chosen_by: str
     mirror_test: bool = False
     test_accuracy: float
+    shifted_accuracy: float | None = None
     train_accuracy: float
     test_images: int
     mistakes: int
