@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The fast recipe, three seeds, and once more with a tenth of the training images kept apart to choose the epoch; about ten
+# The fast recipe, three seeds, and once more with a tenth of the training images kept apart to choose the epoch; three to six
 # minutes each on two cores. DATA names a copy of CIFAR-10 that you have; without it, Keras downloads one. What is
 # unfinished goes on.
 set -euo pipefail

@@ -59,7 +59,7 @@ def test_max_lr_goes_before_the_rate_of_a_recipe(monkeypatch: pytest.MonkeyPatch
     trained: list[dict[str, object]] = []
     monkeypatch.setattr("evacli.training.train.train", lambda run, **settings: trained.append(settings))
     CliRunner().invoke(app, ["train", "--recipe", "fast", "--max-lr", "0.02", "--optimizer", "adam"])
-    assert (trained[0]["lr"], trained[0]["optimizer"], trained[0]["epochs"]) == (0.02, "adam", 5)
+    assert (trained[0]["lr"], trained[0]["optimizer"], trained[0]["epochs"]) == (0.02, "adam", 4)
     assert "momentum" not in trained[0]
 
 
