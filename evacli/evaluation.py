@@ -149,9 +149,8 @@ def predict_shifted(
 
 
 def _shifted(images: NDArray[np.uint8], shift: int) -> NDArray[np.uint8]:
-    rows, columns = (np.pad(np.arange(extent), 1, mode="reflect") for extent in images.shape[1:3])
-    begin = 1 + shift
-    return images[:, rows[begin:][: images.shape[1]]][:, :, columns[begin:][: images.shape[2]]]
+    rows, columns = (np.pad(np.arange(extent), 1, mode="reflect")[1 + shift :][:extent] for extent in images.shape[1:3])
+    return images[:, rows][:, :, columns]
 
 
 def _batch_size(height: int, width: int) -> int:

@@ -80,13 +80,13 @@ def cards(result: "ReportResult", trained: Summary) -> list[tuple[str, str, str]
     if result.mirror_test:
         epoch += "; each image judged together with its mirror image"
     test = ("Test accuracy", percent(result.test_accuracy), "of the same epoch, on images that chose nothing")
-    shifted = percent(result.shifted_accuracy or 0.0)
     meaning = "test accuracy of the same epoch, each image judged together with copies shifted by a pixel"
+    shifts = [] if result.shifted_accuracy is None else [("With shifts", percent(result.shifted_accuracy), meaning)]
     gap = points(result.train_accuracy - result.test_accuracy)
     return [
         (f"Top {result.chosen_by} accuracy", percent(result.top_accuracy), epoch),
         *([test] if result.chosen_by == "validation" else []),
-        *([("With shifts", shifted, meaning)] if result.shifted_accuracy is not None else []),
+        *shifts,
         ("Training accuracy", percent(result.train_accuracy), "same epoch, without augmentation or dropout"),
         ("Gap", gap, "percentage points, training minus test accuracy"),
         ("Mistakes", count(result.mistakes), f"of {count(result.test_images)} test images"),
