@@ -184,6 +184,10 @@ def _check_together(made: Config) -> None:
         raise ConfigError(
             f"--warmup-epochs {made.warmup_epochs:g} is more than --epochs {made.epochs}.", "Warm up less."
         )
+    if made.optimizer == "lion" and made.beta_1 == 0:
+        raise ConfigError(
+            "--beta-1 0 leaves --optimizer lion without its average.", "Give more than 0; its own is 0.9."
+        )
     if made.grow_batch is not None and (made.batch_size == "full" or made.grow_batch < made.batch_size):
         raise ConfigError(
             f"--grow-batch {made.grow_batch} is no room to grow for --batch-size {made.batch_size}.",

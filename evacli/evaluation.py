@@ -109,7 +109,7 @@ def predict(
     Raises:
         RunError: if the images do not have the size that the model was made for.
     """
-    _check_shape(model, images.shape[1:])
+    check_shape(model, images.shape[1:])
     probabilities = np.empty((len(images), model.output_shape[-1]), np.float32)
     size = _batch_size(*images.shape[1:3])
     # One buffer of one size: no float copy of the data set, and a partial batch costs no second trace.
@@ -130,8 +130,8 @@ def predict_shifted(
 ) -> NDArray[np.float32]:
     """Class probabilities of `images`, each judged together with two shifted copies.
 
-    As airbench94 (Jordan 2024, arXiv 2404.00498) does it: one moved a pixel up and left, one down and right. Each has
-    half the weight of the image itself.
+    Copies and weights are those of airbench94 (Jordan 2024, arXiv 2404.00498): one moved a pixel up and left, one down
+    and right, each with half the weight of the image itself. What is averaged are probabilities, there scores.
 
     Args:
         model: as for `predict`, like the next two.
@@ -148,6 +148,20 @@ def predict_shifted(
     return judged
 
 
+def check_shape(model: keras.Model, shape: tuple[int, ...]) -> None:
+    """Refuses images of a shape (H, W, 3) that `model` was not made for.
+
+    Raises:
+        RunError: naming both sizes.
+    """
+    expected = model.input_shape[1:]
+    if len(expected) != len(shape) or any(e not in (None, s) for e, s in zip(expected, shape, strict=True)):
+        raise RunError(
+            f"The model was made for images of {_size(expected)}; these are {_size(shape)}.",
+            "Use the data that the run was trained on.",
+        )
+
+
 def _shifted(images: NDArray[np.uint8], shift: int) -> NDArray[np.uint8]:
     rows, columns = (np.pad(np.arange(extent), 1, mode="reflect")[1 + shift :][:extent] for extent in images.shape[1:3])
     return images[:, rows][:, :, columns]
@@ -155,15 +169,6 @@ def _shifted(images: NDArray[np.uint8], shift: int) -> NDArray[np.uint8]:
 
 def _batch_size(height: int, width: int) -> int:
     return max(1, min(BATCH_SIZE, BATCH_PIXELS // (height * width)))
-
-
-def _check_shape(model: keras.Model, shape: tuple[int, ...]) -> None:
-    expected = model.input_shape[1:]
-    if len(expected) != len(shape) or any(e not in (None, s) for e, s in zip(expected, shape, strict=True)):
-        raise RunError(
-            f"The model was made for images of {_size(expected)}; these are {_size(shape)}.",
-            "Use the data that the run was trained on.",
-        )
 
 
 def _size(shape: tuple[int | None, ...]) -> str:

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -258,6 +259,15 @@ def test_data_with_other_classes_is_refused(run, monkeypatch):
     other = make_data(("cat", "frog", "dog"))
     monkeypatch.setattr(evacli.data, "load", lambda config: other)
     with pytest.raises(DataError, match="other classes"):
+        gradcam(run.path)
+
+
+def test_images_of_another_size_are_refused(run, monkeypatch):
+    data = make_data()
+    taller = (replace(split, images=split.images.repeat(2, axis=1)) for split in (data.train, data.test))
+    other = replace(data, **dict(zip(("train", "test"), taller, strict=True)))
+    monkeypatch.setattr(evacli.data, "load", lambda config: other)
+    with pytest.raises(RunError, match="made for images of 8x8x3; these are 16x8x3"):
         gradcam(run.path)
 
 

@@ -108,6 +108,8 @@ def test_garbage_below_a_good_header_is_rows_or_one_clean_error(
         HEADER + "1,0.1,1,0.5,2,0.5\n",
         HEADER + "1,0.1,1,0.5,2,0.5,1,8,9,10\n",
         HEADER + "one,0.1,1,0.5,2,0.5,1\n",
+        HEADER + "1,nan,1,0.5,2,0.5,1\n",
+        HEADER + "1,0.1,1,0.5,2,0.5,inf\n",
         HEADER + "1" * 200_000,
         "name,price\ntea,1\n",
     ],

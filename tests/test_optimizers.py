@@ -157,6 +157,7 @@ def test_muon_leaves_biases_and_the_scores_to_adam_at_four_times_the_rate() -> N
     gradients = [np.random.default_rng(i).normal(size=shape) for i, shape in enumerate(shapes)]
     optimizer = make("muon", variables)
     optimizer.apply([tf.constant(g, tf.float32) for g in gradients], variables)
+    assert not {id(v) for v in variables} & {id(v) for v in optimizer.variables}  # a checkpoint holds each once
     kernel, bias, scores = (v.numpy() for v in variables)
     (expected,) = muon(np.ones((3, 3, 4, 6)), gradients[:1], LR)
     assert np.abs(kernel - expected).max() < 3e-3
@@ -164,6 +165,11 @@ def test_muon_leaves_biases_and_the_scores_to_adam_at_four_times_the_rate() -> N
     assert np.abs(bias - expected).max() < 2e-5
     (expected,) = adam(np.ones((6, 5)) * (1 - LR * 0.01), gradients[2:], 4 * LR)
     assert np.abs(scores - expected).max() < 2e-5
+
+
+@pytest.mark.parametrize(("name", "expected"), [("adamw", 0.9), ("lion", 0.9), ("sgdw", 0.0), ("rmsprop", 0.0)])
+def test_inertia_is_that_of_methods_with_a_beta_1(name: str, expected: float) -> None:
+    assert optimizers.inertia(config.make({"optimizer": name})) == expected
 
 
 @pytest.mark.parametrize(

@@ -192,6 +192,7 @@ def test_shifted_copies_are_judged_only_if_asked_for(run, data):
     model = make_model()
     answers = sum(w * model(padded[:, at : at + height, at : at + width]).numpy() for at, w in views)
     assert judged.shifted_accuracy == pytest.approx(np.mean(answers.argmax(1) == data.test.labels))
+    assert judged.shifted_accuracy != judged.test_accuracy
     assert "With shifts" in page_of(run).text
 
 

@@ -14,7 +14,7 @@ from tiny_data import TINY
 
 from evacli import console, evaluation
 from evacli.errors import Contradiction, DataError, Interrupted, ModelError, RunError
-from evacli.run import checkpoint
+from evacli.run import checkpoint, config_file
 from evacli.run.directory import RunDir
 from evacli.training import schedules
 from evacli.training import train as training
@@ -224,6 +224,7 @@ def test_an_epoch_of_grown_batches_is_not_cut_short_by_other_epochs(tmp_path: Pa
 def test_moved_data_is_the_same_data(run: RunDir, digits: Path, tmp_path: Path) -> None:
     moved = other_data(digits, tmp_path / "moved.npz")
     assert training.train(run.path, data=moved).epochs_done == 3
+    assert config_file.read(run).data == moved  # where report and gradcam look for it
 
 
 def test_one_other_pixel_is_other_data(run: RunDir, digits: Path, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import msgspec
@@ -27,6 +28,16 @@ def test_a_summary_comes_back_as_it_was(run):
 def test_the_file_is_json_that_others_read(run):
     summary.write(run, make_summary())
     assert msgspec.json.decode(run.summary.read_bytes())["class_names"] == ["cat", "dog", "frog"]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "-1"])
+@pytest.mark.parametrize("name", ["lr", "seconds", "images_per_second"])
+def test_a_number_that_no_training_has_is_refused(run, name, number):
+    summary.write(run, make_summary())
+    document = json.loads(run.summary.read_text()) | {name: 0}
+    run.summary.write_text(json.dumps(document).replace(f'"{name}": 0', f'"{name}": {number}'))
+    with pytest.raises(RunError, match=rf"summary.json is not a summary.*{name}"):
+        summary.read(run)
 
 
 def test_a_missing_summary_names_the_command_that_writes_it(run):

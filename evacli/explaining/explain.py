@@ -146,7 +146,8 @@ def _judge(run: RunDir, trained: Summary, layer: str | None) -> _Judged:
     dataset = data.load(settings)
     if difference := summary.check_data(trained, dataset):
         console.warn(difference)
-    # Before the long work, so that a wrong name is told at once.
+    # Before the long work, so that a wrong size or name is told at once.
+    evaluation.check_shape(model, dataset.image_shape)
     layer = heatmap.choose_layer(model, dataset.image_shape, layer)
     probabilities = evaluation.predict(model, dataset.test.images, "test images", mirror=settings.judges_mirrored)
     predictions = evaluation.Predictions(probabilities, dataset.test.labels)

@@ -110,7 +110,7 @@ def slide(
 def foot(
     learning_rates: Sequence[float], losses: Sequence[float], share: float = 0.85, inertia: float = 0.0
 ) -> float | None:
-    """Where the fall is all but over, after 85 % of it; lower for the Adam family, whose beta_1 is its `inertia`.
+    """Where the fall is all but over, after 85 % of it; lower for methods with a beta_1, their `inertia`.
 
     Unlike the minimum itself it does not depend on where in a long, flat bottom some batches were lucky, as with Adam
     on a network with normalisation, whose loss hardly ever explodes.

@@ -25,8 +25,8 @@ from evacli.run.history import Row
 Arrays = dict[str, list[NDArray[Any]]]
 Count = Annotated[int, Meta(ge=0)]
 
-# A network of 300 million parameters, its momentum and its best weights.
-MAX_BYTES = 4 * 2**30
+# A network of a billion parameters, Adam's two moments of each, and its best weights.
+MAX_BYTES = 16 * 2**30
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,12 +4,16 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from evacli import spreadsheet
 from evacli.errors import RunError
 from evacli.run.directory import RunDir, read_small
+
+Finite = Annotated[float, Meta(ge=0, le=1e12)]  # which refuses NaN too
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -21,12 +25,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """
 
     epoch: int
-    lr: float
+    lr: Finite
     train_loss: float
     train_accuracy: float
     test_loss: float
     test_accuracy: float
-    seconds: float
+    seconds: Finite
     val_loss: float | None = None
     val_accuracy: float | None = None
     batch_size: int | None = None

@@ -8,6 +8,7 @@ from msgspec import Meta
 from evacli.errors import DataError, RunError
 from evacli.run import documents
 from evacli.run.directory import RunDir
+from evacli.run.history import Finite
 from evacli.wording import listed
 
 if TYPE_CHECKING:
@@ -54,13 +55,13 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     train_images: Count
     validation_images: Count = 0
     test_images: Count
-    lr: float
+    lr: Finite
     lr_source: str
     model: str
     parameters: Count
     data_fingerprint: str
-    seconds: float
-    images_per_second: float
+    seconds: Finite
+    images_per_second: Finite
     versions: dict[str, str] = {}
 
 

@@ -31,7 +31,8 @@ class Training:
 
     def __init__(self, run: RunDir, learner: Learner, progress: Progress, checkpoint_minutes: float) -> None:
         self.run, self.learner, self.twin = run, learner, learner.twin
-        self.config = msgspec.structs.replace(progress.config, epochs=max(learner.config.epochs, len(progress.rows)))
+        # The learner's own: it differs from the checkpoint's in what may, such as where the data lies now.
+        self.config = msgspec.structs.replace(learner.config, epochs=max(learner.config.epochs, len(progress.rows)))
         self.progress = msgspec.structs.replace(progress, config=self.config)
         self.best_weights: list[NDArray[Any]] = []
         self.stop = StopRequest()

@@ -44,7 +44,7 @@ def hyperparameters(config: Config) -> dict[str, float]:
 
 
 def inertia(config: Config) -> float:
-    """What a range test has to allow for: beta_1 of the Adam family, 0 for all others, momentum included.
+    """What a range test has to allow for: beta_1 of the Adam family and Lion, 0 for all others, momentum included.
 
     With momentum the lower rate is better in trainings of some hundred steps, and worse in longer ones.
     """
@@ -82,21 +82,21 @@ class ConvolutionalMuon(keras.optimizers.Muon):
 
     Jordan et al. 2024 (https://kellerjordan.github.io/posts/muon/) flatten kernels so; Keras' own leaves everything but
     dense layers to AdamW, which in a convolutional network is nearly all. Biases, scales and offsets stay with AdamW,
-    and, as they advise, so does the kernel that gives the scores.
+    and, as they advise, so does the last of several kernels, which gives the scores.
     """
 
     def __init__(self, *args: Any, weight_decay: float | None = None, **extra: Any) -> None:
         super().__init__(*args, weight_decay=weight_decay, adam_weight_decay=weight_decay, **extra)
-        self._scores: Any = None
+        self._scores: Any = None  # its key: a variable kept here would count as one of the optimizer's own
 
     def build(self, variables: list[Any]) -> None:
         """Gives each of `variables`, in the order in which the network computes, its state."""
         kernels = [v for v in variables if len(v.shape) >= 2]
-        self._scores = kernels[-1] if len(kernels) > 1 else None
+        self._scores = self._var_key(kernels[-1]) if len(kernels) > 1 else None
         super().build(variables)
 
     def _should_use_adamw(self, variable: Any) -> bool:
-        return len(variable.shape) < 2 or variable is self._scores
+        return len(variable.shape) < 2 or self._var_key(variable) == self._scores
 
     def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
         """The nearest semi-orthogonal matrix, roughly, in the shape of `x`."""
