@@ -46,6 +46,11 @@ def test_batches_depend_on_seed_epoch_and_index_alone(learner: Learner) -> None:
         assert same(found[first_batch:], batches(learner, 3, first_batch))
 
 
+def test_no_tuner_sleeps_through_the_end_of_an_epoch(learner: Learner) -> None:
+    # It misses its signal in one epoch of twenty or so, too seldom to wait for here.
+    assert learner.batches(0).options().autotune.enabled is False
+
+
 def test_other_epochs_and_seeds_have_other_batches(learner: Learner) -> None:
     assert not same(batches(learner, 0), batches(learner, 1))
     assert not same(batches(learner, 0), batches(make(seed=1), 0))

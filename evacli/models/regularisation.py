@@ -9,7 +9,7 @@ from evacli.errors import ModelError
 from evacli.models.nested import all_layers
 
 Dropout = float | Literal["own", "none"]
-# Networks that learn too little with the dropout of their description.
+# Networks that go without the dropout of their description unless it is asked for.
 BETTER_WITHOUT_DROPOUT = frozenset({"eva"})
 DROPOUTS = (keras.layers.Dropout, keras.layers.SpatialDropout2D)
 

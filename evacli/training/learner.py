@@ -24,6 +24,14 @@ _COUNTED = 256  # images at a time; counting takes eight bytes a pixel
 _MIRRORING = 2**31  # beside the seed, where the order of an epoch has the number of the epoch
 
 
+def _untuned() -> tf.data.Options:
+    # There is nothing here to tune, and TensorFlow's tuner sleeps for up to a minute at a time: where it misses the
+    # signal that an epoch is over, which happens, the end of the epoch waits for it.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
+
+
 @dataclass(frozen=True)
 class Learner:
     """What learns.
@@ -76,7 +84,7 @@ class Learner:
 
         dealt = tf.data.Dataset.from_tensor_slices((order, self._mirrored(epoch)[order]))
         batches = dealt.batch(self.batching.size(epoch))
-        return batches.enumerate().skip(first_batch).map(make).prefetch(2)
+        return batches.enumerate().skip(first_batch).map(make).prefetch(2).with_options(_untuned())
 
     def _mirrored(self, epoch: int) -> NDArray[np.bool_]:
         """(N,): half of the images at random, and in the next epoch the other half.
