@@ -88,7 +88,9 @@ SETTINGS: dict[str, Any] = {
     "cutout": _setting(
         int, _AUGMENTATION, "Side of the erased square in pixels, 0: off. [dim]default: half the image[/]"
     ),
-    "crop": _setting(int, _AUGMENTATION, "Pad by this many pixels, then crop at random; 0: off. [dim]default: 1/8 of the image[/]"),
+    "crop": _setting(
+        int, _AUGMENTATION, "Pad by this many pixels, then crop at random; 0: off. [dim]default: 1/8 of the image[/]"
+    ),
     "crop_border": _setting(
         str, _AUGMENTATION, "What the padding shows: mean (the mean colour) or reflect. [dim]default: mean[/]"
     ),
