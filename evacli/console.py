@@ -36,11 +36,10 @@ def printable(text: object) -> str:
 _WIDE = 160
 
 
-def _console(stream: TextIO, *, stderr: bool) -> Console:
-    watched = stream.isatty()
-    return Console(
-        stderr=stderr, markup=False, highlight=False, soft_wrap=not watched, width=None if watched else _WIDE
-    )
+def _console(stream: TextIO | None, *, stderr: bool) -> Console:
+    watched = stream is not None and stream.isatty()  # None: closed before the program began
+    width = None if watched else _WIDE
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=not watched, width=width)
 
 
 def stdout() -> Console:

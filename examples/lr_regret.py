@@ -204,6 +204,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="a training at each rate for each")
     parser.add_argument("--out", type=Path, default=Path("lr-regret"), help="folder for the results")
     arguments = parser.parse_args()
+    if len(set(arguments.seeds)) < 2:
+        parser.error("--seeds takes two or more: one seed cannot tell a good rate from luck.")
     chosen = tasks(arguments.data)
     console.configure(quiet=True)
     with tempfile.TemporaryDirectory() as work:

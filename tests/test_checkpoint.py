@@ -94,6 +94,18 @@ def refused(run: RunDir) -> str:
     return caught.value.message
 
 
+def test_a_file_that_may_not_be_read_is_not_called_damaged(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint.save(run, make_progress(), make_arrays())
+
+    def denied(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(RunError, match=r"^Cannot read .*checkpoint.npz: Permission denied") as caught:
+        checkpoint.load(run)
+    assert "--overwrite" not in caught.value.fix
+
+
 @settings(max_examples=200)
 @given(st.data())
 def test_truncated_file_is_refused(shared: RunDir, whole: bytes, data: st.DataObject) -> None:

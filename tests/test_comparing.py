@@ -20,6 +20,7 @@ from evacli.cli import app
 from evacli.comparing.conclude import conclude
 from evacli.comparing.contenders import LABEL, distinct_labels, gather
 from evacli.comparing.files import Files, default_folder
+from evacli.comparing.page import _cards
 from evacli.comparing.result import winners
 from evacli.errors import ConfigError, RunError
 
@@ -320,6 +321,34 @@ def test_runs_on_other_data_are_told(tmp_path, warnings):
 def test_data_that_changed_under_its_name_is_told(tmp_path):
     comparison = concluded([write_run(tmp_path / "a"), write_run(tmp_path / "b", data_fingerprint="f2")])
     assert ["cannot be compared" in text for text in comparison.notices] == [True]
+
+
+def test_a_seed_is_no_excuse_for_changed_data_where_it_draws_no_images(tmp_path):
+    comparison = concluded(
+        [write_run(tmp_path / "a"), write_run(tmp_path / "b", None, {"seed": 1}, data_fingerprint="f2")]
+    )
+    assert ["cannot be compared" in text for text in comparison.notices] == [True]
+
+
+def test_a_seed_that_draws_no_images_is_not_named(tmp_path):
+    seeds = [write_run(tmp_path / f"{seed}", settings={"seed": seed}) for seed in (0, 1)]
+    split = write_run(tmp_path / "split", settings={"val_split": 0.1}, data_fingerprint="f2", chosen_by="test")
+    assert "(--val-split)" in concluded([*seeds, split]).notices[0]
+
+
+@pytest.mark.parametrize(
+    ("choosing", "shown", "not_shown"),
+    [
+        (("test", "test"), ["Top test accuracy"], ["Best test accuracy"]),
+        (("validation", "validation"), ["Top validation accuracy", "Best test accuracy"], []),
+        (("test", "validation"), ["Best test accuracy"], ["Top test", "Top validation"]),
+    ],
+)
+def test_the_cards_say_what_images_an_accuracy_is_of(tmp_path, choosing, shown, not_shown):
+    paths = [write_run(tmp_path / f"{i}", chosen_by=split) for i, split in enumerate(choosing)]
+    titles = [title for title, _, _ in _cards(concluded(paths).runs)]
+    assert [title for title in titles if "accuracy" in title] == shown
+    assert not [title for title in titles if title.startswith(tuple(not_shown))]
 
 
 @pytest.mark.parametrize("settings", [{"limit_train": 6}, {"limit_train": 6, "seed": 3}])

@@ -12,7 +12,7 @@ from rich.text import Text
 from evacli import console
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates included
-HOSTILE = ["[/]", "[red]", "\x1b[31mred", "lone \ud800", "a\rb", "\u202eright to left", "\x00"]
+HOSTILE = ["[/]", "[red]", "\x1b[31mred", "lone \ud800", "a\rb", "\u202eright to left", "\x00", ":cat:"]
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +49,15 @@ def test_an_encoding_without_the_character_is_no_obstacle(monkeypatch: pytest.Mo
     console.result("猫")
     sys.stdout.flush()
     assert raw.getvalue() == b"\\u732b\n"
+
+
+def test_a_closed_stream_is_no_obstacle(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    console.note("note")
+    with console.progress() as bars:
+        bars.add_task("working", total=1)
+    console.result("result")
+    assert capsys.readouterr().out == "result\n"
 
 
 def test_results_go_to_stdout_and_everything_else_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits
 
 from evacli import console, data
@@ -191,3 +192,30 @@ def test_a_damaged_download_is_told_apart(fashion, tmp_path):
     damaged.write_bytes(damaged.read_bytes()[:-2000])
     with pytest.raises(DataError, match="damaged"):
         load(dataset="fashion_mnist")
+
+
+def test_a_tilde_is_a_home_only_if_somebody_has_it(tmp_path, archive, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path(archive).rename(tmp_path / "~nobody_of_that_name.npz")
+    assert len(load(data="~nobody_of_that_name.npz").train) == 40
+    with pytest.raises(DataError, match="--data ~nobody_else does not exist"):
+        load(data="~nobody_else")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(load(data="~/~nobody_of_that_name.npz").train) == 40
+
+
+def test_a_neighbour_that_may_not_be_entered_is_passed_over(tmp_path, monkeypatch):
+    for split in "train", "test":
+        for name in "a", "b":
+            (tmp_path / split / name).mkdir(parents=True)
+            Image.fromarray(RNG.integers(0, 256, (8, 8, 3), np.uint8)).save(tmp_path / split / name / "0.png")
+    (tmp_path / "lost+found").mkdir()
+    listing = Path.iterdir
+
+    def refused(path):
+        if path.name == "lost+found":
+            raise PermissionError(13, "Permission denied")
+        return listing(path)
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    assert load(data=str(tmp_path)).class_names == ("a", "b")

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, PngImagePlugin
 
 from evacli.data import pictures
 
@@ -118,6 +118,20 @@ def test_exif_orientation_is_applied(tmp_path, kind, orientation):
     upright = UPRIGHT[orientation](COLOR)
     assert pictures.size(path) == upright.shape[1::-1]
     assert np.abs(pixels(path).astype(int) - upright).mean() < 4
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_an_orientation_in_xmp_counts_for_size_and_pixels_alike(tmp_path, kind):
+    path = save(COLOR, tmp_path / "turned", format=kind, **xmp(kind, '<x tiff:Orientation="6"/>'))
+    assert pictures.size(path) == pixels(path).shape[1::-1]
+
+
+def xmp(kind, content):
+    if kind == "PNG":
+        chunks = PngImagePlugin.PngInfo()
+        chunks.add_itxt("XML:com.adobe.xmp", content)
+        return {"pnginfo": chunks}
+    return {"tiffinfo": {700: content.encode()}} if kind == "TIFF" else {"xmp": content.encode(), "quality": 95}
 
 
 def test_resizing_averages_over_the_area(tmp_path):

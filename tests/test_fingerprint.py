@@ -41,3 +41,12 @@ def network(rate: float = 0.1, activation: str = "relu", penalty: float = 0.1, n
 def test_settings_that_no_weight_shows_matter(change: dict[str, Any], nested: bool) -> None:
     assert fingerprint(network(nested=nested)) == fingerprint(network(nested=nested))
     assert fingerprint(network(nested=nested, **change)) != fingerprint(network(nested=nested))
+
+
+def test_the_counted_name_of_a_wrapped_layer_does_not_matter() -> None:
+    def wrapped(filters: int) -> keras.Model:
+        layer = keras.layers.SpectralNormalization(keras.layers.Conv2D(filters, 3))
+        return keras.Sequential([keras.Input((8, 8, 3)), layer])
+
+    assert fingerprint(wrapped(4)) == fingerprint(wrapped(4))
+    assert fingerprint(wrapped(4)) != fingerprint(wrapped(5))

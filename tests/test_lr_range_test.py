@@ -21,7 +21,7 @@ from evacli.data import load
 from evacli.errors import ConfigError, Contradiction, NoSuggestion, RunBusy
 from evacli.lr_finder.range_test import conclude, lr_find, sweep
 from evacli.lr_finder.suggest import CHOSEN_RULE, RULES
-from evacli.run import config_file
+from evacli.run import checkpoint, config_file
 from evacli.run.directory import RunDir
 from evacli.run.locking import exclusive
 from evacli.run.lr_result import Curve, Range, suggestion
@@ -301,6 +301,26 @@ def test_lr_find_writes_what_it_found(found, settings):
     assert config_file.read(run) == config.make(settings)
     assert result.config.cutout == 4
     assert result.config.batch_size == settings["batch_size"]
+
+
+def test_a_batch_that_will_grow_does_not_grow_in_a_sweep(tmp_path, settings):
+    fixed = settings | {"schedule": "step", "drop_factor": 4.0, "epochs": 2, "steps": 40}  # four epochs' worth
+    losses = []
+    for name, more in ("plain", {}), ("growing", {"grow_batch": 32}):
+        with suppress(NoSuggestion):
+            lr_find(tmp_path / name, **fixed | more)
+        losses.append(pd.read_csv(tmp_path / name / "lr_find.csv").loss.tolist())
+    assert losses[0] == losses[1]
+    assert config_file.read(RunDir(tmp_path / "growing")).grow_batch == 32  # for the training
+
+
+def test_what_only_a_checkpoint_knows_is_swept(tmp_path, settings, monkeypatch):
+    made = config.make(settings | {"optimizer": "adam"})
+    run = RunDir(tmp_path)
+    monkeypatch.setattr(checkpoint, "load_progress", lambda run: SimpleNamespace(config=made))
+    lr_find(run.path, min_lr=1e-5)
+    assert suggestion(run).config.optimizer == "adam"
+    assert config_file.read(run) == made
 
 
 def test_a_curve_that_never_falls_gives_no_number_but_the_curve(tmp_path, settings):

@@ -251,6 +251,12 @@ def test_an_unusable_user_file_is_answered_in_one_line(user_file, case):
     assert error.value.fix
 
 
+def test_a_network_for_images_of_any_size_may_give_scores(user_file):
+    layers = "layers.Conv2D(4, 3), layers.GlobalAveragePooling2D(), layers.Dense(num_classes)"
+    any_size = sequential(layers).replace("keras.Input(input_shape)", "keras.Input((None, None, 3))")
+    assert custom(user_file(any_size)).output_shape == (None, 5)
+
+
 def test_a_missing_user_file(tmp_path):
     for reference in (f"{tmp_path}/none.py:build", f"{tmp_path}/none.py", f"{tmp_path}.py/"):
         with pytest.raises(ModelError):

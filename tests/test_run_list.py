@@ -76,13 +76,13 @@ def test_judging_with_mirror_images_is_said(tmp_path):
 
 
 def test_a_folder_that_cannot_be_read_is_named_and_the_others_are_listed(folder, monkeypatch, capsys):
-    listing = Path.iterdir
+    look = Path.stat
 
-    def refused(path):
-        if path.name == "no run":
+    def refused(path, **how):
+        if path.parent.name == "no run":  # a folder that may be seen, not entered
             raise PermissionError(13, "Permission denied")
-        return listing(path)
+        return look(path, **how)
 
-    monkeypatch.setattr(Path, "iterdir", refused)
+    monkeypatch.setattr(Path, "stat", refused)
     assert len(runs(folder)) == 5
     assert f"{folder}/no run cannot be read: Permission denied." in capsys.readouterr().err.replace("\n", "")

@@ -17,6 +17,7 @@ def main() -> None:
 
     pixels, classes = images()
     model = network().to(memory_format=torch.channels_last).eval()
+    model[:-3].requires_grad_(False)  # else it would go back through the whole network
     explainer = GradCAM(model=model, target_layers=[model[-3]])
     targets = [ClassifierOutputTarget(int(c)) for c in classes]
     inputs = ((torch.from_numpy(pixels).float() - torch.tensor(MEAN)) / torch.tensor(STD)).permute(0, 3, 1, 2)

@@ -26,7 +26,7 @@ def _unequal_data(contenders: Sequence[Contender]) -> str:
         parts[_source(c), _part(c)].add(c.trained.data_fingerprint)
     explained = all(len(fingerprints) == 1 for fingerprints in parts.values())
     if explained and len({source for source, _ in parts}) == 1:
-        options = ", ".join(option(name) for name in _PARTS if len({getattr(c.config, name) for c in contenders}) > 1)
+        options = ", ".join(map(option, _differing_parts(contenders)))
         return f"The runs learnt from different parts of the same data ({options}); the test images are the same."
     return f"The runs have different images, so their accuracies cannot be compared: {_grouped(contenders, _images)}."
 
@@ -39,7 +39,18 @@ def _source(contender: Contender) -> tuple[Any, ...]:
 
 
 def _part(contender: Contender) -> tuple[Any, ...]:
-    return tuple(getattr(contender.config, name) for name in _PARTS)
+    c = contender.config
+    return c.val_split, c.limit_train, c.seed if _draws(contender) else None
+
+
+def _draws(contender: Contender) -> bool:
+    """Whether the seed settles which images are learnt from."""
+    return bool(contender.config.val_split) or contender.config.limit_train is not None
+
+
+def _differing_parts(contenders: Iterable[Contender]) -> list[str]:
+    that_matter = {name: contenders for name in _PARTS} | {"seed": list(filter(_draws, contenders))}
+    return [name for name, of in that_matter.items() if len({getattr(c.config, name) for c in of}) > 1]
 
 
 def _images(contender: Contender) -> str:

@@ -59,9 +59,12 @@ def _cell(column: Column, run: ComparedRun, runs: list[ComparedRun]) -> Cell:
 
 
 def _cards(runs: list[ComparedRun]) -> list[tuple[str, str, str]]:
-    # One accuracy: the top ones, unless different splits chose them.
-    superfluous = "test_accuracy" if winners(runs, "top_accuracy") else "top_accuracy"
-    found = [(title, shown, winners(runs, column)) for title, column, shown in _CARDS if column != superfluous]
+    # Where the test images chose all epochs, one says what the other says; where splits differ, no top one is best.
+    choosing = {run.chosen_by for run in runs}
+    superfluous = "test_accuracy" if choosing == {"test"} else ""
+    titles = {"top_accuracy": f"Top {'/'.join(sorted(choosing))} accuracy"}
+    cards = [(titles.get(column, title), column, shown) for title, column, shown in _CARDS if column != superfluous]
+    found = [(title, shown, winners(runs, column)) for title, column, shown in cards]
     return [(title, shown(best[0]), _names(best)) for title, shown, best in found if best]
 
 

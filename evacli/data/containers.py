@@ -5,6 +5,7 @@ import io
 import tarfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -19,9 +20,12 @@ Files = Mapping[str, Callable[[], bytes]]
 
 
 def directories(path: Path) -> dict[str, Files]:
-    """The files directly in `path` and in each of its direct subfolders."""
-    inner = sorted(child for child in path.iterdir() if child.is_dir())
-    return {str(folder): _files(folder) for folder in [path, *inner]}
+    """The files directly in `path` and in each of its direct subfolders, but those that may not be entered."""
+    found = {str(path): _files(path)}
+    for child in sorted(child for child in path.iterdir() if child.is_dir()):
+        with suppress(PermissionError):  # such as the lost+found of a disk
+            found[str(child)] = _files(child)
+    return found
 
 
 def _files(folder: Path) -> Files:

@@ -1,5 +1,6 @@
 """What `--data PATH` holds: recognised by content, whatever it is called."""
 
+import os
 from pathlib import Path
 
 from evacli.config import Config
@@ -24,8 +25,9 @@ def read(given: str, config: Config) -> Source:
     Raises:
         DataError: if there is nothing that evacli can read; it says what was expected.
     """
-    path = Path(given).expanduser()
     with reading(f"--data {given}", EXPECTED):
+        # Not Path.expanduser, which has no answer for a folder called ~backup where nobody is called so.
+        path = Path(os.path.expanduser(given))  # noqa: PTH111
         if not path.exists():
             raise DataError(f"--data {given} does not exist.", EXPECTED)
         return _from_folder(path, config) if path.is_dir() else _from_file(path)

@@ -19,6 +19,8 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 MAX_PIXELS = 64_000_000
 TOO_LARGE = f"more than {MAX_PIXELS // 10**6} megapixels"
+# What of a header may hold an orientation, by Pillow's names.
+ORIENTATION_IN = frozenset({"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"})
 
 Size = tuple[int, int]  # width, height
 
@@ -56,8 +58,9 @@ def is_picture(path: Path) -> bool:
 def size(path: Path) -> Size:
     """The width and height that `pixels` would see, from the header."""
     with opened(path) as image:
-        # Without EXIF in the header, Pillow would decode a PNG to look behind the pixels.
-        turned = "exif" in image.info and image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        # Without any of these in the header, Pillow would decode a PNG to look behind the pixels.
+        may_turn = image.format != "TIFF" and not ORIENTATION_IN.isdisjoint(image.info)  # TIFF's is turned already
+        turned = may_turn and image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
         return (image.height, image.width) if turned else image.size
 
 

@@ -13,6 +13,7 @@ from evacli.data import load
 from evacli.errors import ConfigError, NoSuggestion
 from evacli.lr_finder.suggest import CHOSEN_RULE, RULES, onset, reason_to_stop, rules_for, smooth, suggest
 from evacli.run import config_file, lr_result
+from evacli.run.checkpoint import restore_config
 from evacli.run.directory import DEFAULT_RUN, RunDir
 from evacli.run.locking import exclusive, refuse_if_busy
 from evacli.run.lr_result import Curve, LrFindResult, Mode, Range
@@ -52,13 +53,16 @@ def lr_find(
     swept = make_range(min_lr=min_lr, max_lr=max_lr, steps=steps, mode=mode)
     directory = RunDir(run)
     refuse_if_busy(directory)
+    restore_config(directory)
     made_with = config_file.inherit(directory, settings)
     network_file.allow(made_with.model, directory, named="model" in settings)
-    learner = assemble(made_with, load(made_with))
+    # Over several epochs, too, all batches are of the size with which a training begins.
+    settled = msgspec.structs.replace(made_with, grow_batch=None)
+    learner = assemble(settled, load(settled))
     _hint_at_few_batches(learner)
-    curve = sweep(learner, swept.learning_rates())
-    result = conclude(curve, swept, learner.config)
     with exclusive(directory):
+        curve = sweep(learner, swept.learning_rates())
+        result = conclude(curve, swept, learner.config)
         _write(directory, made_with, result, curve)
     if result.problem:
         raise NoSuggestion(result.problem, f"The curve is in {directory.lr_find_png}.")

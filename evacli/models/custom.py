@@ -44,7 +44,7 @@ def apply(reference: str, x: Any, num_classes: int) -> Any:
     _require_reloadable(reference, model)
     if ends_in_softmax(model):
         return values
-    _require_scores(reference, model)
+    _require_scores(reference, model, tuple(x.shape[1:]))
     return keras.layers.Softmax(dtype="float32", name="probabilities")(values)
 
 
@@ -69,7 +69,7 @@ def _make(reference: str, input_shape: tuple[int, ...], num_classes: int) -> ker
 
 @contextmanager
 def _imported(path: Path) -> Iterator[Any]:
-    # Like a script: its folder is importable as long as it runs, and it leaves no module behind.
+    # Like a script: its folder is importable as long as it runs. What it imports from there stays imported.
     spec = spec_from_file_location(f"evacli_custom_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")
@@ -109,11 +109,11 @@ def _require_reloadable(reference: str, model: keras.Model) -> None:
         registry.update(registered)
 
 
-def _require_scores(reference: str, model: keras.Model) -> None:
+def _require_scores(reference: str, model: keras.Model, input_shape: tuple[int, ...]) -> None:
     operation = last_operation(model)
     activation = getattr(operation, "activation", None)
     # (8, num_classes) values of noise
-    values = np.asarray(model(np.random.default_rng(0).normal(size=(8, *model.input_shape[1:])).astype(np.float32)))
+    values = np.asarray(model(np.random.default_rng(0).normal(size=(8, *input_shape)).astype(np.float32)))
     hidden = (values >= 0).all() and np.allclose(values.sum(axis=1), 1, atol=1e-3)
     if hidden or activation not in (None, keras.activations.linear):
         raise _error(

@@ -19,5 +19,13 @@ def fingerprint(model: keras.Model) -> str:
 
 
 def _settings(layer: Any) -> dict[str, Any]:
-    config = keras.saving.serialize_keras_object(layer)["config"]
-    return {key: value for key, value in config.items() if key != "name"}
+    config: dict[str, Any] = _nameless(keras.saving.serialize_keras_object(layer)["config"])
+    return config
+
+
+def _nameless(config: Any) -> Any:
+    # A layer that another one wraps has its configuration inside of it; what else has a name needs it.
+    if isinstance(config, dict):
+        is_layer = "trainable" in config
+        return {key: _nameless(value) for key, value in config.items() if not (is_layer and key == "name")}
+    return [_nameless(value) for value in config] if isinstance(config, list | tuple) else config

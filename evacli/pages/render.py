@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from evacli import __version__, formats
 from evacli.console import printable
 
-_FILTERS = (formats.percent, formats.rough, formats.count, formats.duration, formats.spelled)
+_FILTERS = (formats.percent, formats.rough, formats.count, formats.duration)
 
 
 def render(template: str, **parts: Any) -> str:

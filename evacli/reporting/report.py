@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from evacli import console
 from evacli.config import Config
-from evacli.errors import RunError
 from evacli.reporting.result import ReportResult
 from evacli.run import config_file, history, summary
 from evacli.run.directory import DEFAULT_RUN, RunDir, write_text_atomically
@@ -73,8 +72,6 @@ def report(run: str | Path = DEFAULT_RUN, *, shifts: bool = False) -> ReportResu
 def _read(run: RunDir) -> _Record:
     run.require_trained()
     rows = history.read_csv(run.history)
-    if not rows:
-        raise RunError(f"{run.history} has no epochs.", f"Run evacli train{run.option}.")
     return _Record(run, config_file.read(run) or Config(), summary.read(run), rows)
 
 

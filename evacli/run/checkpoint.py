@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from evacli.config import Config
 from evacli.errors import RunError
+from evacli.run import config_file
 from evacli.run.directory import RunDir, write_atomically
 from evacli.run.history import Row
 
@@ -97,8 +98,15 @@ def load_progress(run: RunDir) -> Progress | None:
         return _progress(stored)
 
 
+def restore_config(run: RunDir) -> None:
+    """Writes `config.json` again where only the checkpoint knows what the run was made with."""
+    if not run.config.exists() and (progress := load_progress(run)):
+        config_file.write(run, progress.config)
+
+
 @contextmanager
 def _opened(run: RunDir) -> Iterator[NpzFile]:
+    _check_access(run.checkpoint)
     try:
         _check_sizes(run.checkpoint)
         with np.load(run.checkpoint, allow_pickle=False) as stored:
@@ -109,6 +117,15 @@ def _opened(run: RunDir) -> Iterator[NpzFile]:
             f"{run.checkpoint} is damaged or no checkpoint of evacli: {reason.rstrip('.')}.",
             f"Start anew: evacli train{run.option} --overwrite",
         ) from e
+
+
+def _check_access(path: Path) -> None:
+    # Of a file that may well be whole; nobody should be told to start anew.
+    try:
+        if path.is_file():
+            path.open("rb").close()
+    except OSError as e:
+        raise RunError(f"Cannot read {path}: {e.strerror or e}.") from e
 
 
 def _check_sizes(path: Path) -> None:

@@ -13,6 +13,7 @@ from tempfile import mkstemp
 from evacli.errors import RunError
 
 DEFAULT_RUN = Path("runs/default")
+CONFIG = "config.json"
 # No document that evacli keeps in a run directory comes near; a stranger's may be anything.
 MAX_DOCUMENT_BYTES = 16 * 2**20
 
@@ -28,11 +29,12 @@ class RunDir:
         self.path = Path(path)
         try:
             is_file = self.path.exists() and not self.path.is_dir()
-        except OSError as e:  # a name that is too long
+            (self.path / CONFIG).exists()  # tells whether the directory may be entered
+        except OSError as e:  # or a name that is too long
             raise RunError(f"--run {self.path}: {e.strerror}.", "Name a directory that evacli may create.") from e
         if is_file:
             raise RunError(f"--run {self.path} is a file, not a directory.", "Name a directory that evacli may create.")
-        self.config = self.path / "config.json"
+        self.config = self.path / CONFIG
         self.lock = self.path / "train.lock"
         self.lock_owner = self.path / "train.pid"
         # written by lr-find

@@ -9,7 +9,7 @@ import msgspec
 from evacli import console
 from evacli.errors import RunError
 from evacli.run import config_file, summary
-from evacli.run.directory import DEFAULT_RUN, RunDir
+from evacli.run.directory import CONFIG, DEFAULT_RUN, RunDir
 
 State = summary.State | Literal["not trained", "damaged"]
 
@@ -53,14 +53,14 @@ def runs(folder: str | Path = DEFAULT_RUN.parent) -> list[RunListing]:
 
 
 def _directories(folder: Path) -> Iterator[Path]:
-    if RunDir(folder).config.is_file():
-        yield folder
-        return  # What a run holds is its own.
     try:
-        inside = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
+        is_run = (folder / CONFIG).is_file()
+        inside = [] if is_run else [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
     except OSError as e:
         console.warn(f"{folder} cannot be read: {e.strerror or e}.")
         return
+    if is_run:
+        yield folder  # What a run holds is its own.
     for path in inside:
         yield from _directories(path)
 

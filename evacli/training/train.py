@@ -7,7 +7,7 @@ from evacli import config, console, data, network_file
 from evacli.config import Config
 from evacli.errors import RunError
 from evacli.run import config_file, summary
-from evacli.run.checkpoint import Progress, load_progress
+from evacli.run.checkpoint import Progress, load_progress, restore_config
 from evacli.run.directory import DEFAULT_RUN, RunDir
 from evacli.run.locking import exclusive, refuse_if_busy
 from evacli.run.summary import Summary
@@ -35,8 +35,8 @@ def train(
     directory = RunDir(run)
     refuse_if_busy(directory)
     progress = None if overwrite else load_progress(directory)
-    if progress and not directory.config.exists():
-        config_file.write(directory, progress.config)
+    if progress:
+        restore_config(directory)
     settled = config_file.inherit(directory, settings, trained=progress is not None)
     done = _finished(directory, progress, settled) if progress else None
     if done:
