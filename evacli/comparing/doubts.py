@@ -49,7 +49,7 @@ def _draws(contender: Contender) -> bool:
 
 
 def _differing_parts(contenders: Iterable[Contender]) -> list[str]:
-    that_matter = {name: contenders for name in _PARTS} | {"seed": list(filter(_draws, contenders))}
+    that_matter = dict.fromkeys(_PARTS, contenders) | {"seed": list(filter(_draws, contenders))}
     return [name for name, of in that_matter.items() if len({getattr(c.config, name) for c in of}) > 1]
 
 
