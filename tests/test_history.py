@@ -13,6 +13,7 @@ from evacli.run import history
 from evacli.run.history import Row
 
 NUMBERS = st.floats(allow_nan=False)
+MEASURES = st.floats(0, 1e12)  # what rates and seconds may be
 SHARES = st.floats(0, 1)
 COUNTS = st.integers(1, 10**6)
 
@@ -22,12 +23,12 @@ def rows(validated: bool) -> st.SearchStrategy[list[Row]]:
     row = st.builds(
         Row,
         epoch=st.integers(1, 10**6),
-        lr=NUMBERS,
+        lr=MEASURES,
         train_loss=NUMBERS,
         train_accuracy=SHARES,
         test_loss=NUMBERS,
         test_accuracy=SHARES,
-        seconds=NUMBERS,
+        seconds=MEASURES,
         **extra,
     )
     return st.lists(row, min_size=1)

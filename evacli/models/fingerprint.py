@@ -19,8 +19,8 @@ def fingerprint(model: keras.Model) -> str:
 
 
 def _settings(layer: Any) -> dict[str, Any]:
-    config: dict[str, Any] = _nameless(keras.saving.serialize_keras_object(layer)["config"])
-    return config
+    config = keras.saving.serialize_keras_object(layer)["config"]
+    return {key: _nameless(value) for key, value in config.items() if key != "name"}
 
 
 def _nameless(config: Any) -> Any:
