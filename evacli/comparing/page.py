@@ -20,9 +20,9 @@ class Cell(NamedTuple):
     best: bool = False
 
 
-# A card for each: title, column, and how its value is spelled.
+# A card for each: title, with the split that chose the epochs, column, and how its value is spelled.
 _CARDS: tuple[tuple[str, str, Callable[[ComparedRun], str]], ...] = (
-    ("Top accuracy", "top_accuracy", lambda run: percent(run.top_accuracy)),
+    ("Top {chosen_by} accuracy", "top_accuracy", lambda run: percent(run.top_accuracy)),
     ("Best test accuracy", "test_accuracy", lambda run: percent(run.test_accuracy)),
     ("Lowest test loss", "final_test_loss", lambda run: loss(run.final_test_loss)),
     ("Shortest training", "seconds", lambda run: duration(run.seconds)),
@@ -59,12 +59,11 @@ def _cell(column: Column, run: ComparedRun, runs: list[ComparedRun]) -> Cell:
 
 
 def _cards(runs: list[ComparedRun]) -> list[tuple[str, str, str]]:
-    # Where the test images chose all epochs, one says what the other says; where splits differ, no top one is best.
-    choosing = {run.chosen_by for run in runs}
-    superfluous = "test_accuracy" if choosing == {"test"} else ""
-    titles = {"top_accuracy": f"Top {'/'.join(sorted(choosing))} accuracy"}
-    cards = [(titles.get(column, title), column, shown) for title, column, shown in _CARDS if column != superfluous]
-    found = [(title, shown, winners(runs, column)) for title, column, shown in cards]
+    # Where splits differ, no top accuracy is the best; where the test images chose all epochs, it is the test accuracy.
+    splits = sorted({run.chosen_by for run in runs})
+    superfluous = "test_accuracy" if splits == ["test"] else ""
+    cards = [card for card in _CARDS if card[1] != superfluous]
+    found = [(title.format(chosen_by=splits[0]), shown, winners(runs, column)) for title, column, shown in cards]
     return [(title, shown(best[0]), _names(best)) for title, shown, best in found if best]
 
 
