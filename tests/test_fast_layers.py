@@ -5,7 +5,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evacli.training.fast_layers import FastConv2D, FastDropout, FusedBatchNormalization
+from evacli.training.fast_layers import FastActivation, FastConv2D, FastDropout, FusedBatchNormalization
 
 
 def images(shape=(6, 4, 5, 3), seed=0, dtype=np.float32):
@@ -47,6 +47,31 @@ def assert_close(ours, theirs, tolerance):
     assert len(ours) == len(theirs)
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, atol=tolerance * (1e-3 + np.abs(b).max()))
+
+
+# Activation
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-6), ("mixed_bfloat16", 2e-2)])
+def test_gelu_equals_the_plain_layer(dtype, tolerance):
+    x = images((3, 5, 5, 7))
+    expected = trace(keras.layers.Activation("gelu"), x, None)
+    assert_close(trace(FastActivation("gelu", dtype=dtype), x, None), expected, tolerance)
+
+
+def test_gelu_far_from_zero_has_no_nan():
+    x = np.float32([-1e30, -50, -1e-30, 0, 1e-30, 50, 1e30])
+    outputs, slopes = trace(FastActivation("gelu"), x, None)
+    expected = np.maximum(x, 0) * [1, 1, 1, 1, 0.5, 1, 1]
+    assert (np.abs(outputs - expected) <= 2e-7 * np.abs(x) + 1e-30).all()
+    np.testing.assert_allclose(slopes / images(x.shape, seed=2), [0, 0, 0.5, 0.5, 0.5, 1, 1], atol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["relu", "softmax", "linear", "tanh"])
+def test_other_activations_are_those_of_the_plain_layer(activation):
+    x = images((3, 4))
+    ours, theirs = (trace(kind(activation), x, None) for kind in (FastActivation, keras.layers.Activation))
+    assert_close(ours, theirs, 0)
 
 
 # Batch normalisation

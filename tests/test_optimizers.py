@@ -151,6 +151,17 @@ def test_three_steps_follow_the_formula(name: str) -> None:
         assert np.abs(found - wanted).max() < tolerance
 
 
+@pytest.mark.parametrize("shape", [(3, 3, 4, 6), (1, 1, 4, 60), (3, 3, 8, 72)])
+def test_muon_orthogonalises_tall_wide_and_square_matrices(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=shape) * np.exp(2 * rng.normal(size=shape[-1]))  # singular values of many sizes
+    found = make("muon", [keras.Variable(np.ones(shape, np.float32))]).zeropower_via_newtonschulz5(
+        tf.constant(x, tf.float32), 5
+    )
+    expected = orthogonal(x.reshape(-1, shape[-1])).reshape(shape)
+    assert np.abs(found - expected).max() < 1e-3 * np.abs(expected).max()
+
+
 def test_muon_leaves_biases_and_the_scores_to_adam_at_four_times_the_rate() -> None:
     shapes = [(3, 3, 4, 6), (6,), (6, 5)]  # a convolution, its bias, and what gives the scores
     variables = [keras.Variable(np.ones(shape, np.float32)) for shape in shapes]

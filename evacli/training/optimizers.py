@@ -99,8 +99,21 @@ class ConvolutionalMuon(keras.optimizers.Muon):
         return len(variable.shape) < 2 or self._var_key(variable) == self._scores
 
     def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
-        """The nearest semi-orthogonal matrix, roughly, in the shape of `x`."""
-        return tf.reshape(super().zeropower_via_newtonschulz5(_as_matrix(x), steps), x.shape)
+        """The nearest semi-orthogonal matrix, roughly, in the shape of `x`.
+
+        Each of the `steps` multiplies x by a polynomial of its Gram matrix. Those of all steps are multiplied first,
+        which takes small square matrices only: the same to rounding, in a third of the multiplications.
+        """
+        matrix = _as_matrix(x)
+        matrix /= tf.norm(matrix) + 1e-7  # no singular value is above 1
+        tall = matrix.shape[0] > matrix.shape[1]
+        gram = tf.matmul(matrix, matrix, transpose_a=tall, transpose_b=not tall)
+        product = one = tf.eye(gram.shape[0], dtype=gram.dtype)
+        for _ in range(steps):
+            factor = self.muon_a * one + self.muon_b * gram + self.muon_c * gram @ gram
+            product = factor @ product
+            gram = factor @ gram @ factor
+        return tf.reshape(matrix @ product if tall else product @ matrix, x.shape)
 
     def lr_adjust(self, x: Any) -> Any:
         """Scales an update to the size that Adam's would have (Liu et al. 2025, arXiv 2502.16982)."""

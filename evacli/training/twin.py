@@ -9,10 +9,11 @@ from typing import Any
 from evacli.backend import keras
 from evacli.errors import ModelError
 from evacli.models.logits import last_operation, logits_model
-from evacli.training.fast_layers import FastConv2D, FastDropout, FusedBatchNormalization
+from evacli.training.fast_layers import FastActivation, FastConv2D, FastDropout, FusedBatchNormalization
 
 # By exact type: a subclass may compute something else.
 FAST: dict[Any, Any] = {
+    keras.layers.Activation: FastActivation,
     keras.layers.BatchNormalization: FusedBatchNormalization,
     keras.layers.Conv2D: FastConv2D,
     keras.layers.Dropout: FastDropout,
