@@ -153,6 +153,17 @@ def test_publishing_copies_everything_else_and_leaves_the_twin_alone() -> None:
         assert "moving" in variable.path or (variable.numpy() == value).all()
 
 
+def test_the_judge_says_what_the_published_model_says_after_every_publishing() -> None:
+    learner = make(model="airbench_small", precision="bfloat16")
+    for _ in range(2):
+        train(learner, 2)
+        learner.publish()
+        pixels = learner.data.train.images.astype(np.float32)
+        said, expected = (model.predict(pixels, verbose=0) for model in (learner.judge(), learner.model))
+        assert np.ptp(expected, axis=0).max() > 0.01
+        assert said == pytest.approx(expected, abs=1e-5)
+
+
 def test_publishing_before_the_first_step_changes_nothing(learner: Learner) -> None:
     before = learner.model.get_weights()
     learner.publish()

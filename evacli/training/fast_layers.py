@@ -46,23 +46,29 @@ class FastActivation(keras.layers.Activation):
         return super().call(inputs)
 
 
-@tf.custom_gradient
 def gelu(x: Any) -> Any:
     """GELU(x) = x Phi(x), where Phi is the normal distribution; computed in float32, given in the type of `x`.
 
     Hendrycks & Gimpel 2016, arXiv 1606.08415. The slope is computed along with it, so that going back is one product.
     """
+    return _gelu(x)
+
+
+def _gelu_and_way_back(x: Any) -> tuple[Any, Any]:
     outputs, slope = _gelu_and_slope(x)
     return outputs, lambda upstream: upstream * slope
 
 
-# Not every system's TensorFlow has XLA, which makes one loop of this; measured and tested on Linux only.
-@tf.function(jit_compile=sys.platform == "linux", reduce_retracing=True)
-def _gelu_and_slope(x: Any) -> Any:
+def _gelu_with_slope(x: Any) -> tuple[Any, Any]:
     exact = tf.cast(x, tf.float32)
     below = 0.5 * (1 + tf.math.erf(exact * math.sqrt(0.5)))
-    density = tf.exp(-0.5 * exact * exact) * (1 / math.sqrt(2 * math.pi))
+    density = tf.exp(-0.5 * exact * exact) / math.sqrt(2 * math.pi)
     return tf.cast(exact * below, x.dtype), tf.cast(below + exact * density, x.dtype)
+
+
+_gelu = tf.custom_gradient(_gelu_and_way_back)
+# Not every system's TensorFlow has XLA, which makes one loop of this; measured and tested on Linux only.
+_gelu_and_slope = tf.function(_gelu_with_slope, jit_compile=sys.platform == "linux", reduce_retracing=True)
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):

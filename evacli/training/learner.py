@@ -1,6 +1,7 @@
 """A network, its optimizer and its stream of augmented batches, put together from a configuration and data."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import msgspec
 import numpy as np
@@ -17,7 +18,7 @@ from evacli.training.augment import Augmentation
 from evacli.training.batching import Batching
 from evacli.training.moving_statistics import MovingStatistics
 from evacli.training.precision import choose
-from evacli.training.twin import training_twin
+from evacli.training.twin import fast_copy, training_twin
 
 Colour = tuple[float, float, float]
 _COUNTED = 256  # images at a time; counting takes eight bytes a pixel
@@ -101,6 +102,15 @@ class Learner:
         if parts == 1:
             return ()
         return (tf.fill([size], tf.cast(size, tf.float32) * (parts / len(self.data.train))),)
+
+    def judge(self) -> keras.Model:
+        """The plain model as it is now, on fast layers in float32."""
+        self._judge.set_weights(self.model.get_weights())
+        return self._judge
+
+    @cached_property
+    def _judge(self) -> keras.Model:
+        return fast_copy(self.model)
 
     def publish(self) -> None:
         """Copies what the twin has learnt into the plain model."""

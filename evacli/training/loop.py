@@ -163,10 +163,10 @@ class Training:
         write_results(self.run, self.learner, self.progress, self.best_weights)
 
     def _measure(self, split: Split) -> tuple[float, float]:
-        """Mean cross-entropy and accuracy of the plain model: the figures of the very file that is saved."""
+        """Mean cross-entropy and accuracy of the model that is saved, up to float32 rounding."""
         # The epoch's steps are done. One that is interrupted here is measured anew when the training goes on.
         probabilities = evaluation.predict(
-            self.learner.model, split.images, "testing", self.heed_signals, mirror=self.config.judges_mirrored
+            self.learner.judge(), split.images, "testing", self.heed_signals, mirror=self.config.judges_mirrored
         )
         predictions = Predictions(probabilities, split.labels)
         loss = float(np.mean(predictions.losses))

@@ -1,6 +1,6 @@
-"""The training twin: the same network on faster layers.
+"""The same network on faster layers.
 
-The plain model is what is saved; the twin is what trains. Their weights have the same shapes in the same order, so
+The plain model is what is saved; its training twin is what trains, a fast copy what is measured. Their weights have the same shapes in the same order, so
 `get_weights` of the one is `set_weights` of the other.
 """
 
@@ -49,6 +49,17 @@ def training_twin(model: keras.Model, precision: str) -> keras.Model:
             "Use Keras' own layers, or give yours a get_config that has all its arguments.",
         ) from e
     return twin if twin.output.dtype == "float32" else _in_float32(twin)
+
+
+def fast_copy(model: keras.Model) -> keras.Model:
+    """The same network on fast layers, with the same weights: what it gives is `model`'s up to float32 rounding.
+
+    Args:
+        model: a network of which a `training_twin` can be had.
+    """
+    copy = _clone(model, None, "float32")
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def _in_float32(twin: keras.Model) -> keras.Model:

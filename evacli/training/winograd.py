@@ -21,18 +21,18 @@ TILE, REACH = 4, 6  # outputs of a tile along an axis, and the inputs that they 
 POINTS = (0, 3 / 2, -3 / 2, 5 / 8, -5 / 8)
 
 
-def _toom_cook() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+def _toom_cook() -> list[NDArray[np.float32]]:
     """B^T (6, 6) for inputs, G (6, 3) for kernels and A^T (4, 6) for outputs.
 
     Barabasz et al. 2018 (arXiv 1803.10986), section 3: a 1-D convolution of `d` with `g` is A^T ((G g) * (B^T d)).
     """
     others = [[other for other in POINTS if other != point] for point in POINTS]
-    inputs = [np.append(np.poly(roots)[::-1], 0) for roots in others] + [np.poly(POINTS)[::-1]]
     scales = [np.prod(np.subtract(point, roots)) for point, roots in zip(POINTS, others, strict=True)]
-    kernels = np.vander(POINTS, 3, increasing=True) / np.array(scales)[:, None]
-    infinity = np.eye(1, 3, 2), np.eye(TILE, 1, 1 - TILE)
-    outputs = np.hstack([np.vander(POINTS, TILE, increasing=True).T, infinity[1]])
-    return np.float32(inputs), np.float32(np.vstack([kernels, infinity[0]])), np.float32(outputs)
+    # The last row or column is that of infinity.
+    inputs = [np.append(np.poly(roots)[::-1], 0) for roots in others] + [np.poly(POINTS)[::-1]]
+    kernels = np.vstack([np.vander(POINTS, 3, increasing=True) / np.array(scales)[:, None], [0, 0, 1]])
+    outputs = np.vstack([np.vander(POINTS, TILE, increasing=True), [0, 0, 0, 1]]).T
+    return [np.array(matrix, np.float32) for matrix in (inputs, kernels, outputs)]
 
 
 INPUT_TRANSFORM, KERNEL_TRANSFORM, OUTPUT_TRANSFORM = _toom_cook()
