@@ -171,8 +171,21 @@ def test_one_forward_pass_whatever_the_number_of_images_and_classes(flat, monkey
         return scores
 
     monkeypatch.setattr(heatmap, "logits_model", counted)
+    heatmap._pass.cache_clear()
     grad_cam(flat, pixels(7), np.zeros((7, 3), int))
     assert batches == [7]
+    grad_cam(flat, pixels(7), np.ones((7, 3), int))
+    assert batches == [7]  # the second call runs the graph of the first
+
+
+def test_a_second_call_sees_what_the_network_has_learnt_since(flat):
+    model = keras.models.clone_model(flat)
+    images, classes = pixels(3), np.array([0, 1, 2])
+    before = grad_cam(model, images, classes)
+    model.set_weights(flat.get_weights())
+    after, expected = grad_cam(model, images, classes), grad_cam(flat, images, classes)
+    assert np.abs(after - before).max() > 0.01
+    np.testing.assert_allclose(after, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("layer", [None, "late", "pool"])

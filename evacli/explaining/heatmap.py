@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial, wraps
+from functools import lru_cache, partial, wraps
 from typing import Any
 
 import numpy as np
@@ -45,11 +45,12 @@ def grad_cam(
     """
     # Named by the model that the user knows; the one that gives scores runs the same layer objects.
     chosen = dict(_layers(model))[choose_layer(model, images.shape[1:], layer)]
-    scores = logits_model(model)
-    targets = class_indices.reshape(len(images), *class_indices.shape[1:] or [1])  # (N, T)
+    explain = _pass(model, chosen)
+    targets = class_indices.reshape(len(images), -1).T  # (T, N)
     starts = range(0, len(images), CHUNK)
-    maps = np.concatenate([_maps(scores, chosen, images[i : i + CHUNK], targets[i : i + CHUNK]) for i in starts])
-    return maps.reshape(*class_indices.shape, *maps.shape[2:])
+    maps = np.concatenate([explain(images[i : i + CHUNK], list(targets[:, i : i + CHUNK])).numpy() for i in starts])
+    found: NDArray[np.float32] = np.nan_to_num(maps).reshape(*class_indices.shape, *maps.shape[2:])
+    return found
 
 
 def feature_maps(model: keras.Model, image_shape: tuple[int, ...]) -> dict[str, tuple[int, int, int]]:
@@ -117,31 +118,37 @@ def _listed(names: list[str], most: int = 60) -> str:
     return ", ".join(shown) + (f" and {left} before" if left else "")
 
 
-def _maps(scores: keras.Model, layer: Any, images: NDArray[Any], targets: NDArray[np.integer]) -> NDArray[np.float32]:
-    """(B, T, h, w) maps of (B, T) classes."""
-    seen = []
-    tape = tf.GradientTape(persistent=True, watch_accessed_variables=False)
+# The work is many small operations, which a graph does in half the time. It is traced for the first call and kept for
+# the next ones; that of the last network only, since a graph keeps the weights of its network alive.
+@lru_cache(maxsize=1)
+def _pass(model: keras.Model, layer: Any) -> Callable[..., Any]:
+    """A function from (B, H, W, 3) images and T times (B,) classes to (B, T, h, w) maps."""
+    scores = logits_model(model)
 
-    def watch(_: str, output: tf.Tensor) -> None:
-        tape.watch(output)
-        seen.append(output)
+    def maps(images: tf.Tensor, targets: list[tf.Tensor]) -> tf.Tensor:
+        seen = []
+        tape = tf.GradientTape(persistent=True, watch_accessed_variables=False)
 
-    with tape, _observed([("", layer)], watch):
-        of_all = scores(tf.cast(images, tf.float32), training=False)  # (B, C)
-        # The images do not depend on one another, so the gradient of their sum is the gradient of each.
-        chosen = [tf.gather(of_all, classes, axis=1, batch_dims=1) for classes in targets.T]  # T times (B,)
-    features = seen[-1]  # (B, h, w, K)
-    gradients = [tape.gradient(s, features, unconnected_gradients="zero") for s in chosen]
-    return np.stack([_weighted(features, g) for g in gradients], axis=1)
+        def watch(_: str, output: tf.Tensor) -> None:
+            tape.watch(output)
+            seen.append(output)
+
+        with tape, _observed([("", layer)], watch):
+            of_all = scores(tf.cast(images, tf.float32), training=False)  # (B, C)
+            # The images do not depend on one another, so the gradient of their sum is the gradient of each.
+            chosen = [tf.gather(of_all, classes, axis=1, batch_dims=1) for classes in targets]
+        features = seen[-1]  # (B, h, w, K)
+        gradients = [tape.gradient(s, features, unconnected_gradients="zero") for s in chosen]
+        return tf.stack([_weighted(features, g) for g in gradients], axis=1)
+
+    return tf.function(maps, reduce_retracing=True, autograph=False)  # type: ignore[no-any-return]
 
 
-def _weighted(features: tf.Tensor, gradient: tf.Tensor) -> NDArray[np.float32]:
+def _weighted(features: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
     """(B, h, w) map of one class from (B, h, w, K) features and the gradient of its score, in any precision."""
     weights = tf.reduce_mean(tf.cast(gradient, tf.float32), axis=(1, 2))  # (B, K)
     heat = tf.nn.relu(tf.einsum("bhwk,bk->bhw", tf.cast(features, tf.float32), weights))
-    heat /= tf.reduce_max(heat, axis=(1, 2), keepdims=True) + EPSILON
-    maps: NDArray[np.float32] = np.nan_to_num(heat.numpy())
-    return maps
+    return heat / (tf.reduce_max(heat, axis=(1, 2), keepdims=True) + EPSILON)
 
 
 def _layers(model: keras.Model, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,7 +1,7 @@
 """The same network on faster layers.
 
-The plain model is what is saved; its training twin is what trains, a fast copy what is measured. Their weights have the same shapes in the same order, so
-`get_weights` of the one is `set_weights` of the other.
+The plain model is what is saved; its training twin is what trains, a fast copy what is measured. Their weights have the
+same shapes in the same order, so `get_weights` of the one is `set_weights` of the other.
 """
 
 from typing import Any
