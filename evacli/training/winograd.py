@@ -53,8 +53,8 @@ def pays(inputs: Any, kernel: Any) -> bool:
 def convolve(inputs: Any, kernel: Any) -> Any:
     """The convolution of `inputs` with `kernel` in steps of one pixel, with zeros around.
 
-    Its rounding errors are some five times those of the direct way: of the outputs' standard deviation 4e-6 in float32,
-    and in bfloat16, where transformed inputs and kernels have eight digits as well, 1.2e-2.
+    Of the outputs' standard deviation, its rounding errors are 1.1e-6 in float32, twice those of the direct way, and
+    1.6e-2 in bfloat16, five times those of the direct way, since what is transformed is rounded once more.
 
     Args:
         inputs: (B, H, W, C) float32 or bfloat16; H, W and C are known.
