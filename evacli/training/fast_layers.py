@@ -51,24 +51,23 @@ def gelu(x: Any) -> Any:
 
     Hendrycks & Gimpel 2016, arXiv 1606.08415. The slope is computed along with it, so that going back is one product.
     """
-    return _gelu(x)
+
+    def both_ways(x: Any) -> tuple[Any, Any]:
+        outputs, slope = _gelu_and_slope(x)
+        return outputs, lambda upstream: upstream * slope
+
+    return tf.custom_gradient(both_ways)(x)
 
 
-def _gelu_and_way_back(x: Any) -> tuple[Any, Any]:
-    outputs, slope = _gelu_and_slope(x)
-    return outputs, lambda upstream: upstream * slope
-
-
-def _gelu_with_slope(x: Any) -> tuple[Any, Any]:
+def _outputs_and_slope(x: Any) -> tuple[Any, Any]:
     exact = tf.cast(x, tf.float32)
     below = 0.5 * (1 + tf.math.erf(exact * math.sqrt(0.5)))
     density = tf.exp(-0.5 * exact * exact) / math.sqrt(2 * math.pi)
     return tf.cast(exact * below, x.dtype), tf.cast(below + exact * density, x.dtype)
 
 
-_gelu = tf.custom_gradient(_gelu_and_way_back)
 # Not every system's TensorFlow has XLA, which makes one loop of this; measured and tested on Linux only.
-_gelu_and_slope = tf.function(_gelu_with_slope, jit_compile=sys.platform == "linux", reduce_retracing=True)
+_gelu_and_slope = tf.function(_outputs_and_slope, jit_compile=sys.platform == "linux", reduce_retracing=True)
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):
