@@ -12,6 +12,7 @@ import numpy as np
 from contest import Entry, Rival
 
 from evacli import config, data
+from evacli.data.types import Data
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -19,10 +20,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", default="cifar10", choices=("cifar10", "digits"))
 
 
+def write_all(options: argparse.Namespace, folder: str) -> str:
+    """Path of an .npz with all images, those of training and of tests."""
+    images = _load(options)
+    train, test = images.train, images.test
+    path = Path(folder) / "images.npz"
+    np.savez(path, x_train=train.images, y_train=train.labels, x_test=test.images, y_test=test.labels)
+    return str(path)
+
+
+def _load(options: argparse.Namespace) -> Data:
+    return data.load(config.make({"data": options.data} if options.data else {"dataset": options.dataset}))
+
+
 def write(options: argparse.Namespace, folder: str, needed: int, batch_size: int) -> str:
     """Path of an .npz with the training images, repeated where there are fewer than `needed`; all batches are full."""
-    settings = {"data": options.data} if options.data else {"dataset": options.dataset}
-    split = data.load(config.make(settings)).train
+    split = _load(options).train
     count = -(-max(len(split), needed) // batch_size) * batch_size
     x, y = (np.resize(array, (count, *array.shape[1:])) for array in (split.images, split.labels))
     path = Path(folder) / "images.npz"

@@ -70,7 +70,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     cycles: Count | None = None
     drop_factor: Annotated[float, Meta(gt=1, le=1e6)] | None = None
     grow_batch: Count | None = None
+    # tests
+    test_every: Count = 1
     mirror_test: bool = False
+    # both
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
     precision: Precision = "auto"
 
@@ -80,8 +83,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return self.mirror_test and bool(self.flip)
 
 
-# May change between two commands on a trained run: how long it trains, and where the same data lies.
-CHANGEABLE = frozenset({"epochs", "dataset", "data", "skip_bad"})
+# May change between two commands on a trained run: how long it trains, how often it is tested, and where the same data
+# lies.
+CHANGEABLE = frozenset({"epochs", "test_every", "dataset", "data", "skip_bad"})
 
 # What only some choices of another setting can use: that setting, and these choices.
 BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -183,6 +187,11 @@ def _check_together(made: Config) -> None:
     if made.warmup_epochs is not None and made.warmup_epochs > made.epochs:
         raise ConfigError(
             f"--warmup-epochs {made.warmup_epochs:g} is more than --epochs {made.epochs}.", "Warm up less."
+        )
+    if made.schedule == "plateau" and made.test_every != 1:
+        raise ConfigError(
+            f"--test-every {made.test_every} leaves --schedule plateau without the losses that it watches.",
+            "Give --test-every 1.",
         )
     if made.optimizer == "lion" and made.beta_1 == 0:
         raise ConfigError(

@@ -40,7 +40,7 @@ def training_flops(model: Any) -> int:
 
 @dataclass(frozen=True)
 class Course:
-    """A run: its name for the legend, and, at the end of each epoch, its test accuracy and what it had cost so far."""
+    """A run: its name for the legend, and, at each test, its test accuracy and what it had cost so far."""
 
     name: str
     accuracy: list[float]
@@ -52,14 +52,16 @@ def course(path: Path) -> Course:
     """What a run directory tells."""
     run = RunDir(path)
     settings, trained, rows = config_file.read(run), summary.read(run), history.read_csv(run.history)
+    tested = [row for row in rows if row.test_accuracy is not None]
+    seconds = list(accumulate(row.seconds for row in rows))
     per_epoch = training_flops(keras.models.load_model(run.best_model, compile=False)) * trained.train_images
     wanted = settings.epochs if settings else trained.epochs_done
     state = "" if trained.state == "finished" else f", {trained.epochs_done} of {wanted} epochs so far"
     return Course(
         name=f"{path.name} ({trained.model}, top {trained.top_accuracy:.2%}{state})",
-        accuracy=[row.test_accuracy for row in rows],
-        seconds=list(accumulate(row.seconds for row in rows)),
-        flops=[per_epoch * row.epoch for row in rows],
+        accuracy=[row.test_accuracy for row in tested],
+        seconds=[seconds[row.epoch - 1] for row in tested],
+        flops=[per_epoch * row.epoch for row in tested],
     )
 
 

@@ -28,6 +28,7 @@ VALUES = {
     "schedule": st.sampled_from(get_args(Schedule)),
     "dropout": st.none() | SHARES | st.sampled_from(["none", "own"]),
     "mirror_test": st.booleans(),
+    "test_every": COUNTS,
     "spatial_dropout": st.booleans(),
     "input_noise": SHARES,
     "optimizer": st.sampled_from(get_args(methods.Name)),
@@ -56,6 +57,7 @@ def possible(settings: dict[str, Any]) -> dict[str, Any]:
     """Without what another optimizer, schedule, rate or size would need."""
     chosen = msgspec.structs.asdict(Config()) | settings
     belongs = {name: chosen[setting] in choices for name, (setting, choices) in config.BELONGS_TO.items()}
+    belongs["test_every"] = chosen["schedule"] != "plateau"
     belongs["base_lr"] &= chosen["lr"] == "auto"
     belongs["grow_batch"] &= chosen["batch_size"] == Config().batch_size
     return {name: value for name, value in settings.items() if belongs.get(name, True)}

@@ -298,6 +298,16 @@ def test_a_training_that_failed_in_its_first_epoch_is_shown(tmp_path, warnings, 
     assert math.isnan(pd.read_csv(comparison.table).top_accuracy[1])
 
 
+def test_a_training_that_was_not_tested_yet_is_shown(tmp_path):
+    untested = [msgspec.structs.replace(row, test_loss=None, test_accuracy=None) for row in make_rows(3)]
+    paths = [write_run(tmp_path / "good"), write_run(tmp_path / "new", untested, {"epochs": 9}, state="unfinished")]
+    comparison = compare(paths)
+    good, new = comparison.runs
+    assert (new.top_accuracy, new.top_epoch, new.final_test_accuracy, new.gap) == (None, 0, None, None)
+    assert new.final_train_accuracy == untested[-1].train_accuracy
+    assert winners(comparison.runs, "top_accuracy") == [good]
+
+
 # -- what makes it doubtful ----------------------------------------------------------------------------------------
 
 

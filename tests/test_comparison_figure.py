@@ -37,6 +37,23 @@ def test_the_curves_are_the_histories(number, epochs, tmp_path):
     save(figure, tmp_path / "compare.png")
 
 
+def test_curves_lead_from_test_to_test():
+    rows = [
+        row if row.epoch in (2, 4) else msgspec.structs.replace(row, test_loss=None, test_accuracy=None)
+        for row in random_rows(0, 5)
+    ]
+    figure = draw_comparison([Course("seldom", rows, 4, "unfinished"), *courses(1)])
+    times = np.cumsum([row.seconds for row in rows])
+    for by_epoch, by_time, (_, column) in zip(figure.axes[::2], figure.axes[1::2], PANELS, strict=True):
+        tested = [1, 3] if column.startswith("test") else list(range(5))
+        left, right = curves(by_epoch)[0], curves(by_time)[0]
+        np.testing.assert_allclose(left.get_xdata(), np.array(tested) + 1)
+        np.testing.assert_allclose(right.get_xdata(), times[tested])
+        np.testing.assert_allclose(left.get_ydata(), [getattr(rows[i], column) for i in tested])
+    star = next(line for line in figure.axes[0].get_lines() if line.get_marker() == "*")
+    np.testing.assert_allclose(star.get_xydata(), [[4, rows[3].test_accuracy]])
+
+
 def test_every_run_looks_different_and_the_legend_tells_how():
     figure = draw_comparison(courses(MOST))
     handles = figure.legends[0].get_lines()

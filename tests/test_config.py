@@ -78,6 +78,7 @@ TOGETHER = [
     ({"schedule": "step", "grow_batch": 100, "batch_size": "full"}, "--grow-batch 100 is no room to grow"),
     ({"lr": 0.1, "base_lr": 0.1}, "--base-lr 0.1 is not below the peak, 0.1."),
     ({"optimizer": "lion", "beta_1": 0.0}, "--beta-1 0 leaves --optimizer lion without its average."),
+    ({"schedule": "plateau", "test_every": 2}, "--test-every 2 leaves --schedule plateau without the losses"),
     ({"epochs": 3, "warmup_epochs": 4}, "--warmup-epochs 4 is more than --epochs 3."),
 ]
 

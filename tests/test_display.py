@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from tiny_data import TINY
 from tiny_run import make_rows
@@ -55,6 +56,18 @@ def test_time_left_counts_from_where_this_session_began() -> None:
         display.batch_ends(0.1, 1.0, 0.5)
     assert re.search(r"training .* 96/100 0:00 left [\d,]+ images/s  lr 0\.1", text(screen))
     assert re.search(r"epoch 10/10 .* 6/10 +0:00 left loss 1\.000  accuracy 50\.0%", text(screen))
+
+
+def test_an_epoch_that_was_not_tested_shows_no_figures_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    console.stderr.cache_clear()
+    first, second = make_rows(2)
+    untested = {"test_loss": None, "test_accuracy": None}
+    with TrainingDisplay(epochs=2, steps=4, first_step=0, validated=False) as display:
+        display.epoch_ends([msgspec.structs.replace(first, **untested)])
+        display.epoch_ends([first, msgspec.structs.replace(second, **untested)])
+    nothing, best = (line.split() for line in capsys.readouterr().err.splitlines()[1:])
+    assert nothing[4:7] == ["-", "-", "-"]
+    assert best[4:7] == ["-", "-", f"{first.test_accuracy:.2%}"]
 
 
 @pytest.mark.parametrize(("validated", "best"), [(False, ["best"]), (True, ["best", "val"])])

@@ -26,6 +26,16 @@ def test_the_curves_are_the_history(num_epochs, tmp_path):
     save(figure, tmp_path / "curves.png")
 
 
+def test_curves_lead_from_test_to_test():
+    first, *others, last = make_rows(5)
+    untested = [msgspec.structs.replace(row, test_loss=None, test_accuracy=None) for row in others]
+    for axes in draw_curves([first, *untested, last], 5, "test").axes[:2]:
+        train, test = axes.get_lines()[:2]
+        assert list(test.get_xdata()) == [1, 5]
+        assert list(train.get_xdata()) == [1, 2, 3, 4, 5]
+        assert np.isfinite(test.get_ydata()).all()
+
+
 def test_validation_has_a_curve_of_its_own_and_chooses():
     rows = make_rows(5, validated=True)
     figure = draw_curves(rows, 4, "validation")

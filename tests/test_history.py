@@ -3,6 +3,7 @@ import math
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ COUNTS = st.integers(1, 10**6)
 
 
 def rows(validated: bool) -> st.SearchStrategy[list[Row]]:
+    untested = st.nothing() if validated else st.none()
     extra = {"val_loss": NUMBERS, "val_accuracy": SHARES, "batch_size": COUNTS} if validated else {}
     row = st.builds(
         Row,
@@ -26,8 +28,8 @@ def rows(validated: bool) -> st.SearchStrategy[list[Row]]:
         lr=MEASURES,
         train_loss=NUMBERS,
         train_accuracy=SHARES,
-        test_loss=NUMBERS,
-        test_accuracy=SHARES,
+        test_loss=NUMBERS | untested,
+        test_accuracy=SHARES | untested,
         seconds=MEASURES,
         **extra,
     )
@@ -72,6 +74,21 @@ def test_columns_are_those_promised() -> None:
 
 def test_best_is_the_first_of_the_highest() -> None:
     assert history.best([make(1, 0.5), make(2, 0.7), make(3, 0.7), make(4, 0.6)]).epoch == 2
+
+
+def test_epochs_that_were_not_tested_are_never_the_best() -> None:
+    untested = msgspec.structs.replace(make(1, 0.5), test_loss=None, test_accuracy=None)
+    tested = make(2, 0.0)
+    assert history.best([untested, tested]) is tested
+    assert history.best([untested]) is None
+    assert history.best([]) is None
+
+
+def test_pandas_finds_no_number_where_nothing_was_tested() -> None:
+    untested = msgspec.structs.replace(make(1, 0.5), test_loss=None, test_accuracy=None)
+    table = pd.read_csv(io.StringIO(history.to_csv([untested, make(2, 0.5)])))
+    assert table.test_accuracy.dtype == "float64"
+    assert table.test_accuracy.isna().tolist() == table.test_loss.isna().tolist() == [True, False]
 
 
 def test_validation_decides_where_there_is_some() -> None:

@@ -34,6 +34,7 @@ MATRIX = [
     {"schedule": "step", **ON, "grow_batch": 64, "drop_factor": 2.0, "warmup_epochs": 0.5, "optimizer": "nesterov"},
     {"schedule": "one-cycle", **OFF, "optimizer": "adamw", "gradient_noise": 0.01, "input_noise": 0.1},
     {"schedule": "cyclical", **OFF, "cycle": "triangular2", "base_lr": 0.01, "optimizer": "muon"},
+    {"schedule": "cosine", **ON, "test_every": 2, "val_split": 0.2, "batch_size": 23},
     {"schedule": "cosine", **ON, "batch_size": "full", "optimizer": "lion", "lr": 0.001, "epochs": 6},
 ]
 

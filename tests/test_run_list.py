@@ -24,7 +24,7 @@ def make_run(path: Path, **changes: object) -> RunDir:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     make_run(tmp_path / "b" / "nested", state="finished", epochs_done=5, top_accuracy=0.75, lr=0.1)
-    make_run(tmp_path / "a", state="failed", epochs_done=0, top_accuracy=0.0)
+    make_run(tmp_path / "a", state="failed", epochs_done=0, top_epoch=0, top_accuracy=0.0)
     make_run(tmp_path / "new")
     make_run(tmp_path / "stopped").checkpoint.touch()
     make_run(tmp_path / "torn", state="finished").summary.write_text("{")

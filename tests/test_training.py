@@ -127,6 +127,46 @@ def test_history_shows_the_batch_size_of_every_epoch_where_it_grows(train: Train
     assert table.lr.tolist() == pytest.approx([0.05] * 3 + [0.05 * 100 / 128])
 
 
+@pytest.mark.parametrize("val_split", [0.0, 0.2])
+def test_passing_epochs_over_changes_nothing_but_what_is_known_of_them(
+    train: Train, tmp_path: Path, val_split: float
+) -> None:
+    settings = {"val_split": val_split, "epochs": 5}
+    seldom = train(tmp_path / "seldom", test_every=2, **settings)
+    train(tmp_path / "always", **settings)
+    table, whole = history(tmp_path / "seldom"), history(tmp_path / "always")
+    judged = [name for name in whole if name.startswith(("test_", "val_"))]
+    assert table[judged].notna().all(axis=1).tolist() == [False, True, False, True, True]
+    whole.loc[[0, 2], judged] = np.nan
+    pd.testing.assert_frame_equal(table.drop(columns="seconds"), whole.drop(columns="seconds"))
+    assert seldom.top_accuracy == whole["val_accuracy" if val_split else "test_accuracy"].max()
+    assert seldom.top_epoch in (2, 4, 5)
+    finals = [checkpoint.load(RunDir(tmp_path / name))[1]["network"] for name in ("seldom", "always")]
+    assert all((a == b).all() for a, b in zip(*finals, strict=True))
+
+
+def test_a_training_that_stops_before_its_first_test_has_no_top_accuracy_yet(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(display: TrainingDisplay, rows: Any) -> None:
+        if len(rows) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingDisplay, "epoch_ends", end)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path, test_every=3, epochs=4)
+    (listed,) = evacli.runs(tmp_path)
+    assert (listed.state, listed.epochs_done, listed.top_accuracy) == ("unfinished", 2, None)
+    with pytest.raises(RunError, match="no trained model"):
+        evacli.report(tmp_path)
+    assert train(tmp_path, epochs=4).top_epoch in (3, 4)
+    # How often it tests may change, and so may its end.
+    assert train(tmp_path, test_every=1, epochs=6).epochs_done == 6
+    assert history(tmp_path).test_accuracy.notna().tolist() == [False, False, True, True, True, True]
+    assert evacli.report(tmp_path).test_accuracy > 0
+
+
 def test_cyclical_begins_where_lr_find_saw_the_loss_fall(
     train: Train, settings: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -48,7 +48,7 @@ def batches(path: str, size: int) -> Iterator[Batch]:
     padded = F.pad(pixels.permute(0, 3, 1, 2).float(), (CROP,) * 4, mode="reflect").to(torch.uint8).permute(0, 2, 3, 1)
     while True:
         for chosen in torch.randperm(len(pixels)).split(size)[: len(pixels) // size]:
-            yield shifted(padded, chosen, CROP), labels[chosen]
+            yield shifted(padded, chosen, CROP, torch.rand(len(chosen)) < 0.5), labels[chosen]
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def parse() -> Namespace:
 
 def train(options: Namespace, model: nn.Module, optimizer: Optimizer, loss: Loss, batches: Iterator[Batch]) -> None:
     """Steps until the gate has seen enough; `loss` is of scores (B, C) and labels (B,)."""
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    use_all_cores()
     model.to(memory_format=torch.channels_last)
     loss_of = lossy(model, options.precision, loss)
     if options.compile:
@@ -44,6 +44,10 @@ def train(options: Namespace, model: nn.Module, optimizer: Optimizer, loss: Loss
         loss_of(images, labels).backward()
         optimizer.step()
         gate.step_done()
+
+
+def use_all_cores() -> None:
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
 
 
 def network() -> nn.Sequential:
@@ -100,7 +104,7 @@ def batches(path: str, size: int) -> Iterator[Batch]:
 
 def augmented(padded: Tensor, chosen: Tensor) -> Tensor:
     """(B, 32, 32, 3) uint8 of (N, 40, 40, 3) padded images."""
-    images = shifted(padded, chosen, CROP)
+    images = shifted(padded, chosen, CROP, torch.rand(len(chosen)) < 0.5)
     batch, side = images.shape[:2]
     positions = torch.arange(side)
     down, right = (inside(torch.randint(0, side, (batch, 1)), positions) for _ in range(2))
@@ -108,12 +112,12 @@ def augmented(padded: Tensor, chosen: Tensor) -> Tensor:
     return torch.where(hole, torch.tensor(MEAN, dtype=torch.uint8), images)
 
 
-def shifted(padded: Tensor, chosen: Tensor, crop: int) -> Tensor:
-    """(B, H, W, 3) windows of (N, H + 2 crop, W + 2 crop, 3) padded images, half of them mirrored."""
+def shifted(padded: Tensor, chosen: Tensor, crop: int, mirrored: Tensor) -> Tensor:
+    """(B, H, W, 3) windows of (N, H + 2 crop, W + 2 crop, 3) padded images, those that are `mirrored` (B,) so."""
     batch, positions = len(chosen), torch.arange(padded.shape[1] - 2 * crop)
     rows = positions + torch.randint(0, 2 * crop + 1, (batch, 1))  # (B, H)
     columns = positions + torch.randint(0, 2 * crop + 1, (batch, 1))  # (B, W)
-    columns = torch.where(torch.rand(batch, 1) < 0.5, columns.flip(1), columns)
+    columns = torch.where(mirrored[:, None], columns.flip(1), columns)
     return padded[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 

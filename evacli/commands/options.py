@@ -84,6 +84,9 @@ SETTINGS: dict[str, Any] = {
         "Judge images together with their mirror images, if --flip trains on such.",
         "--mirror-test/--no-mirror-test",
     ),
+    "test_every": _setting(
+        int, _DATA, "Test after every N-th epoch and after the last. [dim]default: 1[/]", metavar="N"
+    ),
     "precision": _setting(str, _NETWORK, f"{_names(Precision)}. [dim]default: auto, whichever is faster here[/]"),
     "cutout": _setting(
         int, _AUGMENTATION, "Side of the erased square in pixels, 0: off. [dim]default: half the image[/]"

@@ -50,19 +50,18 @@ def _figures(contender: Contender, differing: list[str]) -> ComparedRun:
 
 def _measured(contender: Contender) -> dict[str, Any]:
     """The figures that the history tells."""
-    if not contender.rows:
-        names = ("top_accuracy", "test_accuracy", *map("final_{}".format, _FINAL), "gap")
-        return dict.fromkeys(names) | {"epochs_done": 0, "top_epoch": 0}
-    top, last = history.best(contender.rows), contender.rows[-1]
+    top, last = history.best(contender.rows), contender.rows[-1] if contender.rows else None
+    final = {name: _finite(getattr(last, name, None)) for name in _FINAL}
+    train, test = final["train_accuracy"], final["test_accuracy"]
     return {
         "epochs_done": len(contender.rows),
-        "top_accuracy": top.deciding_accuracy,
-        "top_epoch": top.epoch,
-        "test_accuracy": top.test_accuracy,
-        **{f"final_{name}": _finite(getattr(last, name)) for name in _FINAL},
-        "gap": _finite(last.train_accuracy - last.test_accuracy),
+        "top_accuracy": top.deciding_accuracy if top else None,
+        "top_epoch": top.epoch if top else 0,
+        "test_accuracy": top.test_accuracy if top else None,
+        **{f"final_{name}": value for name, value in final.items()},
+        "gap": None if train is None or test is None else train - test,
     }
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -131,19 +131,21 @@ def _values(rows: Sequence[Row], column: str) -> np.ndarray:
 def _plot(axes: Sequence[Axes], courses: Sequence[Course], column: str) -> None:
     longest = max(len(course.rows) for course in courses)
     for course, look in zip(courses, LOOKS, strict=False):
-        values = _values(course.rows, column)
+        measured = np.array([getattr(row, column) is not None for row in course.rows], bool)
+        values = _values(course.rows, column)[measured]
         dots = "." if longest <= FEW_EPOCHS or len(values) == 1 else ""
-        times = _values(course.rows, "epoch"), np.cumsum(_values(course.rows, "seconds"))
+        times = (x[measured] for x in (_values(course.rows, "epoch"), np.cumsum(_values(course.rows, "seconds"))))
         for part, x in zip(axes, times, strict=True):
             part.plot(x, values, color=look.color, dashes=_on_off(look), linewidth=1.5, marker=dots, label=course.label)
             if course.state in _ENDS:
                 end = _ENDS[course.state]
                 part.plot(x[-1:], values[-1:], end, color=look.color, markersize=8, markeredgecolor="black")
             if column == "test_accuracy":
-                _mark(part, x, values, look, [row.epoch == course.top_epoch for row in course.rows])
+                top = np.array([row.epoch == course.top_epoch for row in course.rows], bool)[measured]
+                _mark(part, x, values, look, top)
 
 
-def _mark(axes: Axes, x: np.ndarray, values: np.ndarray, look: Look, top: list[bool]) -> None:
+def _mark(axes: Axes, x: np.ndarray, values: np.ndarray, look: Look, top: np.ndarray) -> None:
     axes.plot(x[top], values[top], "*", color=look.color, markersize=11, markeredgecolor="white", zorder=3)
 
 

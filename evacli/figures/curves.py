@@ -67,10 +67,11 @@ def _dots(rows: Sequence[Row]) -> str:
 
 
 def _plot(axes: Axes, rows: Sequence[Row], curves: Sequence[_Curve], quantity: str) -> None:
-    epochs = _values(rows, "epoch")
     for curve in curves:
-        values = _values(rows, f"{curve.prefix}_{quantity}")
-        axes.plot(epochs, values, color=curve.color, label=curve.label, marker=_dots(rows), linewidth=1.6)
+        name = f"{curve.prefix}_{quantity}"
+        measured = [row for row in rows if getattr(row, name) is not None]
+        epochs, values = _values(measured, "epoch"), _values(measured, name)
+        axes.plot(epochs, values, color=curve.color, label=curve.label, marker=_dots(measured), linewidth=1.6)
 
 
 def _plot_rate(axes: Axes, rows: Sequence[Row]) -> None:

@@ -20,28 +20,28 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """One epoch. Losses are mean cross-entropies in nats without penalties; accuracies are shares of 1.
 
     The `train_` figures are means over the epoch's augmented batches, taken while the network changes; the others are
-    measured at its end. `lr` is the rate of the epoch's last step. The `val_` ones exist only where
-    there are validation images, `batch_size` only where it changes, under `--grow-batch`.
+    measured at its end, and None where `--test-every` passes it over. `lr` is the rate of the epoch's last step. The
+    `val_` ones exist only where there are validation images, `batch_size` only where it changes, under `--grow-batch`.
     """
 
     epoch: int
     lr: Finite
     train_loss: float
     train_accuracy: float
-    test_loss: float
-    test_accuracy: float
+    test_loss: float | None
+    test_accuracy: float | None
     seconds: Finite
     val_loss: float | None = None
     val_accuracy: float | None = None
     batch_size: int | None = None
 
     @property
-    def deciding_accuracy(self) -> float:
+    def deciding_accuracy(self) -> float | None:
         """What the best epoch is chosen by: validation accuracy where there is one, else test accuracy."""
         return self.test_accuracy if self.val_accuracy is None else self.val_accuracy
 
     @property
-    def deciding_loss(self) -> float:
+    def deciding_loss(self) -> float | None:
         """What `--schedule plateau` watches: validation loss where there is one, else test loss."""
         return self.test_loss if self.val_loss is None else self.val_loss
 
@@ -64,7 +64,7 @@ def read_csv(path: Path) -> list[Row]:
     """
     try:
         lines = io.StringIO(read_small(path).decode(), newline="")
-        rows = [msgspec.convert(row, Row, strict=False) for row in csv.DictReader(lines)]
+        rows = [_row(cells) for cells in csv.DictReader(lines)]
         if not rows:
             raise ValueError("it has no rows")
     except (OSError, ValueError, csv.Error) as e:
@@ -75,6 +75,11 @@ def read_csv(path: Path) -> list[Row]:
     return rows
 
 
-def best(rows: Sequence[Row]) -> Row:
-    """The first row with the highest deciding accuracy; `rows` must not be empty."""
-    return max(rows, key=lambda row: (row.deciding_accuracy, -row.epoch))
+def _row(cells: dict[str, str]) -> Row:
+    return msgspec.convert({name: cell or None for name, cell in cells.items()}, Row, strict=False)
+
+
+def best(rows: Sequence[Row]) -> Row | None:
+    """The first row with the highest deciding accuracy; None if no epoch of them was tested."""
+    tested = (row for row in rows if row.deciding_accuracy is not None)
+    return max(tested, key=lambda row: (row.deciding_accuracy or 0.0, -row.epoch), default=None)

@@ -23,7 +23,7 @@ class RunListing(msgspec.Struct, frozen=True, kw_only=True):
         model: the `--model` of the run; None if damaged, and so below.
         epochs_done: finished epochs.
         epochs: how many it is to have.
-        top_accuracy: the highest accuracy, a share of 1; None before the first epoch.
+        top_accuracy: the highest accuracy, a share of 1; None before the first test.
         chosen_by: the split that this accuracy is measured on.
         mirror_test: whether it judges each image together with its mirror image.
         lr: its peak learning rate; None before training.
@@ -83,7 +83,7 @@ def _listing(run: RunDir) -> RunListing:
         model=trained.model,
         epochs_done=trained.epochs_done,
         epochs=settings.epochs,
-        top_accuracy=trained.top_accuracy if trained.epochs_done else None,
+        top_accuracy=trained.top_accuracy if trained.top_epoch else None,
         chosen_by=trained.chosen_by,
         mirror_test=trained.mirror_test,
         lr=trained.lr,

@@ -20,7 +20,9 @@ MIN_STEPS = 25  # both ends of a curve tell nothing, and ten steps between them 
 LearningRate = Annotated[float, Meta(gt=0, le=1e6)]
 
 # Settings that leave the curve as it is, or that a range test overrides.
-IRRELEVANT = frozenset({"lr", "epochs", "seed", "precision", "val_split", "limit_test", "skip_bad", "mirror_test"}) | {
+IRRELEVANT = frozenset({"lr", "epochs", "seed", "precision", "val_split", "limit_test", "skip_bad"}) | {
+    "test_every",
+    "mirror_test",
     "schedule",
     "warmup_epochs",
     "base_lr",

@@ -20,6 +20,10 @@ def _header(best: str) -> str:
     )
 
 
+def _cell(value: float | None, style: str) -> str:
+    return "-" if value is None else f"{value:{style}}"
+
+
 class _TimeLeft(ProgressColumn):
     """Time left from this session's own pace; the epochs of earlier sessions took no time in this one."""
 
@@ -90,6 +94,7 @@ class TrainingDisplay:
         row, best = rows[-1], history.best(rows)
         line = (
             f"{f'{row.epoch}/{self.epochs}':>9}  {row.lr:9.3g}  {row.train_loss:10.4f} {row.train_accuracy:9.2%}  "
-            f"{row.test_loss:9.4f} {row.test_accuracy:9.2%}  {best.deciding_accuracy:8.2%}  {duration(row.seconds):>7}"
+            f"{_cell(row.test_loss, '.4f'):>9} {_cell(row.test_accuracy, '.2%'):>9}  "
+            f"{_cell(best.deciding_accuracy if best else None, '.2%'):>8}  {duration(row.seconds):>7}"
         )
         console.note(line, style="green" if best is row else "")

@@ -135,14 +135,11 @@ class Training:
             self._resumed_metrics = []
 
     def _judge_epoch(self, epoch: int) -> None:
-        """Measures the epoch's network, keeps it if it is the best, and saves everything."""
+        """Measures the epoch's network if it is to be tested, keeps it if it is the best, and saves everything."""
         began = time.monotonic()
         self._require_sound(checkpoint.values(self.twin.variables))  # before the epoch counts as done
         trained = self.twin.get_metrics_result()
-        self.learner.publish()
-        test_loss, test_accuracy = self._measure(self.learner.data.test)
-        validation = self.learner.data.validation
-        val_loss, val_accuracy = self._measure(validation) if validation is not None else (None, None)
+        (test_loss, test_accuracy), (val_loss, val_accuracy) = self._test(epoch)
         row = Row(
             epoch=epoch + 1,
             lr=float(self.twin.optimizer.learning_rate),
@@ -155,12 +152,20 @@ class Training:
             val_accuracy=val_accuracy,
             batch_size=self.learner.batching.size(epoch) if self.config.grow_batch else None,
         )
-        best_epoch = history.best([*self.rows, row]).epoch
-        if best_epoch == row.epoch:
+        best = history.best([*self.rows, row])
+        if best is row:
             self.best_weights = self.learner.model.get_weights()
-        self.advance(rows=(*self.rows, row), batch=0, seconds=0.0, best_epoch=best_epoch)
+        self.advance(rows=(*self.rows, row), batch=0, seconds=0.0, best_epoch=best.epoch if best else 0)
         self.save()
         write_results(self.run, self.learner, self.progress, self.best_weights)
+
+    def _test(self, epoch: int) -> list[tuple[float | None, float | None]]:
+        """Loss and accuracy on the test and the validation images, where there are such and `--test-every` says so."""
+        number, data = epoch + 1, self.learner.data
+        if number % self.config.test_every and number < self.config.epochs:
+            return [(None, None)] * 2
+        self.learner.publish()
+        return [(None, None) if split is None else self._measure(split) for split in (data.test, data.validation)]
 
     def _measure(self, split: Split) -> tuple[float, float]:
         """Mean cross-entropy and accuracy of the model that is saved, up to float32 rounding."""

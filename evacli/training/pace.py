@@ -28,6 +28,6 @@ class Pace:
             getattr(self.optimizer, self._cycled).assign(momentum)
 
     def _factor(self, progress: float, rows: Sequence[Row]) -> float:
-        losses = [row.deciding_loss for row in rows]
+        losses = [row.deciding_loss for row in rows if row.deciding_loss is not None]
         grown = self.batching.rate_factor(len(rows))
         return schedules.factor_at(self.config, progress, losses, self._low, grown)

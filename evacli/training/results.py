@@ -29,13 +29,13 @@ def summarise(learner: Learner, progress: Progress, state: State) -> Summary:
     """What the training has come to."""
     data, rows = learner.data, progress.rows
     seconds = sum(row.seconds for row in rows)
-    best = history.best(rows) if rows else None
+    best = history.best(rows)
     return Summary(
         state=state,
         epochs_done=len(rows),
-        top_accuracy=best.deciding_accuracy if best else 0.0,
+        top_accuracy=(best.deciding_accuracy if best else None) or 0.0,
         top_epoch=best.epoch if best else 0,
-        test_accuracy=best.test_accuracy if best else 0.0,
+        test_accuracy=(best.test_accuracy if best else None) or 0.0,
         chosen_by="test" if data.validation is None else "validation",
         mirror_test=progress.config.judges_mirrored,
         class_names=data.class_names,

@@ -1,0 +1,61 @@
+"""The whole of evacli's recipe `airbench`, from the first step to the last test; prints what airbench94.py prints."""
+
+import tempfile
+from typing import Any
+
+import evacli
+from evacli import data, evaluation
+from evacli.data.types import Split
+from evacli.evaluation import Predictions
+from evacli.run import config_file
+from evacli.run.directory import RunDir
+from evacli.training.loop import Training
+from rivals.airbench94 import Clock, say
+from rivals.gate import parser
+
+
+def main() -> None:
+    arguments = parser()
+    arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--epochs", type=int, help="by default the recipe's")
+    arguments.add_argument("--tests", action="store_true", help="after each epoch, not as often as the recipe says")
+    options = arguments.parse_args()
+    settings: dict[str, Any] = {"data": options.data, "precision": options.precision, "seed": options.seed}
+    settings |= {"epochs": options.epochs} if options.epochs else {}
+    settings |= {"test_every": 1} if options.tests else {}
+    clock = Clock()
+    time_tests(clock)
+    with tempfile.TemporaryDirectory() as run:
+        summary = evacli.train(run, **evacli.recipe("airbench") | settings)
+        clock.training_ends()
+        shifted = judge_with_copies(RunDir(run))
+        clock.final_test_ends()
+    say(**clock.facts(), accuracy=summary.test_accuracy, accuracy_with_copies=shifted)
+
+
+def time_tests(clock: Clock) -> None:
+    """Gives the time of the tests between epochs to the clock."""
+    measure = Training._measure
+
+    def measure_and_time(training: Training, split: Split) -> tuple[float, float]:
+        clock.training_ends()
+        measured = measure(training, split)
+        clock.test_ends()
+        return measured
+
+    Training._measure = measure_and_time  # type: ignore[method-assign]
+
+
+def judge_with_copies(run: RunDir) -> float:
+    """What `evacli report --shifts` says of it, the unshifted views tested once more."""
+    settings = config_file.read(run)
+    assert settings is not None
+    model, test = evaluation.load_best(run), data.load(settings).test
+    mirror = settings.judges_mirrored
+    plain = evaluation.predict(model, test.images, "test images", mirror=mirror)
+    judged = evaluation.predict_shifted(model, test.images, "shifted test images", plain, mirror=mirror)
+    return Predictions(judged, test.labels).accuracy
+
+
+if __name__ == "__main__":
+    main()
