@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from evacli import console
 from evacli.backend import keras
 from evacli.errors import ModelError, RunError
-from evacli.models import saved
+from evacli.models import saved, twin
 from evacli.run import summary
 from evacli.run.directory import RunDir
 
@@ -81,6 +81,14 @@ def load_best(run: RunDir) -> keras.Model:
     if largest > MAX_TENSOR_BYTES:
         raise RunError(f"{run.best_model} would need {largest / 2**30:,.0f} GiB for a single layer's output.", fix)
     return model
+
+
+def judge(model: keras.Model) -> keras.Model:
+    """The same network on fast layers, equal up to float32 rounding; itself if that cannot be made of it."""
+    try:
+        return twin.fast_copy(model)
+    except ModelError:
+        return model
 
 
 def predict(

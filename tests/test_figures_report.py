@@ -26,6 +26,14 @@ def test_the_curves_are_the_history(num_epochs, tmp_path):
     save(figure, tmp_path / "curves.png")
 
 
+def test_a_single_test_chooses_nothing():
+    rows = [msgspec.structs.replace(row, test_loss=None, test_accuracy=None) for row in make_rows(3)]
+    title = draw_curves([*rows[:2], make_rows(3)[2]], 3, "test").get_suptitle()
+    assert "at epoch 3" in title
+    assert "the only epoch that was tested" in title
+    assert "chosen" not in title
+
+
 def test_curves_lead_from_test_to_test():
     first, *others, last = make_rows(5)
     untested = [msgspec.structs.replace(row, test_loss=None, test_accuracy=None) for row in others]

@@ -10,7 +10,7 @@ import pytest
 from evacli import models
 from evacli.errors import ModelError
 from evacli.models.logits import logits_model
-from evacli.training.twin import training_twin
+from evacli.models.twin import training_twin
 
 MEAN, STD = (125, 123, 114), (62.99, 62.08, 66.7)
 

@@ -6,9 +6,9 @@ from keras import layers, ops, regularizers
 
 from evacli import models
 from evacli.errors import ModelError
+from evacli.models.fast_layers import FastConv2D, FastDropout, FusedBatchNormalization
 from evacli.models.logits import _WithoutActivation
-from evacli.training.fast_layers import FastConv2D, FastDropout, FusedBatchNormalization
-from evacli.training.twin import training_twin
+from evacli.models.twin import training_twin
 
 SHAPE, CLASSES = (8, 8, 3), 4
 PLAIN = (layers.BatchNormalization, layers.Conv2D, layers.Dropout)

@@ -50,7 +50,7 @@ def judge_with_copies(run: RunDir) -> float:
     """What `evacli report --shifts` says of it, the unshifted views tested once more."""
     settings = config_file.read(run)
     assert settings is not None
-    model, test = evaluation.load_best(run), data.load(settings).test
+    model, test = evaluation.judge(evaluation.load_best(run)), data.load(settings).test
     mirror = settings.judges_mirrored
     plain = evaluation.predict(model, test.images, "test images", mirror=mirror)
     judged = evaluation.predict_shifted(model, test.images, "shifted test images", plain, mirror=mirror)

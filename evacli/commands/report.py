@@ -33,7 +33,7 @@ def report_command(
 
 
 def _rows(result: "ReportResult") -> list[tuple[str, str]]:
-    chosen = f"{result.top_accuracy:.2%} (epoch {result.top_epoch}, chosen by {result.chosen_by} accuracy)"
+    chosen = f"{result.top_accuracy:.2%} (epoch {result.top_epoch}, {result.choice})"
     shifted = result.shifted_accuracy
     return [
         (f"top {result.chosen_by} accuracy", chosen),

@@ -149,7 +149,8 @@ def _judge(run: RunDir, trained: Summary, layer: str | None) -> _Judged:
     # Before the long work, so that a wrong size or name is told at once.
     evaluation.check_shape(model, dataset.image_shape)
     layer = heatmap.choose_layer(model, dataset.image_shape, layer)
-    probabilities = evaluation.predict(model, dataset.test.images, "test images", mirror=settings.judges_mirrored)
+    judge = evaluation.judge(model)
+    probabilities = evaluation.predict(judge, dataset.test.images, "test images", mirror=settings.judges_mirrored)
     predictions = evaluation.Predictions(probabilities, dataset.test.labels)
     return _Judged(model, layer, dataset, predictions, settings.seed, settings.judges_mirrored)
 

@@ -76,7 +76,7 @@ def title(trained: Summary, settings: Config) -> str:
 
 def cards(result: "ReportResult", trained: Summary) -> list[tuple[str, str, str]]:
     """The headline figures: label, value, and what it means."""
-    epoch = f"epoch {result.top_epoch} of {trained.epochs_done}, chosen by {result.chosen_by} accuracy"
+    epoch = f"epoch {result.top_epoch} of {trained.epochs_done}, {result.choice}"
     if result.mirror_test:
         epoch += "; each image judged together with its mirror image"
     test = ("Test accuracy", percent(result.test_accuracy), "of the same epoch, on images that chose nothing")

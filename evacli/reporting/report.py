@@ -79,7 +79,7 @@ def _examine(record: _Record, shifts: bool) -> _Evidence:
     from evacli import data, evaluation
     from evacli.reporting import metrics
 
-    model = evaluation.load_best(record.run)
+    model = evaluation.judge(evaluation.load_best(record.run))
     images = data.load(record.settings)
     difference = summary.check_data(record.trained, images)
     mirror = record.settings.judges_mirrored
@@ -130,6 +130,7 @@ def _conclude(record: _Record, evidence: _Evidence) -> ReportResult:
         top_accuracy=record.trained.top_accuracy,
         top_epoch=record.trained.top_epoch,
         chosen_by=record.trained.chosen_by,
+        choice=record.trained.choice,
         mirror_test=record.settings.judges_mirrored,
         test_accuracy=test.accuracy,
         shifted_accuracy=evidence.shifted_accuracy,

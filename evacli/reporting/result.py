@@ -18,6 +18,7 @@ class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
         top_accuracy: the best epoch's accuracy on the split that chose it.
         top_epoch: that epoch, counted from 1.
         chosen_by: "test" or "validation".
+        choice: how that epoch came to be chosen, as a person reads it.
         mirror_test: whether the accuracies judge each image together with its mirror image.
         test_accuracy: of the best model, measured now.
         shifted_accuracy: the same, each image judged together with copies shifted by a pixel; None: not asked for.
@@ -34,6 +35,7 @@ class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
     top_accuracy: float
     top_epoch: int
     chosen_by: str
+    choice: str
     mirror_test: bool = False
     test_accuracy: float
     shifted_accuracy: float | None = None

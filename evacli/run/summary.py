@@ -25,6 +25,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         state: whether the training reached its last epoch, can go on, or met a loss that is not finite.
         epochs_done: how many epochs the history has.
+        epochs_tested: how many of those were tested; None in summaries from before `--test-every`, where all were.
         top_accuracy: the highest accuracy, a share of 1, on the split that chose the epoch.
         top_epoch: the epoch of the top accuracy, counted from 1; the best model is from its end; 0 before any is done.
         test_accuracy: the best model's accuracy on the test images; equal to the top accuracy where they chose it.
@@ -46,6 +47,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
     state: State
     epochs_done: Count
+    epochs_tested: Count | None = None
     top_accuracy: Share
     top_epoch: Count
     test_accuracy: Share
@@ -63,6 +65,11 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     seconds: Finite
     images_per_second: Finite
     versions: dict[str, str] = {}
+
+    @property
+    def choice(self) -> str:
+        """How the top epoch came to be chosen, as a person reads it."""
+        return "the only one that was tested" if self.epochs_tested == 1 else f"chosen by {self.chosen_by} accuracy"
 
 
 def read(run: RunDir) -> Summary:

@@ -33,6 +33,7 @@ def summarise(learner: Learner, progress: Progress, state: State) -> Summary:
     return Summary(
         state=state,
         epochs_done=len(rows),
+        epochs_tested=sum(row.test_accuracy is not None for row in rows),
         top_accuracy=(best.deciding_accuracy if best else None) or 0.0,
         top_epoch=best.epoch if best else 0,
         test_accuracy=(best.test_accuracy if best else None) or 0.0,

@@ -8,8 +8,8 @@ from typing import Any
 
 from evacli.backend import keras
 from evacli.errors import ModelError
+from evacli.models.fast_layers import FastActivation, FastConv2D, FastDropout, FusedBatchNormalization
 from evacli.models.logits import last_operation, logits_model
-from evacli.training.fast_layers import FastActivation, FastConv2D, FastDropout, FusedBatchNormalization
 
 # By exact type: a subclass may compute something else.
 FAST: dict[Any, Any] = {
@@ -40,14 +40,7 @@ def training_twin(model: keras.Model, precision: str) -> keras.Model:
         ModelError: if the scores cannot be had, see `logits_model`, or a layer cannot be made anew.
     """
     head = last_operation(logits_model(model))
-    try:
-        twin = logits_model(_clone(model, getattr(head, "layer", head), precision))
-        twin.set_weights(model.get_weights())
-    except Exception as e:  # from_config of a stranger's layer may raise anything
-        raise ModelError(
-            f"The model {model.name} has a layer that cannot be made anew from its configuration.",
-            "Use Keras' own layers, or give yours a get_config that has all its arguments.",
-        ) from e
+    twin = logits_model(_clone(model, getattr(head, "layer", head), precision))
     return twin if twin.output.dtype == "float32" else _in_float32(twin)
 
 
@@ -55,11 +48,12 @@ def fast_copy(model: keras.Model) -> keras.Model:
     """The same network on fast layers, with the same weights: what it gives is `model`'s up to float32 rounding.
 
     Args:
-        model: a network of which a `training_twin` can be had.
+        model: a plain network; it stays as it is.
+
+    Raises:
+        ModelError: if a layer cannot be made anew.
     """
-    copy = _clone(model, None, "float32")
-    copy.set_weights(model.get_weights())
-    return copy
+    return _clone(model, None, "float32")
 
 
 def _in_float32(twin: keras.Model) -> keras.Model:
@@ -74,4 +68,12 @@ def _clone(model: keras.Model, head: Any, precision: str) -> keras.Model:
             config["dtype"] = "mixed_bfloat16"
         return FAST.get(type(layer), type(layer)).from_config(config)
 
-    return keras.models.clone_model(model, clone_function=clone, recursive=True)
+    try:
+        copy = keras.models.clone_model(model, clone_function=clone, recursive=True)
+        copy.set_weights(model.get_weights())
+    except Exception as e:  # from_config of a stranger's layer may raise anything
+        raise ModelError(
+            f"The model {model.name} has a layer that cannot be made anew from its configuration.",
+            "Use Keras' own layers, or give yours a get_config that has all its arguments.",
+        ) from e
+    return copy

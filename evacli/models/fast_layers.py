@@ -4,12 +4,13 @@ They train; what is saved holds the plain layers that they stand for. Each takes
 of its plain layer.
 """
 
+import functools
 import math
 import sys
 from typing import Any
 
 from evacli.backend import keras, tf
-from evacli.training import winograd
+from evacli.models import winograd
 
 
 class FastConv2D(keras.layers.Conv2D):
@@ -39,10 +40,10 @@ class FastConv2D(keras.layers.Conv2D):
 class FastActivation(keras.layers.Activation):
     """Activation whose GELU is one pass over memory, where TensorFlow's takes a dozen."""
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Applies the activation to each element of `inputs`."""
         if self.activation is keras.activations.gelu and inputs.dtype in (tf.float32, tf.bfloat16):
-            return gelu(inputs)
+            return gelu(inputs) if training else _gelu(inputs)
         return super().call(inputs)
 
 
@@ -66,8 +67,13 @@ def _outputs_and_slope(x: Any) -> tuple[Any, Any]:
     return tf.cast(exact * below, x.dtype), tf.cast(below + exact * density, x.dtype)
 
 
+def _outputs(x: Any) -> Any:
+    return _outputs_and_slope(x)[0]
+
+
 # Not every system's TensorFlow has XLA, which makes one loop of this; measured and tested on Linux only.
-_gelu_and_slope = tf.function(_outputs_and_slope, jit_compile=sys.platform == "linux", reduce_retracing=True)
+_compiled = functools.partial(tf.function, jit_compile=sys.platform == "linux", reduce_retracing=True)
+_gelu, _gelu_and_slope = _compiled(_outputs), _compiled(_outputs_and_slope)
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):
