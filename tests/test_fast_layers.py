@@ -52,16 +52,17 @@ def assert_close(ours, theirs, tolerance):
 # Activation
 
 
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-6), ("mixed_bfloat16", 2e-2)])
-def test_gelu_equals_the_plain_layer(dtype, tolerance):
+def test_gelu_equals_the_plain_layer(dtype, tolerance, training):
     x = images((3, 5, 5, 7))
     expected = trace(keras.layers.Activation("gelu"), x, None)
-    assert_close(trace(FastActivation("gelu", dtype=dtype), x, None), expected, tolerance)
+    assert_close(trace(FastActivation("gelu", dtype=dtype), x, training), expected, tolerance)
 
 
 def test_gelu_far_from_zero_has_no_nan():
     x = np.float32([-1e30, -50, -1e-30, 0, 1e-30, 50, 1e30])
-    outputs, slopes = trace(FastActivation("gelu"), x, None)
+    outputs, slopes = trace(FastActivation("gelu"), x, True)
     expected = np.maximum(x, 0) * [1, 1, 1, 1, 0.5, 1, 1]
     assert (np.abs(outputs - expected) <= 2e-7 * np.abs(x) + 1e-30).all()
     np.testing.assert_allclose(slopes / images(x.shape, seed=2), [0, 0, 0.5, 0.5, 0.5, 1, 1], atol=1e-6)
