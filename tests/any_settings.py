@@ -58,6 +58,7 @@ def possible(settings: dict[str, Any]) -> dict[str, Any]:
     chosen = msgspec.structs.asdict(Config()) | settings
     belongs = {name: chosen[setting] in choices for name, (setting, choices) in config.BELONGS_TO.items()}
     belongs["test_every"] = chosen["schedule"] != "plateau"
+    belongs["beta_1"] &= chosen["optimizer"] != "lion" or chosen["beta_1"] != 0
     belongs["base_lr"] &= chosen["lr"] == "auto"
     belongs["grow_batch"] &= chosen["batch_size"] == Config().batch_size
     return {name: value for name, value in settings.items() if belongs.get(name, True)}

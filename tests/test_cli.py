@@ -110,12 +110,22 @@ def test_quiet_prints_the_result_alone(evacli: Evacli, tmp_path: Path, digits: P
     assert found.out.startswith("Top accuracy ")
 
 
-@pytest.mark.parametrize(("split", "words"), [(0, "chosen by test accuracy"), (0.2, "chosen by validation accuracy")])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--epochs", 2], "an epoch chosen by test accuracy"),
+        (["--epochs", 2, "--val-split", 0.2], "chosen by validation accuracy"),
+        (["--epochs", 3, "--test-every", 3], "in epoch 3 of 3, the only one that was tested."),
+        (["--epochs", 3, "--test-every", 3, "--val-split", 0.2], "chosen by validation accuracy"),
+    ],
+)
 def test_result_says_which_images_chose_the_epoch(
-    evacli: Evacli, tmp_path: Path, digits: Path, split: float, words: str
+    evacli: Evacli, tmp_path: Path, digits: Path, options: list[object], words: str
 ) -> None:
-    found = evacli("train", "--run", tmp_path / "run", "--val-split", split, *settings(digits))
-    assert words in found.out
+    run = "--run", tmp_path / "run"
+    assert words in evacli("train", *run, *settings(digits), *options).out
+    report = evacli("report", *run).out
+    assert words.removeprefix("an epoch ").removeprefix("in epoch 3 of 3, ").rstrip(".") in report
 
 
 def test_default_run_is_shared_by_all_commands(evacli: Evacli, tmp_path: Path, digits: Path) -> None:

@@ -109,6 +109,6 @@ def _mark_top(figure: Figure, rows: Sequence[Row], top_epoch: int, curves: Seque
         top_epoch, value, "*", color=deciding[0].color, markersize=14, markeredgecolor="white", clip_on=False
     )
     headline = f"Top {chosen_by} accuracy {value:.2%} at epoch {top_epoch}"
-    only = sum(row.test_accuracy is not None for row in rows) == 1
+    only = chosen_by == "test" and sum(row.test_accuracy is not None for row in rows) == 1
     choice = "the only epoch that was tested" if only else f"epoch chosen by {chosen_by} accuracy"
     figure.suptitle(f"{headline}\n({choice})", fontsize=10)

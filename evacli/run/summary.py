@@ -69,7 +69,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def choice(self) -> str:
         """How the top epoch came to be chosen, as a person reads it."""
-        return "the only one that was tested" if self.epochs_tested == 1 else f"chosen by {self.chosen_by} accuracy"
+        if self.epochs_tested == 1 and self.chosen_by == "test":
+            return "the only one that was tested"
+        return f"chosen by {self.chosen_by} accuracy"
 
 
 def read(run: RunDir) -> Summary:
