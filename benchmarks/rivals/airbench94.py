@@ -17,12 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from rivals.airbench_pytorch import CROP, network
+from rivals.airbench_pytorch import CROP, loss, network, padded_by_reflection
 from rivals.gate import parser, training_images
-from rivals.pytorch import MEAN, STD, Batch, shifted, use_all_cores
+from rivals.pytorch import Batch, computing_in, normalised, shifted, use_all_cores
 
-EPOCHS, SMOOTHING, SCALE = 9.9, 0.2, 1 / 9
-MOMENTUM = 0.85
+EPOCHS, MOMENTUM = 9.9, 0.85
 # Nesterov's steps are this many times the gradients; the paper gives rate and decay for a thousand images of those.
 KILOSTEP = 1024 * (1 + 1 / (1 - MOMENTUM))
 LR, WEIGHT_DECAY, BIAS_FACTOR = 11.5 / KILOSTEP, 0.0153 / KILOSTEP, 64
@@ -51,11 +50,10 @@ def main() -> None:
         model.train()
         if step == WHITENING_BIAS_EPOCHS * per_epoch:
             model[0].bias.requires_grad = False
-        with lower_precision(options):
+        with computing_in(options.precision):
             scores = model(normalised(images))
-        loss = F.cross_entropy(scores.float() * SCALE, wanted, label_smoothing=SMOOTHING, reduction="sum")
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss(scores.float(), wanted, "sum").backward()
         optimizer.step()
         schedule.step()
         done = step + 1
@@ -158,7 +156,7 @@ class Lookahead:
 
 def batches(pixels: Tensor, labels: Tensor, size: int, total: int) -> Iterator[Batch]:
     """`total` batches, shuffled and shifted; half of the images mirrored at first, the others in the next epoch."""
-    padded = F.pad(pixels.permute(0, 3, 1, 2).float(), (CROP,) * 4, mode="reflect").to(torch.uint8).permute(0, 2, 3, 1)
+    padded = padded_by_reflection(pixels)
     mirrored = torch.rand(len(pixels)) < 0.5
     per_epoch = len(pixels) // size
     for number in range(total):
@@ -166,15 +164,6 @@ def batches(pixels: Tensor, labels: Tensor, size: int, total: int) -> Iterator[B
             dealt, mirrored = torch.randperm(len(pixels)).split(size), ~mirrored
         chosen = dealt[number % per_epoch]
         yield shifted(padded, chosen, CROP, mirrored[chosen]), labels[chosen]
-
-
-def normalised(images: Tensor) -> Tensor:
-    """(B, 3, H, W), channels last in memory, of (B, H, W, 3) pixels."""
-    return ((images.float() - torch.tensor(MEAN)) / torch.tensor(STD)).permute(0, 3, 1, 2)
-
-
-def lower_precision(options: Namespace) -> torch.autocast:
-    return torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bfloat16")
 
 
 @torch.no_grad()
@@ -193,7 +182,7 @@ def test(model: nn.Module, pixels: Tensor, options: Namespace, views: int) -> Te
         moved = (both(padded[:, :, at : at + height, at : at + width]) for at in (0, 2))
         return both(x) / 2 + sum(moved) / 4
 
-    with lower_precision(options):
+    with computing_in(options.precision):
         return torch.cat([judged(normalised(some)) for some in pixels.split(TEST_BATCH)])
 
 

@@ -20,8 +20,8 @@ def main() -> None:
     train(options, model, optimizer, loss, batches(options.data, options.batch_size))
 
 
-def loss(scores: Tensor, labels: Tensor) -> Tensor:
-    return F.cross_entropy(scores / 9, labels, label_smoothing=0.2)
+def loss(scores: Tensor, labels: Tensor, reduction: str = "mean") -> Tensor:
+    return F.cross_entropy(scores / 9, labels, label_smoothing=0.2, reduction=reduction)
 
 
 def network() -> nn.Sequential:
@@ -45,10 +45,16 @@ def norm(filters: int) -> nn.BatchNorm2d:
 def batches(path: str, size: int) -> Iterator[Batch]:
     """Shuffled, mirrored and shifted by up to two pixels, without end."""
     pixels, labels = map(torch.from_numpy, training_images(path))
-    padded = F.pad(pixels.permute(0, 3, 1, 2).float(), (CROP,) * 4, mode="reflect").to(torch.uint8).permute(0, 2, 3, 1)
+    padded = padded_by_reflection(pixels)
     while True:
         for chosen in torch.randperm(len(pixels)).split(size)[: len(pixels) // size]:
             yield shifted(padded, chosen, CROP, torch.rand(len(chosen)) < 0.5), labels[chosen]
+
+
+def padded_by_reflection(pixels: Tensor) -> Tensor:
+    """(N, H + 2 CROP, W + 2 CROP, 3) of (N, H, W, 3), uint8."""
+    padded = F.pad(pixels.permute(0, 3, 1, 2).float(), (CROP,) * 4, mode="reflect")
+    return padded.to(torch.uint8).permute(0, 2, 3, 1)
 
 
 if __name__ == "__main__":

@@ -80,16 +80,24 @@ def groups(model: nn.Module) -> list[dict[str, object]]:
 
 
 def lossy(model: nn.Module, precision: str, loss: Loss) -> Loss:
-    mean, std = torch.tensor(MEAN), torch.tensor(STD)
     model.train()
 
     def loss_of(images: Tensor, labels: Tensor) -> Tensor:
-        x = ((images.float() - mean) / std).permute(0, 3, 1, 2)  # (B, 3, H, W), channels last in memory
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        x = normalised(images)
+        with computing_in(precision):
             scores = model(x)
         return loss(scores.float(), labels)
 
     return loss_of
+
+
+def normalised(images: Tensor) -> Tensor:
+    """(B, 3, H, W), channels last in memory, of (B, H, W, 3) pixels."""
+    return ((images.float() - torch.tensor(MEAN)) / torch.tensor(STD)).permute(0, 3, 1, 2)
+
+
+def computing_in(precision: str) -> torch.autocast:
+    return torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def batches(path: str, size: int) -> Iterator[Batch]:

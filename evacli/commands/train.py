@@ -56,7 +56,7 @@ def _outcome(summary: Summary) -> Text:
     if summary.mirror_test:
         top.append("each image judged together with its mirror image, ")
     if summary.chosen_by == "validation":
-        return top.append(f"chosen by validation accuracy; that epoch's test accuracy is {summary.test_accuracy:.2%}.")
-    if summary.epochs_tested == 1:
+        return top.append(f"{summary.choice}; that epoch's test accuracy is {summary.test_accuracy:.2%}.")
+    if summary.tested_once:
         return top.append(f"{summary.choice}.")
     return top.append(f"an epoch {summary.choice} (--val-split chooses without looking at the test images).")

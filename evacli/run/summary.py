@@ -67,11 +67,14 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str] = {}
 
     @property
+    def tested_once(self) -> bool:
+        """Whether the top epoch is the only one that was tested, so that the test images chose nothing."""
+        return self.chosen_by == "test" and self.epochs_tested == 1
+
+    @property
     def choice(self) -> str:
         """How the top epoch came to be chosen, as a person reads it."""
-        if self.epochs_tested == 1 and self.chosen_by == "test":
-            return "the only one that was tested"
-        return f"chosen by {self.chosen_by} accuracy"
+        return "the only one that was tested" if self.tested_once else f"chosen by {self.chosen_by} accuracy"
 
 
 def read(run: RunDir) -> Summary:
