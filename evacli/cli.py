@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from evacli import __version__, console
+from evacli import console
 from evacli.commands.compare import compare_command
 from evacli.commands.gradcam import gradcam_command
 from evacli.commands.lr_find import lr_find_command
@@ -16,6 +16,7 @@ from evacli.commands.report import report_command
 from evacli.commands.runs import runs_command
 from evacli.commands.train import train_command
 from evacli.errors import EvacliError, Interrupted
+from evacli.version import __version__
 
 
 class OneLineErrors(TyperGroup):

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-from evacli import methods
+from evacli.catalogue import optimizers
+from evacli.catalogue.optimizers import HYPERPARAMETERS, OPTIMIZERS
 from evacli.errors import ConfigError
-from evacli.methods import HYPERPARAMETERS, METHODS
-from evacli.wording import field_of, in_words
+from evacli.messages import field_of, in_words
 
 Dataset = Literal["cifar10", "cifar100", "fashion_mnist", "mnist", "digits"]
 Schedule = Literal["constant", "step", "linear", "exponential", "cosine", "plateau", "cyclical", "one-cycle"]
@@ -50,7 +50,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     crop_border: CropBorder = "mean"
     flip: bool | None = None
     # optimisation; lr auto: the suggestion of lr-find, else the optimizer's own; None: the optimizer's own
-    optimizer: methods.Name = "sgdw"
+    optimizer: optimizers.Name = "sgdw"
     lr: Rate | Literal["auto"] = "auto"
     momentum: Share | None = None
     beta_1: Share | None = None
@@ -72,15 +72,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     grow_batch: Count | None = None
     # tests
     test_every: Count = 1
-    mirror_test: bool = False
+    tta: bool = False
     # both
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
     precision: Precision = "auto"
 
     @property
-    def judges_mirrored(self) -> bool:
-        """Whether images are judged together with their mirror images: where training mirrors them too."""
-        return self.mirror_test and bool(self.flip)
+    def uses_tta(self) -> bool:
+        """Whether images are evaluated together with their mirror images: where training mirrors them too."""
+        return self.tta and bool(self.flip)
 
 
 # May change between two commands on a trained run: how long it trains, how often it is tested, and where the same data
@@ -89,7 +89,7 @@ CHANGEABLE = frozenset({"epochs", "test_every", "dataset", "data", "skip_bad"})
 
 # What only some choices of another setting can use: that setting, and these choices.
 BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
-    **{h: ("optimizer", tuple(n for n, m in METHODS.items() if h in m.hyperparameters)) for h in HYPERPARAMETERS},
+    **{h: ("optimizer", tuple(n for n, m in OPTIMIZERS.items() if h in m.hyperparameters)) for h in HYPERPARAMETERS},
     "base_lr": ("schedule", ("cyclical", "one-cycle")),
     "cycle": ("schedule", ("cyclical",)),
     "cycles": ("schedule", ("cyclical",)),
@@ -106,6 +106,17 @@ CHOSEN_FOR: dict[str, tuple[str, ...]] = {
 }
 
 
+# What settings and figures were called before, in files and on command lines that exist.
+FORMER_NAMES = {"mirror_test": "tta"}
+
+
+def with_current_names(document: Any) -> Any:
+    """Renames what a document of an earlier version, parsed JSON or TOML, calls by a former name."""
+    if isinstance(document, dict):
+        return {FORMER_NAMES.get(name, name): with_current_names(value) for name, value in document.items()}
+    return [with_current_names(item) for item in document] if isinstance(document, list) else document
+
+
 def option(field: str) -> str:
     """The command-line spelling of a configuration field."""
     return "--" + field.replace("_", "-")
@@ -117,6 +128,7 @@ def make(settings: Mapping[str, Any], base: Config | None = None) -> Config:
     Raises:
         ConfigError: naming the option, the value and what was expected.
     """
+    settings = with_current_names(dict(settings))
     inherited = msgspec.structs.asdict(base or Config())
     values = inherited | {name: _plain(value) for name, value in settings.items()}
     for name in BELONGS_TO:
@@ -158,7 +170,7 @@ def check(settings: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: naming the option, the value and what was expected.
     """
-    _convert(msgspec.structs.asdict(Config()) | dict(settings))
+    _convert(msgspec.structs.asdict(Config()) | with_current_names(dict(settings)))
 
 
 def _convert(values: Mapping[str, Any]) -> Config:
@@ -228,7 +240,7 @@ def _choices(field: str) -> str:
         return "Give a number of images, or full."
     literals = {
         "dataset": Dataset,
-        "optimizer": methods.Name,
+        "optimizer": optimizers.Name,
         "schedule": Schedule,
         "cycle": Cycle,
         "crop_border": CropBorder,

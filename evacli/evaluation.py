@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 
 from evacli import console
 from evacli.backend import keras
-from evacli.errors import ModelError, RunError
-from evacli.models import saved, twin
+from evacli.data.types import Data
+from evacli.engine.fast import twin
+from evacli.errors import DataError, ModelError, RunError
+from evacli.models import saved
 from evacli.run import summary
 from evacli.run.directory import RunDir
+from evacli.run.summary import Summary
 
 BATCH_SIZE = 256
 BATCH_PIXELS = 2**20  # of large images a batch holds fewer, so that its feature maps fit into memory
@@ -107,7 +110,7 @@ def predict(
         images: (N, H, W, 3) uint8.
         description: what the progress bar says.
         between: called before each batch; what it raises ends the work.
-        mirror: whether each image is judged together with its mirror image.
+        mirror: whether each image is evaluated together with its mirror image.
         shift: by how many pixels, up to 1, each is moved up and left before (below 0: down and right). What comes in
             at the borders is reflected.
 
@@ -136,7 +139,7 @@ def predict(
 def predict_shifted(
     model: keras.Model, images: NDArray[np.uint8], description: str, unshifted: NDArray[np.float32], *, mirror: bool
 ) -> NDArray[np.float32]:
-    """Class probabilities of `images`, each judged together with two shifted copies.
+    """Class probabilities of `images`, each evaluated together with two shifted copies.
 
     Copies and weights are those of airbench94 (Jordan 2024, arXiv 2404.00498): one moved a pixel up and left, one down
     and right, each with half the weight of the image itself. What is averaged are probabilities, there scores.
@@ -146,7 +149,7 @@ def predict_shifted(
         images: (N, H, W, 3) uint8.
         description: what the progress bars say.
         unshifted: (N, C), what `predict` said about them.
-        mirror: whether each image was, and each copy shall be, judged together with its mirror image.
+        mirror: whether each image was, and each copy shall be, evaluated together with its mirror image.
 
     Returns:
         (N, C) float32.
@@ -168,6 +171,33 @@ def check_shape(model: keras.Model, shape: tuple[int, ...]) -> None:
             f"The model was made for images of {_size(expected)}; these are {_size(shape)}.",
             "Use the data that the run was trained on.",
         )
+
+
+def check_data(trained: Summary, data: Data) -> str:
+    """Compares data with what the run was trained on; the outputs of the network mean the run's classes.
+
+    Returns:
+        A sentence on how the images differ, empty if they are the same.
+
+    Raises:
+        DataError: if the classes differ, in name or in order.
+    """
+    if data.class_names != trained.class_names:
+        difference = summary.class_difference(trained.class_names, data.class_names)
+        raise DataError(
+            f"The data has other classes than the run: {difference}.",
+            "Use the data that the run was trained on, or train a new --run.",
+        )
+    if data.fingerprint == trained.data_fingerprint:
+        return ""
+    now = _sizes(len(data.train), len(data.validation or ()), len(data.test))
+    then = _sizes(trained.train_images, trained.validation_images, trained.test_images)
+    return f"The images are not those that the run was trained on: {now} now, {then} then{' too' * (now == then)}."
+
+
+def _sizes(train: int, validation: int, test: int) -> str:
+    held_back = f" + {validation:,} validation" if validation else ""
+    return f"{train:,} training{held_back} + {test:,} test images"
 
 
 def _shifted(images: NDArray[np.uint8], shift: int) -> NDArray[np.uint8]:

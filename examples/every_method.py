@@ -10,8 +10,8 @@ from typing import get_args
 
 import evacli
 from evacli import console
+from evacli.catalogue.optimizers import OPTIMIZERS
 from evacli.config import Schedule
-from evacli.methods import METHODS
 
 NETWORK = f"{Path(__file__).with_name('my_network.py')}:build"
 
@@ -25,7 +25,7 @@ def main() -> None:
     schedules = get_args(Schedule)
     print("test accuracy".ljust(14), *(f"{schedule:>12}" for schedule in schedules))
     found = {}
-    for optimizer, schedule in product(METHODS, schedules):
+    for optimizer, schedule in product(OPTIMIZERS, schedules):
         summary = evacli.train(
             options.runs / f"{optimizer}-{schedule}",
             overwrite=True,

@@ -33,14 +33,14 @@ from rival_lr_rules import RIVALS
 
 import evacli
 from evacli import config, console, data
+from evacli.catalogue.optimizers import OPTIMIZERS
+from evacli.engine.optimizers import inertia
 from evacli.errors import Diverged, NoSuggestion
 from evacli.figures.style import save
 from evacli.lr_finder.suggest import CHOSEN_RULE, rules_for, suggest
-from evacli.methods import METHODS
 from evacli.run import history
 from evacli.run.directory import RunDir
 from evacli.run.lr_result import Curve, read_curve
-from evacli.training.optimizers import inertia
 
 HERE = Path(__file__).parent
 # Half decades around a third of the minimum, the suggestion of evacli when this study began.
@@ -161,7 +161,7 @@ def suggestions(curve: Curve, optimizer: str) -> dict[str, float]:
     except NoSuggestion:
         ours = dict.fromkeys(own)
     rivals = {name: rule(curve.learning_rates, curve.losses) for name, rule in RIVALS.items()}
-    return {name: rounded(lr or METHODS[optimizer].lr) for name, lr in (ours | rivals).items()}
+    return {name: rounded(lr or OPTIMIZERS[optimizer].lr) for name, lr in (ours | rivals).items()}
 
 
 def rates(curve: Curve, optimizer: str) -> list[float]:

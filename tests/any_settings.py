@@ -5,7 +5,8 @@ from typing import Any, get_args
 import msgspec
 from hypothesis import strategies as st
 
-from evacli import config, methods
+from evacli import config
+from evacli.catalogue import optimizers
 from evacli.config import Config, CropBorder, Cycle, Dataset, Precision, Schedule
 
 RATES = st.floats(min_value=0, max_value=1e6, exclude_min=True)
@@ -27,11 +28,11 @@ VALUES = {
     "lr": RATES | st.just("auto"),
     "schedule": st.sampled_from(get_args(Schedule)),
     "dropout": st.none() | SHARES | st.sampled_from(["none", "own"]),
-    "mirror_test": st.booleans(),
+    "tta": st.booleans(),
     "test_every": COUNTS,
     "spatial_dropout": st.booleans(),
     "input_noise": SHARES,
-    "optimizer": st.sampled_from(get_args(methods.Name)),
+    "optimizer": st.sampled_from(get_args(optimizers.Name)),
     "momentum": st.none() | SHARES,
     "beta_1": st.none() | SHARES,
     "beta_2": st.none() | SHARES,

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from evacli.backend import tf
-from evacli.training.augment import Augmentation
+from evacli.engine.augment import Augmentation
 
 FILL = (10, 20, 30)
 # scipy.stats.chi2.ppf(0.9999, degrees_of_freedom): one test in 10,000 exceeds it by chance.

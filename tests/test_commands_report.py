@@ -37,7 +37,7 @@ def test_it_prints_the_figures_and_where_the_report_is(tmp_path, monkeypatch):
 
 def test_it_says_if_images_were_judged_with_their_mirror_images(tmp_path, monkeypatch):
     run = make_run(tmp_path / "run", make_data())
-    run.config.write_text('{"mirror_test": true, "flip": true}')
+    run.config.write_text('{"tta": true, "flip": true}')
     monkeypatch.setattr(evacli.data, "load", lambda config: make_data())
     done = CliRunner().invoke(app, ["--run", str(run.path)])
     assert "each image together with its mirror image" in done.stdout

@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 from evacli import compare, console
 from evacli.cli import app
 from evacli.comparing.conclude import conclude
-from evacli.comparing.contenders import LABEL, distinct_labels, gather
 from evacli.comparing.files import Files, default_folder
 from evacli.comparing.page import _cards
 from evacli.comparing.result import winners
+from evacli.comparing.runs import LABEL, distinct_labels, gather
 from evacli.errors import ConfigError, RunError
 
 FILES = ["compare.csv", "compare.html", "compare.png"]
@@ -400,7 +400,7 @@ def test_epochs_chosen_in_different_ways_are_told_and_not_ranked(tmp_path):
 
 def test_accuracies_of_mirrored_and_plain_images_are_told_apart(tmp_path):
     plain, mirrored, again = (
-        write_run(tmp_path / name, random_rows(i), mirror_test=name != "plain")
+        write_run(tmp_path / name, random_rows(i), tta=name != "plain")
         for i, name in enumerate(("plain", "mirrored", "again"))
     )
     told = ["mirror image, worth a little: mirrored, again." in n for n in concluded([plain, mirrored, again]).notices]

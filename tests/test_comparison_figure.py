@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
 from tiny_run import HOSTILE, make_rows
 
-from evacli.comparing.contenders import LABEL, MOST
+from evacli.comparing.runs import LABEL, MOST
 from evacli.figures.comparison import LOOKS, PANELS, Course, cut_panels, draw_comparison
 from evacli.figures.style import save
 

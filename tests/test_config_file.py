@@ -140,7 +140,7 @@ def test_trained_run_refuses_every_other_setting_with_the_difference(run: RunDir
         "drop_factor": 7.0,
         "grow_batch": 700,
         "batch_size": 7,
-        "mirror_test": True,
+        "tta": True,
         "seed": 7,
         "precision": "float32",
     }[field]

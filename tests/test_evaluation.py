@@ -1,13 +1,14 @@
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from tiny_run import make_model, make_summary
+from tiny_run import make_data, make_model, make_summary
 
 from evacli import evaluation
-from evacli.errors import RunError
+from evacli.errors import DataError, RunError
 from evacli.evaluation import Predictions, load_best, predict
 from evacli.run import summary
 from evacli.run.directory import RunDir
@@ -176,3 +177,28 @@ def test_no_images_have_no_accuracy():
     empty = Predictions(np.empty((0, 3), np.float32), np.empty(0, np.int64))
     assert np.isnan(empty.accuracy)
     assert empty.mistakes.size == 0
+
+
+def test_the_data_of_the_training_passes():
+    assert evaluation.check_data(make_summary(), make_data()) == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "difference"),
+    [
+        (("cat", "dog"), r"without 'frog'\."),
+        (("cat", "dog", "Frog"), r"without 'frog', with the new 'Frog'\."),
+        (("dog", "cat", "frog"), r"the same names in another order\."),
+        (tuple("abcdefg"), r"with the new 'a', 'b', 'c' and 4 more\."),
+    ],
+)
+def test_other_classes_are_refused_with_the_difference(names, difference):
+    with pytest.raises(DataError, match=difference):
+        evaluation.check_data(make_summary(), make_data(names))
+
+
+def test_other_images_are_told_with_their_numbers():
+    changed = replace(make_data(num_test=29), fingerprint="f2")
+    text = evaluation.check_data(make_summary(), changed)
+    assert "12 training + 29 test images now, 12 training + 30 test images then." in text
+    assert evaluation.check_data(make_summary(), replace(make_data(), fingerprint="f2")).endswith("then too.")

@@ -5,7 +5,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evacli.models.fast_layers import FastActivation, FastConv2D, FastDropout, FusedBatchNormalization
+from evacli.engine.fast.layers import FastActivation, FastConv2D, FastDropout, FusedBatchNormalization
 
 
 def images(shape=(6, 4, 5, 3), seed=0, dtype=np.float32):

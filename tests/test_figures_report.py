@@ -52,10 +52,10 @@ def test_validation_has_a_curve_of_its_own_and_chooses():
     assert "epoch chosen by validation accuracy" in figure.get_suptitle()
 
 
-def test_judging_with_mirror_images_is_said():
+def test_evaluating_with_mirror_images_is_said():
     rows = make_rows(3)
     assert draw_curves(rows, 3, "test").get_supxlabel() == ""
-    assert "judged together with its mirror image" in draw_curves(rows, 3, "test", mirrored=True).get_supxlabel()
+    assert "evaluated together with its mirror image" in draw_curves(rows, 3, "test", mirrored=True).get_supxlabel()
 
 
 def test_a_growing_batch_is_drawn_beside_the_rate():

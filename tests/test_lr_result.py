@@ -144,7 +144,7 @@ def test_a_suggestion_fits_the_settings_it_was_made_with():
 
 def test_what_the_curve_does_not_depend_on_may_differ():
     other = Config(cutout=16, crop=4, flip=True, lr=0.3, schedule="cosine", epochs=3, seed=9, limit_test=10)
-    other = msgspec.structs.replace(other, precision="float32", mirror_test=True)
+    other = msgspec.structs.replace(other, precision="float32", tta=True)
     assert fits(make_result(), other) == []
 
 

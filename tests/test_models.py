@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from evacli import models
+from evacli.engine.fast.twin import training_twin
 from evacli.errors import ModelError
 from evacli.models.logits import logits_model
-from evacli.models.twin import training_twin
 
 MEAN, STD = (125, 123, 114), (62.99, 62.08, 66.7)
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from tiny_data import TINY
 from tiny_run import make_data
 
-from evacli import config, methods
+from evacli import config
 from evacli.backend import keras, tf
-from evacli.methods import METHODS
-from evacli.training import optimizers
+from evacli.catalogue.optimizers import OPTIMIZERS
+from evacli.engine import optimizers
 from evacli.training.learner import assemble
 
 Array = NDArray[np.float64]
@@ -139,7 +139,7 @@ def steps(name: str, **settings: Any) -> list[NDArray[np.float32]]:
 
 
 def test_every_method_has_a_rule_here() -> None:
-    assert set(RULES) == set(METHODS) == set(get_args(methods.Name))
+    assert set(RULES) == set(OPTIMIZERS) == set(get_args(optimizers.Name))
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -198,7 +198,7 @@ def test_hyperparameters_are_obeyed(name: str, settings: dict[str, Any], rule: C
         assert found == pytest.approx(wanted, abs=2e-5)
 
 
-@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.weight_decay])
+@pytest.mark.parametrize("name", [name for name, method in OPTIMIZERS.items() if method.weight_decay])
 def test_decay_spares_what_has_no_matrix(name: str) -> None:
     moved = []
     for decay in (0.0, 0.5):

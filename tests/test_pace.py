@@ -4,7 +4,7 @@ import pytest
 from tiny_run import make_rows
 
 from evacli import config
-from evacli.training import optimizers
+from evacli.engine import optimizers
 from evacli.training.batching import Batching
 from evacli.training.pace import Pace
 

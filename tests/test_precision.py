@@ -1,6 +1,6 @@
 import pytest
 
-from evacli.training import precision
+from evacli.engine import precision
 
 
 @pytest.mark.parametrize("asked", ["float32", "bfloat16"])

@@ -39,7 +39,7 @@ def test_fast_does_not_mirror_what_has_no_mirror_image(tmp_path: Path) -> None:
     small["precision"] = "float32"
     digits = evacli.train(tmp_path / "digits", **(evacli.recipe("fast") | small))
     flipped = evacli.train(tmp_path / "flipped", **(evacli.recipe("fast") | small | {"flip": True}))
-    assert (digits.mirror_test, flipped.mirror_test) == (False, True)
+    assert (digits.tta, flipped.tta) == (False, True)
     again = evacli.train(tmp_path / "digits", **(evacli.recipe("fast") | small | {"epochs": 2}))
     assert again.epochs_done == 2
 
@@ -65,7 +65,7 @@ def test_max_lr_goes_before_the_rate_of_a_recipe(monkeypatch: pytest.MonkeyPatch
 
 def test_the_list_shows_options_as_one_would_give_them() -> None:
     listed = CliRunner().invoke(app, ["recipes"]).stdout
-    for words in ("assignment", "--schedule plateau", "--no-flip", "fast", "--mirror-test", "airbench"):
+    for words in ("assignment", "--schedule plateau", "--no-flip", "fast", "--tta", "airbench"):
         assert words in listed
 
 

@@ -169,17 +169,17 @@ def test_class_names_inject_no_element(tmp_path, monkeypatch):
     assert "\x1b" not in pages[1].text
 
 
-def test_judging_with_mirror_images_is_done_and_said(run, data):
+def test_evaluating_with_mirror_images_is_done_and_said(run, data):
     plain = report(run.path)
     assert "mirror image" not in page_of(run).text
-    run.config.write_text('{"mirror_test": true, "flip": true}')
+    run.config.write_text('{"tta": true, "flip": true}')
     judged = report(run.path)
     answers, model = [], make_model()
     for image in data.test.images.astype(np.float32):
         answers.append(np.argmax(model(image[None]) + model(image[None, :, ::-1])))
     assert judged.test_accuracy == pytest.approx(np.mean(answers == data.test.labels))
     assert judged.most_confused != plain.most_confused
-    assert "each image judged together with its mirror image" in page_of(run).text
+    assert "each image evaluated together with its mirror image" in page_of(run).text
 
 
 def test_shifted_copies_are_judged_only_if_asked_for(run, data):

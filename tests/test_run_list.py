@@ -70,8 +70,8 @@ def test_command_shows_the_same(folder):
     assert [listing["state"] for listing in listed] == ["failed", "finished", "not trained", "unfinished", "damaged"]
 
 
-def test_judging_with_mirror_images_is_said(tmp_path):
-    make_run(tmp_path / "a", state="finished", mirror_test=True)
+def test_evaluating_with_mirror_images_is_said(tmp_path):
+    make_run(tmp_path / "a", state="finished", tta=True)
     assert "test, mirrored" in CliRunner().invoke(app, ["runs", str(tmp_path)]).output
 
 

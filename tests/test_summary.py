@@ -1,13 +1,12 @@
 import json
-from dataclasses import replace
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_run import HOSTILE, make_data, make_summary
+from tiny_run import HOSTILE, make_summary
 
-from evacli.errors import DataError, RunError
+from evacli.errors import RunError
 from evacli.run import summary
 from evacli.run.directory import MAX_DOCUMENT_BYTES, RunDir
 
@@ -81,28 +80,3 @@ def test_a_huge_file_is_refused(run):
         file.truncate(MAX_DOCUMENT_BYTES + 1)
     with pytest.raises(RunError, match="larger"):
         summary.read(run)
-
-
-def test_the_data_of_the_training_passes():
-    assert summary.check_data(make_summary(), make_data()) == ""
-
-
-@pytest.mark.parametrize(
-    ("names", "difference"),
-    [
-        (("cat", "dog"), r"without 'frog'\."),
-        (("cat", "dog", "Frog"), r"without 'frog', with the new 'Frog'\."),
-        (("dog", "cat", "frog"), r"the same names in another order\."),
-        (tuple("abcdefg"), r"with the new 'a', 'b', 'c' and 4 more\."),
-    ],
-)
-def test_other_classes_are_refused_with_the_difference(names, difference):
-    with pytest.raises(DataError, match=difference):
-        summary.check_data(make_summary(), make_data(names))
-
-
-def test_other_images_are_told_with_their_numbers():
-    changed = replace(make_data(num_test=29), fingerprint="f2")
-    text = summary.check_data(make_summary(), changed)
-    assert "12 training + 29 test images now, 12 training + 30 test images then." in text
-    assert summary.check_data(make_summary(), replace(make_data(), fingerprint="f2")).endswith("then too.")

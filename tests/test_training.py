@@ -18,8 +18,8 @@ from tiny_data import TINY
 import evacli
 from evacli import console, data
 from evacli.backend import keras
+from evacli.catalogue.optimizers import OPTIMIZERS
 from evacli.errors import ConfigError, DataError, Diverged, Interrupted, RunError
-from evacli.methods import METHODS
 from evacli.run import checkpoint
 from evacli.run.directory import RunDir
 from evacli.run.summary import Summary
@@ -197,13 +197,13 @@ def test_rate_comes_from_lr_find_if_that_fits(train: Train, settings: dict[str, 
     explicit = train(tmp_path, lr=0.03, epochs=1, overwrite=True)
     assert (explicit.lr, explicit.lr_source) == (0.03, "--lr")
     unlike = train(tmp_path, lr="auto", batch_size=16, epochs=1, overwrite=True)
-    assert unlike.lr == METHODS["sgdw"].lr
+    assert unlike.lr == OPTIMIZERS["sgdw"].lr
     assert "--batch-size" in unlike.lr_source
 
 
 def test_without_lr_find_the_default_is_taken_and_named(train: Train, tmp_path: Path) -> None:
     found = train(tmp_path, lr="auto", epochs=1)
-    assert found.lr == METHODS["sgdw"].lr
+    assert found.lr == OPTIMIZERS["sgdw"].lr
     assert "default" in found.lr_source
 
 

@@ -5,10 +5,10 @@ import tensorflow as tf
 from keras import layers, ops, regularizers
 
 from evacli import models
+from evacli.engine.fast.layers import FastConv2D, FastDropout, FusedBatchNormalization
+from evacli.engine.fast.twin import training_twin
 from evacli.errors import ModelError
-from evacli.models.fast_layers import FastConv2D, FastDropout, FusedBatchNormalization
 from evacli.models.logits import _WithoutActivation
-from evacli.models.twin import training_twin
 
 SHAPE, CLASSES = (8, 8, 3), 4
 PLAIN = (layers.BatchNormalization, layers.Conv2D, layers.Dropout)

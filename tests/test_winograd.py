@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evacli.backend import tf
-from evacli.models import winograd
-from evacli.models.fast_layers import FastConv2D
+from evacli.engine.fast import winograd
+from evacli.engine.fast.layers import FastConv2D
 
 
 def operands(

@@ -51,7 +51,7 @@ def judge_with_copies(run: RunDir) -> float:
     settings = config_file.read(run)
     assert settings is not None
     model, test = evaluation.judge(evaluation.load_best(run)), data.load(settings).test
-    mirror = settings.judges_mirrored
+    mirror = settings.uses_tta
     plain = evaluation.predict(model, test.images, "test images", mirror=mirror)
     judged = evaluation.predict_shifted(model, test.images, "shifted test images", plain, mirror=mirror)
     return Predictions(judged, test.labels).accuracy

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from evacli import models
-from evacli.training.augment import Augmentation
+from evacli.engine.augment import Augmentation
 from rivals.gate import Gate, parser, training_images
 from rivals.keras_gate import PassGate
 

@@ -12,7 +12,8 @@ from typing import Annotated, Any, get_args
 
 from typer import BadParameter, Option
 
-from evacli import console, methods, recipes
+from evacli import console, recipes
+from evacli.catalogue import optimizers
 from evacli.config import Cycle, Dataset, Precision, Schedule, check
 from evacli.run.directory import DEFAULT_RUN
 
@@ -78,10 +79,11 @@ SETTINGS: dict[str, Any] = {
     "input_noise": _setting(
         float, _NETWORK, "Gaussian noise on the normalised pixels: its standard deviation. [dim]default: 0[/]"
     ),
-    "mirror_test": _setting(
+    "tta": _setting(
         bool,
         _DATA,
-        "Judge images together with their mirror images, if --flip trains on such.",
+        "Evaluate images together with their mirror images, if --flip trains on such.",
+        "--tta/--no-tta",
         "--mirror-test/--no-mirror-test",
     ),
     "test_every": _setting(
@@ -103,7 +105,7 @@ SETTINGS: dict[str, Any] = {
         "Mirror each image in every other epoch. [dim]default: yes, but not for digits[/]",
         "--flip/--no-flip",
     ),
-    "optimizer": _setting(str, _OPTIMISATION, f"{_names(methods.Name)}. [dim]default: sgdw[/]"),
+    "optimizer": _setting(str, _OPTIMISATION, f"{_names(optimizers.Name)}. [dim]default: sgdw[/]"),
     "lr": _setting(
         str,
         _OPTIMISATION,

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 ShiftsOption = Annotated[
-    bool, Option("--shifts", help="Say as well how it does if images are judged together with shifted copies.")
+    bool, Option("--shifts", help="Say as well how it does if images are evaluated together with shifted copies.")
 ]
 
 
 def report_command(
     run: RunOption = RUN, shifts: ShiftsOption = False, json: JsonOption = False, quiet: QuietOption = False
 ) -> None:
-    """Judge the trained network: curves, confusions, its worst mistakes, all in one HTML file.
+    """Evaluate the trained network: curves, confusions, its worst mistakes, all in one HTML file.
 
     Example: evacli report --run runs/first
     """
@@ -37,7 +37,7 @@ def _rows(result: "ReportResult") -> list[tuple[str, str]]:
     shifted = result.shifted_accuracy
     return [
         (f"top {result.chosen_by} accuracy", chosen),
-        *([("judged", "each image together with its mirror image")] if result.mirror_test else []),
+        *([("evaluated", "each image together with its mirror image")] if result.tta else []),
         *([("test accuracy", f"{result.test_accuracy:.2%}")] if result.chosen_by == "validation" else []),
         *([("with shifted copies as well", f"{shifted:.2%}")] if shifted is not None else []),
         ("training accuracy, not augmented", f"{result.train_accuracy:.2%}"),

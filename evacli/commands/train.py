@@ -53,8 +53,8 @@ def _with_peak(settings: dict[str, Any], max_lr: float) -> dict[str, Any]:
 def _outcome(summary: Summary) -> Text:
     top = Text.assemble(("Top accuracy ", "bold"), (f"{summary.top_accuracy:.2%}", "bold green"))
     top.append(f" in epoch {summary.top_epoch} of {summary.epochs_done}, ")
-    if summary.mirror_test:
-        top.append("each image judged together with its mirror image, ")
+    if summary.tta:
+        top.append("each image evaluated together with its mirror image, ")
     if summary.chosen_by == "validation":
         return top.append(f"{summary.choice}; that epoch's test accuracy is {summary.test_accuracy:.2%}.")
     if summary.tested_once:

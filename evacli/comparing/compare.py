@@ -6,9 +6,9 @@ from pathlib import Path
 
 from evacli import console, spreadsheet
 from evacli.comparing.conclude import conclude
-from evacli.comparing.contenders import Contender, gather
 from evacli.comparing.files import Files, default_folder, is_written
 from evacli.comparing.result import ComparedRun, Comparison
+from evacli.comparing.runs import TrainedRun, gather
 from evacli.run.directory import write_text_atomically
 
 
@@ -39,7 +39,7 @@ def compare(runs: Iterable[str | Path], out: str | Path | None = None) -> Compar
     return comparison
 
 
-def _write(files: Files, comparison: Comparison, gathered: Sequence[Contender]) -> None:
+def _write(files: Files, comparison: Comparison, gathered: Sequence[TrainedRun]) -> None:
     # Imported once the runs are known to be sound.
     from evacli.comparing import page
     from evacli.figures.comparison import Course, cut_panels, draw_comparison

@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from evacli.comparing.contenders import Contender
-from evacli.comparing.doubts import doubts
 from evacli.comparing.files import Files
 from evacli.comparing.result import ComparedRun, Comparison
+from evacli.comparing.runs import TrainedRun
+from evacli.comparing.warnings import warnings_about
 from evacli.run import history
 
 # Settings that are in every table anyway.
@@ -15,7 +15,7 @@ _SHOWN = frozenset({"lr", "optimizer", "schedule", "epochs"})
 _FINAL = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
 
 
-def conclude(gathered: Sequence[Contender], files: Files) -> Comparison:
+def conclude(gathered: Sequence[TrainedRun], files: Files) -> Comparison:
     """The figures of the runs, and the settings that differ and that do not."""
     settings = [c.settings for c in gathered]
     names = list(dict.fromkeys(name for values in settings for name in values))
@@ -23,20 +23,20 @@ def conclude(gathered: Sequence[Contender], files: Files) -> Comparison:
     return Comparison(
         runs=[_figures(c, [name for name in differing if name not in _SHOWN]) for c in gathered],
         same={name: settings[0].get(name) for name in names if name not in differing},
-        notices=doubts(gathered),
+        notices=warnings_about(gathered),
         picture=str(files.picture),
         table=str(files.table),
         page=str(files.page),
     )
 
 
-def _figures(contender: Contender, differing: list[str]) -> ComparedRun:
-    trained, settings = contender.trained, contender.settings
+def _figures(run: TrainedRun, differing: list[str]) -> ComparedRun:
+    trained, settings = run.trained, run.settings
     return ComparedRun(
-        run=str(contender.run.path),
-        label=contender.label,
+        run=str(run.directory.path),
+        label=run.label,
         state=trained.state,
-        epochs=contender.config.epochs,
+        epochs=run.config.epochs,
         chosen_by=trained.chosen_by,
         seconds=trained.seconds,
         images_per_second=trained.images_per_second,
@@ -44,17 +44,17 @@ def _figures(contender: Contender, differing: list[str]) -> ComparedRun:
         optimizer=settings["optimizer"],
         schedule=settings["schedule"],
         settings={name: settings.get(name) for name in differing},
-        **_measured(contender),
+        **_measured(run),
     )
 
 
-def _measured(contender: Contender) -> dict[str, Any]:
+def _measured(run: TrainedRun) -> dict[str, Any]:
     """The figures that the history tells."""
-    top, last = history.best(contender.rows), contender.rows[-1] if contender.rows else None
+    top, last = history.best(run.rows), run.rows[-1] if run.rows else None
     final = {name: _finite(getattr(last, name, None)) for name in _FINAL}
     train, test = final["train_accuracy"], final["test_accuracy"]
     return {
-        "epochs_done": len(contender.rows),
+        "epochs_done": len(run.rows),
         "top_accuracy": top.deciding_accuracy if top else None,
         "top_epoch": top.epoch if top else 0,
         "test_accuracy": top.test_accuracy if top else None,

@@ -6,14 +6,14 @@ import numpy as np
 
 from evacli.data.types import Source, Split
 from evacli.errors import DataError
-from evacli.wording import listed
+from evacli.messages import listed
 
 # Three poolings leave one pixel of it.
 MIN_SIDE = 8
 
 
 def check(source: Source) -> None:
-    """Makes sure that a network can be trained and judged on the source.
+    """Makes sure that a network can be trained and evaluated on the source.
 
     Raises:
         DataError: naming the first thing that is wrong.

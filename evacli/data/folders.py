@@ -20,7 +20,7 @@ from evacli.data.subset import choose
 from evacli.data.tree import Listing
 from evacli.data.types import Source, Split
 from evacli.errors import DataError
-from evacli.wording import listed
+from evacli.messages import listed
 
 MAX_SIDE = 224
 # Smaller images spend their time in Python, where threads only get in each other's way.

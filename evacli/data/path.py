@@ -9,7 +9,7 @@ from evacli.data.containers import GZIP_MAGIC, Files, archived, directories
 from evacli.data.hostile import reading
 from evacli.data.types import Source
 from evacli.errors import DataError
-from evacli.wording import listed
+from evacli.messages import listed
 
 EXPECTED = (
     "Expected: CIFAR batches (their folder or .tar.gz), an .npz with x_train, y_train, x_test, y_test, "

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evacli.errors import DataError
-from evacli.wording import listed
+from evacli.messages import listed
 
 TRAIN, TEST, VALIDATION = "train", "test", "validation"
 VALIDATION_FOLDERS = ("val", "valid", "validation")

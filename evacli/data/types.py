@@ -57,7 +57,7 @@ class Data:
         train: what the network learns from.
         validation: cut off the training images by `--val-split`, or what a folder of images has beside its test split,
             else None.
-        test: what the network is judged on.
+        test: what the network is evaluated on.
         class_names: the name of each label.
         mirrored: whether an image mirrored left to right still shows its class; digits do not.
         fingerprint: hexadecimal digest over pixels, labels and class names of all splits.

@@ -48,7 +48,7 @@ class GradcamResult(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         layer: the layer whose feature map was used.
-        images: how many test images were judged; with a class name, how many of that class.
+        images: how many test images were evaluated; with a class name, how many of that class.
         mistakes: how many of them the network got wrong.
         shown: the mistakes that were explained, in the order of the picture.
         picture: path of the grid; None if there was nothing to show.
@@ -144,15 +144,15 @@ def _judge(run: RunDir, trained: Summary, layer: str | None) -> _Judged:
     model = evaluation.load_best(run)
     settings = config_file.read(run) or config.Config()
     dataset = data.load(settings)
-    if difference := summary.check_data(trained, dataset):
+    if difference := evaluation.check_data(trained, dataset):
         console.warn(difference)
     # Before the long work, so that a wrong size or name is told at once.
     evaluation.check_shape(model, dataset.image_shape)
     layer = heatmap.choose_layer(model, dataset.image_shape, layer)
     judge = evaluation.judge(model)
-    probabilities = evaluation.predict(judge, dataset.test.images, "test images", mirror=settings.judges_mirrored)
+    probabilities = evaluation.predict(judge, dataset.test.images, "test images", mirror=settings.uses_tta)
     predictions = evaluation.Predictions(probabilities, dataset.test.labels)
-    return _Judged(model, layer, dataset, predictions, settings.seed, settings.judges_mirrored)
+    return _Judged(model, layer, dataset, predictions, settings.seed, settings.uses_tta)
 
 
 def _candidates(judged: _Judged, class_name: str | None) -> set[int]:

@@ -47,7 +47,7 @@ def draw_curves(rows: Sequence[Row], top_epoch: int, chosen_by: str, mirrored: b
     _plot_rate(rate, rows)
     _mark_top(figure, rows, top_epoch, curves, chosen_by)
     if mirrored:
-        figure.supxlabel("except in training, each image is judged together with its mirror image", fontsize=9)
+        figure.supxlabel("except in training, each image is evaluated together with its mirror image", fontsize=9)
     accuracy.legend(loc="best")
     return figure
 

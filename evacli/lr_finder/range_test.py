@@ -10,16 +10,16 @@ import msgspec
 
 from evacli import config, console, network_file
 from evacli.data import load
+from evacli.engine.optimizers import inertia
 from evacli.errors import ConfigError, NoSuggestion
 from evacli.lr_finder.suggest import CHOSEN_RULE, RULES, onset, reason_to_stop, rules_for, smooth, suggest
+from evacli.messages import field_of, in_words
 from evacli.run import config_file, lr_result
 from evacli.run.checkpoint import restore_config
 from evacli.run.directory import DEFAULT_RUN, RunDir
 from evacli.run.locking import exclusive, refuse_if_busy
 from evacli.run.lr_result import Curve, LrFindResult, Mode, Range
 from evacli.training.learner import Learner, assemble
-from evacli.training.optimizers import inertia
-from evacli.wording import field_of, in_words
 
 # Below so many batches an epoch, most steps see the same images again.
 FEW_BATCHES = 4

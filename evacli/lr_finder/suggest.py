@@ -147,7 +147,7 @@ RULES: dict[str, Rule] = {
 
 
 def rules_for(inertia: float) -> dict[str, Rule]:
-    """The rules for an optimizer of this inertia, 0 to 1; see `evacli.training.optimizers.inertia`."""
+    """The rules for an optimizer of this inertia, 0 to 1; see `evacli.engine.optimizers.inertia`."""
     return RULES | {"foot": partial(foot, inertia=inertia)}
 
 

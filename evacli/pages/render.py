@@ -5,8 +5,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from evacli import __version__, formats
+from evacli import formats
 from evacli.console import printable
+from evacli.version import __version__
 
 _FILTERS = (formats.percent, formats.rough, formats.count, formats.duration)
 

@@ -7,8 +7,8 @@ import msgspec
 
 from evacli import config, network_file
 from evacli.errors import ConfigError
+from evacli.messages import in_words
 from evacli.run.directory import read_small
-from evacli.wording import in_words
 
 _OURS = Path(__file__).parent
 _SHAPE = 'A recipe is a line about = "..." and a table [settings] of options without their dashes.'
@@ -53,7 +53,7 @@ def read(name: str) -> Recipe:
         raise ConfigError(
             f"--recipe {path} names a network in a Python file.", "Leave it out there, and give it as --model."
         )
-    return recipe
+    return msgspec.structs.replace(recipe, settings=config.with_current_names(recipe.settings))
 
 
 def recipe(name: str) -> dict[str, Any]:

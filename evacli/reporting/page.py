@@ -77,10 +77,10 @@ def title(trained: Summary, settings: Config) -> str:
 def cards(result: "ReportResult", trained: Summary) -> list[tuple[str, str, str]]:
     """The headline figures: label, value, and what it means."""
     epoch = f"epoch {result.top_epoch} of {trained.epochs_done}, {result.choice}"
-    if result.mirror_test:
-        epoch += "; each image judged together with its mirror image"
+    if result.tta:
+        epoch += "; each image evaluated together with its mirror image"
     test = ("Test accuracy", percent(result.test_accuracy), "of the same epoch, on images that chose nothing")
-    meaning = "test accuracy of the same epoch, each image judged together with copies shifted by a pixel"
+    meaning = "test accuracy of the same epoch, each image evaluated together with copies shifted by a pixel"
     shifts = [] if result.shifted_accuracy is None else [("With shifts", percent(result.shifted_accuracy), meaning)]
     gap = points(result.train_accuracy - result.test_accuracy)
     return [

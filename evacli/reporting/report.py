@@ -48,11 +48,11 @@ class _Evidence:
 
 
 def report(run: str | Path = DEFAULT_RUN, *, shifts: bool = False) -> ReportResult:
-    """Judges the run's best model and writes `report.html`, two pictures and the table of mistakes into the run.
+    """Evaluate the run's best model and writes `report.html`, two pictures and the table of mistakes into the run.
 
     Args:
         run: the run directory, in which `train` has finished at least one epoch.
-        shifts: whether to say as well how the model does if each test image is judged together with shifted copies.
+        shifts: whether to say as well how the model does if each test image is evaluated together with shifted copies.
 
     Returns:
         The figures of the report.
@@ -81,8 +81,8 @@ def _examine(record: _Record, shifts: bool) -> _Evidence:
 
     model = evaluation.judge(evaluation.load_best(record.run))
     images = data.load(record.settings)
-    difference = summary.check_data(record.trained, images)
-    mirror = record.settings.judges_mirrored
+    difference = evaluation.check_data(record.trained, images)
+    mirror = record.settings.uses_tta
     test, train = (
         evaluation.Predictions(evaluation.predict(model, split.images, name, mirror=mirror), split.labels)
         for split, name in ((images.test, "test images"), (images.train, "training images"))
@@ -131,7 +131,7 @@ def _conclude(record: _Record, evidence: _Evidence) -> ReportResult:
         top_epoch=record.trained.top_epoch,
         chosen_by=record.trained.chosen_by,
         choice=record.trained.choice,
-        mirror_test=record.settings.judges_mirrored,
+        tta=record.settings.uses_tta,
         test_accuracy=test.accuracy,
         shifted_accuracy=evidence.shifted_accuracy,
         train_accuracy=evidence.train_accuracy,
@@ -148,7 +148,7 @@ def _write_pictures(record: _Record, evidence: _Evidence) -> None:
     from evacli.figures.style import save
 
     run, trained = record.run, record.trained
-    save(draw_curves(record.rows, trained.top_epoch, trained.chosen_by, trained.mirror_test), run.curves_png)
+    save(draw_curves(record.rows, trained.top_epoch, trained.chosen_by, trained.tta), run.curves_png)
     save(draw_confusion(evidence.confusions, trained.class_names), run.confusion_png)
 
 

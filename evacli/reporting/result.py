@@ -19,9 +19,9 @@ class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
         top_epoch: that epoch, counted from 1.
         chosen_by: "test" or "validation".
         choice: how that epoch came to be chosen, as a person reads it.
-        mirror_test: whether the accuracies judge each image together with its mirror image.
+        tta: whether the accuracies evaluate each image together with its mirror image.
         test_accuracy: of the best model, measured now.
-        shifted_accuracy: the same, each image judged together with copies shifted by a pixel; None: not asked for.
+        shifted_accuracy: the same, each image evaluated together with copies shifted by a pixel; None: not asked for.
         train_accuracy: of the best model on the training images, without augmentation.
         test_images: how many test images there are.
         mistakes: how many of them were taken for another class.
@@ -36,7 +36,7 @@ class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
     top_epoch: int
     chosen_by: str
     choice: str
-    mirror_test: bool = False
+    tta: bool = False
     test_accuracy: float
     shifted_accuracy: float | None = None
     train_accuracy: float

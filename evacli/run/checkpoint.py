@@ -17,7 +17,7 @@ from msgspec import Meta
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from evacli.config import Config
+from evacli.config import Config, with_current_names
 from evacli.errors import RunError
 from evacli.run import config_file
 from evacli.run.directory import RunDir, write_atomically
@@ -140,7 +140,7 @@ def _check_sizes(path: Path) -> None:
 
 
 def _progress(stored: NpzFile) -> Progress:
-    return msgspec.convert(json.loads(stored["progress"].tobytes()), Progress)
+    return msgspec.convert(with_current_names(json.loads(stored["progress"].tobytes())), Progress)
 
 
 def _grouped(named: Mapping[str, NDArray[Any]]) -> Arrays:

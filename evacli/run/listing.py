@@ -25,7 +25,7 @@ class RunListing(msgspec.Struct, frozen=True, kw_only=True):
         epochs: how many it is to have.
         top_accuracy: the highest accuracy, a share of 1; None before the first test.
         chosen_by: the split that this accuracy is measured on.
-        mirror_test: whether it judges each image together with its mirror image.
+        tta: whether it evaluates each image together with its mirror image.
         lr: its peak learning rate; None before training.
     """
 
@@ -36,7 +36,7 @@ class RunListing(msgspec.Struct, frozen=True, kw_only=True):
     epochs: int | None = None
     top_accuracy: float | None = None
     chosen_by: str | None = None
-    mirror_test: bool = False
+    tta: bool = False
     lr: float | None = None
 
 
@@ -85,6 +85,6 @@ def _listing(run: RunDir) -> RunListing:
         epochs=settings.epochs,
         top_accuracy=trained.top_accuracy if trained.top_epoch else None,
         chosen_by=trained.chosen_by,
-        mirror_test=trained.mirror_test,
+        tta=trained.tta,
         lr=trained.lr,
     )

@@ -22,7 +22,7 @@ LearningRate = Annotated[float, Meta(gt=0, le=1e6)]
 # Settings that leave the curve as it is, or that a range test overrides.
 IRRELEVANT = frozenset({"lr", "epochs", "seed", "precision", "val_split", "limit_test", "skip_bad"}) | {
     "test_every",
-    "mirror_test",
+    "tta",
     "schedule",
     "warmup_epochs",
     "base_lr",

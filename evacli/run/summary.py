@@ -1,18 +1,15 @@
 """What a training came to, to and from `summary.json`."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from evacli.errors import DataError, RunError
+from evacli.errors import RunError
+from evacli.messages import listed
 from evacli.run import documents
 from evacli.run.directory import RunDir
 from evacli.run.history import Finite
-from evacli.wording import listed
-
-if TYPE_CHECKING:
-    from evacli.data.types import Data
 
 State = Literal["finished", "unfinished", "failed"]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -30,11 +27,11 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         top_epoch: the epoch of the top accuracy, counted from 1; the best model is from its end; 0 before any is done.
         test_accuracy: the best model's accuracy on the test images; equal to the top accuracy where they chose it.
         chosen_by: the split that the top epoch was chosen on.
-        mirror_test: whether these accuracies judge each image together with its mirror image.
+        tta: whether these accuracies evaluate each image together with its mirror image.
         class_names: the name of each output of the network.
         train_images: how many images the network learnt from.
         validation_images: how many choose the best epoch, held back by `--val-split` or a split of the data.
-        test_images: how many it is judged on.
+        test_images: how many it is evaluated on.
         lr: the peak learning rate.
         lr_source: where that rate came from, as a person reads it.
         model: the `--model` of the run.
@@ -52,7 +49,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     top_epoch: Count
     test_accuracy: Share
     chosen_by: Literal["test", "validation"]
-    mirror_test: bool = False
+    tta: bool = False
     class_names: Annotated[tuple[str, ...], Meta(min_length=1)]
     train_images: Count
     validation_images: Count = 0
@@ -95,32 +92,6 @@ def read(run: RunDir) -> Summary:
 def write(run: RunDir, summary: Summary) -> None:
     """Stores the summary in the run."""
     documents.write(run.summary, summary)
-
-
-def check_data(trained: Summary, data: "Data") -> str:
-    """Compares data with what the run was trained on; the outputs of the network mean the run's classes.
-
-    Returns:
-        A sentence on how the images differ, empty if they are the same.
-
-    Raises:
-        DataError: if the classes differ, in name or in order.
-    """
-    if data.class_names != trained.class_names:
-        raise DataError(
-            f"The data has other classes than the run: {class_difference(trained.class_names, data.class_names)}.",
-            "Use the data that the run was trained on, or train a new --run.",
-        )
-    if data.fingerprint == trained.data_fingerprint:
-        return ""
-    now = _sizes(len(data.train), len(data.validation or ()), len(data.test))
-    then = _sizes(trained.train_images, trained.validation_images, trained.test_images)
-    return f"The images are not those that the run was trained on: {now} now, {then} then{' too' * (now == then)}."
-
-
-def _sizes(train: int, validation: int, test: int) -> str:
-    held_back = f" + {validation:,} validation" if validation else ""
-    return f"{train:,} training{held_back} + {test:,} test images"
 
 
 def class_difference(expected: tuple[str, ...], found: tuple[str, ...]) -> str:

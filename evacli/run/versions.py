@@ -4,7 +4,7 @@ import os
 import platform
 from importlib.metadata import version
 
-from evacli import __version__
+from evacli.version import __version__
 
 _PACKAGES = ("keras", "tensorflow", "numpy")
 

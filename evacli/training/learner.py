@@ -11,14 +11,14 @@ from evacli import models
 from evacli.backend import keras, tf
 from evacli.config import Config
 from evacli.data.types import Data
+from evacli.engine import optimizers
+from evacli.engine.augment import Augmentation
+from evacli.engine.fast.moving_statistics import MovingStatistics
+from evacli.engine.fast.twin import fast_copy, training_twin
+from evacli.engine.precision import choose
 from evacli.errors import ConfigError
 from evacli.models.regularisation import Regularisation, decide_dropout
-from evacli.models.twin import fast_copy, training_twin
-from evacli.training import optimizers
-from evacli.training.augment import Augmentation
 from evacli.training.batching import Batching
-from evacli.training.moving_statistics import MovingStatistics
-from evacli.training.precision import choose
 
 Colour = tuple[float, float, float]
 _COUNTED = 256  # images at a time; counting takes eight bytes a pixel

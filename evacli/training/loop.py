@@ -171,7 +171,7 @@ class Training:
         """Mean cross-entropy and accuracy of the model that is saved, up to float32 rounding."""
         # The epoch's steps are done. One that is interrupted here is measured anew when the training goes on.
         probabilities = evaluation.predict(
-            self.learner.judge(), split.images, "testing", self.heed_signals, mirror=self.config.judges_mirrored
+            self.learner.judge(), split.images, "testing", self.heed_signals, mirror=self.config.uses_tta
         )
         predictions = Predictions(probabilities, split.labels)
         loss = float(np.mean(predictions.losses))

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from evacli import config
+from evacli.catalogue.optimizers import OPTIMIZERS
 from evacli.config import Config
 from evacli.errors import ConfigError, RunError
-from evacli.methods import METHODS
 from evacli.models.fingerprint import fingerprint
 from evacli.run import checkpoint, gradcam_files
 from evacli.run.checkpoint import Progress
@@ -85,7 +85,7 @@ def learning_rate(run: RunDir, settled: Config) -> tuple[float, str]:
     """The peak learning rate of a training and where it comes from: `--lr`, lr-find, or the optimizer's default."""
     if settled.lr != "auto":
         return settled.lr, "--lr"
-    default, what = METHODS[settled.optimizer].lr, f"the default for {settled.optimizer}"
+    default, what = OPTIMIZERS[settled.optimizer].lr, f"the default for {settled.optimizer}"
     found = suggestion(run)
     if found is None or found.lr is None:
         return default, f"{what}; evacli lr-find looks for a better one"

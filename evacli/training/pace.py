@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from evacli.backend import keras
+from evacli.engine import optimizers
 from evacli.run.history import Row
-from evacli.training import optimizers, schedules
+from evacli.training import schedules
 from evacli.training.batching import Batching
 
 

@@ -38,7 +38,7 @@ def summarise(learner: Learner, progress: Progress, state: State) -> Summary:
         top_epoch=best.epoch if best else 0,
         test_accuracy=(best.test_accuracy if best else None) or 0.0,
         chosen_by="test" if data.validation is None else "validation",
-        mirror_test=progress.config.judges_mirrored,
+        tta=progress.config.uses_tta,
         class_names=data.class_names,
         train_images=len(data.train),
         validation_images=0 if data.validation is None else len(data.validation),

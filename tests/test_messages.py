@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from evacli.wording import in_words
+from evacli.messages import in_words
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from evacli.comparing.files import absolute
 from evacli.config import Config
 from evacli.console import printable
 from evacli.errors import ConfigError, RunError
+from evacli.messages import listed
 from evacli.run import config_file, history, summary
 from evacli.run.directory import RunDir
 from evacli.run.history import Row
 from evacli.run.summary import Summary
-from evacli.wording import listed
 
 MOST = 20  # runs; more curves in one picture cannot be told apart
 LABEL = 40  # characters
@@ -26,10 +26,10 @@ MOST_NAMED = 3  # runs that a message lists
 
 
 @dataclass(frozen=True)
-class Contender:
+class TrainedRun:
     """What one run has stored; no rows if it failed in its first epoch."""
 
-    run: RunDir
+    directory: RunDir
     label: str
     config: Config
     trained: Summary
@@ -43,7 +43,7 @@ class Contender:
         return values | {"data": config.data_name(self.config), "lr": self.trained.lr} | self.trained.versions
 
 
-def gather(paths: Sequence[Path]) -> list[Contender]:
+def gather(paths: Sequence[Path]) -> list[TrainedRun]:
     """Reads the runs; one that is named twice takes part once.
 
     Raises:
@@ -120,6 +120,6 @@ def _shortened(name: str) -> str:
     return name if len(name) <= LABEL else f"{name[: LABEL // 2 - 1]}…{name[-LABEL // 2 :]}"
 
 
-def _read(run: RunDir, label: str) -> Contender:
+def _read(run: RunDir, label: str) -> TrainedRun:
     rows = history.read_csv(run.history) if run.history.is_file() else []
-    return Contender(run, label, config_file.read(run) or Config(), summary.read(run), rows)
+    return TrainedRun(run, label, config_file.read(run) or Config(), summary.read(run), rows)

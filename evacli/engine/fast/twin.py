@@ -7,8 +7,8 @@ same shapes in the same order, so `get_weights` of the one is `set_weights` of t
 from typing import Any
 
 from evacli.backend import keras
+from evacli.engine.fast.layers import FastActivation, FastConv2D, FastDropout, FusedBatchNormalization
 from evacli.errors import ModelError
-from evacli.models.fast_layers import FastActivation, FastConv2D, FastDropout, FusedBatchNormalization
 from evacli.models.logits import last_operation, logits_model
 
 # By exact type: a subclass may compute something else.

@@ -3,8 +3,8 @@
 from typing import Any
 
 from evacli.backend import keras, tf
+from evacli.catalogue.optimizers import OPTIMIZERS, OptimizerSpec
 from evacli.config import Config
-from evacli.methods import METHODS, Method
 
 
 def make(config: Config, variables: list[Any], accumulated: int = 1) -> keras.optimizers.Optimizer:
@@ -16,14 +16,14 @@ def make(config: Config, variables: list[Any], accumulated: int = 1) -> keras.op
             BatchNorm, are spared by weight decay.
         accumulated: how many batches make one update: their mean gradient.
     """
-    method = METHODS[config.optimizer]
+    spec = OPTIMIZERS[config.optimizer]
     rate = 1.0 if config.lr == "auto" else config.lr
-    optimizer = _class(method, config.gradient_noise)(
+    optimizer = _class(spec, config.gradient_noise)(
         rate,
-        weight_decay=(method.weight_decay if config.weight_decay is None else config.weight_decay) or None,
+        weight_decay=(spec.weight_decay if config.weight_decay is None else config.weight_decay) or None,
         gradient_accumulation_steps=accumulated if accumulated > 1 else None,
         **hyperparameters(config),
-        **method.fixed,
+        **spec.fixed,
     )
     if config.gradient_noise:
         optimizer.noise, optimizer.noise_seed = config.gradient_noise, config.seed
@@ -38,7 +38,7 @@ def make(config: Config, variables: list[Any], accumulated: int = 1) -> keras.op
 
 def hyperparameters(config: Config) -> dict[str, float]:
     """Those of the configured method, each as given or else the method's own."""
-    defaults = METHODS[config.optimizer].hyperparameters
+    defaults = OPTIMIZERS[config.optimizer].hyperparameters
     given = {name: getattr(config, name) for name in defaults}
     return {name: defaults[name] if value is None else value for name, value in given.items()}
 
@@ -53,12 +53,12 @@ def inertia(config: Config) -> float:
 
 def cycled(config: Config) -> str | None:
     """The hyperparameter that moves against the learning rate: under one-cycle, unless it was given a value."""
-    name = METHODS[config.optimizer].cycled
+    name = OPTIMIZERS[config.optimizer].cycled
     return name if name and config.schedule == "one-cycle" and getattr(config, name) is None else None
 
 
-def _class(method: Method, noise: float) -> Any:
-    found = globals().get(method.keras_class) or getattr(keras.optimizers, method.keras_class)
+def _class(spec: OptimizerSpec, noise: float) -> Any:
+    found = globals().get(spec.keras_class) or getattr(keras.optimizers, spec.keras_class)
     return type(f"Noisy{found.__name__}", (GradientNoise, found), {}) if noise else found
 
 

@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from evacli.backend import keras, tf
-from evacli.models import winograd
+from evacli.engine.fast import winograd
 
 
 class FastConv2D(keras.layers.Conv2D):
