@@ -15,7 +15,7 @@ from evacli.commands.recipes import recipes_command
 from evacli.commands.report import report_command
 from evacli.commands.runs import runs_command
 from evacli.commands.train import train_command
-from evacli.errors import EvacliError, Interrupted
+from evacli.errors import EvacliError, Stopped
 from evacli.version import __version__
 
 
@@ -28,7 +28,7 @@ class OneLineErrors(TyperGroup):
         extra["standalone_mode"] = False
         try:
             sys.exit(super().main(*args, **extra) or 0)
-        except Interrupted as e:
+        except Stopped as e:
             console.stopped(e.message, e.fix)
             sys.exit(e.exit_code)
         except EvacliError as e:

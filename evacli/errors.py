@@ -9,7 +9,8 @@ EvacliError                 exit code 1; one line, with the way on
 ├── RunError           1    a run directory that lacks or garbles what a command needs
 │   └── RunBusy        1    another process is training in it
 ├── Diverged           1    the loss is not finite
-└── Interrupted     128+n   stopped by signal n, after saving: 130 after Ctrl-C
+└── Stopped            1    a training that its caller stopped, after saving
+    └── Interrupted 128+n   stopped by signal n, after saving: 130 after Ctrl-C
 """
 
 from signal import Signals
@@ -60,7 +61,11 @@ class Diverged(EvacliError):
     """The training loss became infinite or NaN."""
 
 
-class Interrupted(EvacliError):
+class Stopped(EvacliError):
+    """The caller of a training stopped it; everything up to that step is saved."""
+
+
+class Interrupted(Stopped):
     """A signal stopped the command; everything up to that step is saved."""
 
     def __init__(self, signum: int, message: str, fix: str = "") -> None:

@@ -1,35 +1,40 @@
-"""What a run's best model says about images."""
+"""One evaluated run: its best network, its data, and what the network says about the images."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evacli import console
+from evacli import console, data, engine
 from evacli.backend import keras
-from evacli.data.types import Data
-from evacli.engine.fast import twin
+from evacli.config import Config
+from evacli.data.images import Images
+from evacli.data.types import Data, Split
+from evacli.engine.base import Engine, View, as_it_is
+from evacli.engine.single import batch_size
 from evacli.errors import DataError, ModelError, RunError
 from evacli.models import saved
-from evacli.run import summary
+from evacli.run import config_file, summary
 from evacli.run.directory import RunDir
 from evacli.run.summary import Summary
 
-BATCH_SIZE = 256
-BATCH_PIXELS = 2**20  # of large images a batch holds fewer, so that its feature maps fit into memory
 # Of what a layer computes for a batch. A few lines of a stranger's file can ask for any size.
 MAX_TENSOR_BYTES = 4 * 2**30
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model said about labelled images.
+    """What a network said about labelled images.
 
     Attributes:
         probabilities: (N, C) float32; each row sums to 1.
         labels: (N,) the true classes.
+
+    Example:
+        >>> Predictions(np.array([[0.9, 0.1], [0.8, 0.2]], np.float32), np.array([0, 1])).accuracy
+        0.5
     """
 
     probabilities: NDArray[np.float32]
@@ -58,13 +63,79 @@ class Predictions:
         return np.flatnonzero(self.predicted != self.labels)
 
     @property
+    def worst_first(self) -> list[int]:
+        """Indices of the mistakes, highest loss first, equal ones by index."""
+        return sorted(self.mistakes.tolist(), key=lambda i: (-self.losses[i], i))
+
+    @property
     def accuracy(self) -> float:
         """Share of images whose predicted class is the true one; NaN without images."""
         return 1 - len(self.mistakes) / len(self.labels) if len(self.labels) else float("nan")
 
 
+@dataclass(frozen=True)
+class EvaluatedRun:
+    """A trained run with its data; what its network says about them is computed when it is asked for.
+
+    Attributes:
+        run: its directory.
+        config: what it was made with.
+        trained: what its training came to.
+        network: its best network, from raw pixels to probabilities.
+        data: what it was trained on, or what lies there now.
+        difference: a sentence on how the images differ from those, empty if they do not.
+        engine: what computes.
+    """
+
+    run: RunDir
+    config: Config
+    trained: Summary
+    network: keras.Model
+    data: Data
+    difference: str
+    engine: Engine
+
+    @cached_property
+    def test(self) -> Predictions:
+        """What the network says about the test images."""
+        return self._about(self.data.test, "test images")
+
+    @cached_property
+    def train(self) -> Predictions:
+        """What the network says about the training images, without augmentation."""
+        return self._about(self.data.train, "training images")
+
+    @cached_property
+    def shifted_test(self) -> Predictions:
+        """What it says about the test images together with copies that are shifted by a pixel."""
+        images, tta = self.data.test.images, self.config.uses_tta
+        answers = predict_shifted(
+            self.engine, self.network, images, "shifted test images", self.test.probabilities, tta=tta
+        )
+        return Predictions(answers, self.data.test.labels)
+
+    def _about(self, split: Split, description: str) -> Predictions:
+        answers = predict(self.engine, self.network, split.images, description, tta=self.config.uses_tta)
+        return Predictions(answers, split.labels)
+
+
+def open_run(run: RunDir) -> EvaluatedRun:
+    """Open a trained run's best network and its data.
+
+    Raises:
+        RunError: if the run is not trained, or its network cannot be used or was made for images of another size.
+        DataError: if the data cannot be read, or has other classes than the run.
+    """
+    run.require_trained()
+    trained, settings = summary.read(run), config_file.read(run) or Config()
+    network, found = load_best(run), data.load(settings)
+    difference = check_data(trained, found)
+    check_shape(network, found.image_shape)
+    return EvaluatedRun(run, settings, trained, network, found, difference, engine.create())
+
+
 def load_best(run: RunDir) -> keras.Model:
-    """The model of the run's best epoch, not compiled.
+    """Load the network of the run's best epoch, not compiled.
 
     Raises:
         RunError: if it is missing, cut short, garbled, implausibly large or made for other classes than the run's.
@@ -74,7 +145,7 @@ def load_best(run: RunDir) -> keras.Model:
     fix = f"Delete it and run evacli train{run.option}, which writes it again from its checkpoint."
     try:
         model = saved.load(run.best_model)
-        largest = 4 * saved.largest_tensor(model, _batch_size(*model.input_shape[1:3]))
+        largest = 4 * saved.largest_tensor(model, batch_size(model.input_shape[1:]))
     except ModelError as e:
         raise RunError(e.message, fix) from e
     if model.output_shape != (None, num_classes):
@@ -86,86 +157,97 @@ def load_best(run: RunDir) -> keras.Model:
     return model
 
 
-def judge(model: keras.Model) -> keras.Model:
-    """The same network on fast layers, equal up to float32 rounding; itself if that cannot be made of it."""
-    try:
-        return twin.fast_copy(model)
-    except ModelError:
-        return model
-
-
 def predict(
-    model: keras.Model,
-    images: NDArray[np.uint8],
+    computes: Engine,
+    network: keras.Model,
+    images: Images,
     description: str,
-    between: Callable[[], None] = lambda: None,
     *,
-    mirror: bool = False,
-    shift: int = 0,
+    tta: bool = False,
+    view: View = as_it_is,
+    between: Callable[[], None] = lambda: None,
 ) -> NDArray[np.float32]:
-    """Class probabilities of `images`, in batches under a progress bar called `description`.
+    """Compute class probabilities of images under a progress bar.
 
     Args:
-        model: takes (B, H, W, 3) pixels 0..255, gives (B, C) probabilities.
-        images: (N, H, W, 3) uint8.
+        computes: the engine.
+        network: takes (B, H, W, 3) pixels 0..255, gives (B, C) probabilities.
+        images: N of them.
         description: what the progress bar says.
-        between: called before each batch; what it raises ends the work.
-        mirror: whether each image is evaluated together with its mirror image.
-        shift: by how many pixels, up to 1, each is moved up and left before (below 0: down and right). What comes in
-            at the borders is reflected.
+        tta: whether each image is evaluated together with its mirror image (test-time augmentation).
+        view: what is shown of each block of images.
+        between: called before each block; what it raises ends the work.
 
     Returns:
-        (N, C) float32; with `mirror` the mean over both.
+        (N, C) float32; with `tta` the mean over both.
 
     Raises:
-        RunError: if the images do not have the size that the model was made for.
+        RunError: if the images do not have the size that the network was made for.
     """
-    check_shape(model, images.shape[1:])
-    probabilities = np.empty((len(images), model.output_shape[-1]), np.float32)
-    size = _batch_size(*images.shape[1:3])
-    # One buffer of one size: no float copy of the data set, and a partial batch costs no second trace.
-    batch = np.zeros((size, *images.shape[1:]), np.float32)
-    for start in console.track(range(0, len(images), size), description):
-        between()
-        n = min(size, len(images) - start)
-        batch[:n] = _shifted(images[start : start + n], shift) if shift else images[start : start + n]
-        judged = model.predict_on_batch(batch)
-        if mirror:
-            judged = (judged + model.predict_on_batch(batch[:, :, ::-1])) / 2
-        probabilities[start : start + n] = judged[:n]
+    check_shape(network, images.shape)
+    views: list[View] = [view, partial(_mirrored, view=view)] if tta else [view]
+    with console.progress() as bars:
+        task = bars.add_task(description, total=len(images))
+
+        def watch(done: int) -> None:
+            between()
+            bars.update(task, completed=done)
+
+        found = computes.predict(network, images, views, watch)  # (V, N, C)
+    probabilities: NDArray[np.float32] = (found[0] + found[1]) / 2 if tta else found[0]
     return probabilities
 
 
 def predict_shifted(
-    model: keras.Model, images: NDArray[np.uint8], description: str, unshifted: NDArray[np.float32], *, mirror: bool
+    computes: Engine,
+    network: keras.Model,
+    images: Images,
+    description: str,
+    unshifted: NDArray[np.float32],
+    *,
+    tta: bool,
 ) -> NDArray[np.float32]:
-    """Class probabilities of `images`, each evaluated together with two shifted copies.
+    """Compute class probabilities of images, each evaluated together with two shifted copies.
 
     Copies and weights are those of airbench94 (Jordan 2024, arXiv 2404.00498): one moved a pixel up and left, one down
     and right, each with half the weight of the image itself. What is averaged are probabilities, there scores.
 
     Args:
-        model: as for `predict`, like the next two.
-        images: (N, H, W, 3) uint8.
+        computes: as for `predict`, like the next three.
+        network: from pixels to probabilities.
+        images: N of them.
         description: what the progress bars say.
         unshifted: (N, C), what `predict` said about them.
-        mirror: whether each image was, and each copy shall be, evaluated together with its mirror image.
+        tta: whether each image was, and each copy shall be, evaluated together with its mirror image.
 
     Returns:
         (N, C) float32.
     """
-    one, other = (predict(model, images, description, mirror=mirror, shift=shift) for shift in (1, -1))
-    judged: NDArray[np.float32] = np.mean([unshifted, unshifted, one, other], axis=0)
-    return judged
+    one, other = (
+        predict(computes, network, images, description, tta=tta, view=partial(_shifted, shift=shift))
+        for shift in (1, -1)
+    )
+    mean: NDArray[np.float32] = np.mean([unshifted, unshifted, one, other], axis=0)
+    return mean
 
 
-def check_shape(model: keras.Model, shape: tuple[int, ...]) -> None:
-    """Refuses images of a shape (H, W, 3) that `model` was not made for.
+def _mirrored(block: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
+    return view(block)[:, :, ::-1]
+
+
+def _shifted(block: NDArray[np.uint8], shift: int) -> NDArray[np.uint8]:
+    """Move a block by `shift` pixels, up to 1, up and left (below 0: down and right); borders are reflected."""
+    rows, columns = (np.pad(np.arange(extent), 1, mode="reflect")[1 + shift :][:extent] for extent in block.shape[1:3])
+    return block[:, rows][:, :, columns]
+
+
+def check_shape(network: keras.Model, shape: tuple[int, ...]) -> None:
+    """Refuse images of a shape (H, W, 3) that `network` was not made for.
 
     Raises:
         RunError: naming both sizes.
     """
-    expected = model.input_shape[1:]
+    expected = network.input_shape[1:]
     if len(expected) != len(shape) or any(e not in (None, s) for e, s in zip(expected, shape, strict=True)):
         raise RunError(
             f"The model was made for images of {_size(expected)}; these are {_size(shape)}.",
@@ -173,8 +255,12 @@ def check_shape(model: keras.Model, shape: tuple[int, ...]) -> None:
         )
 
 
-def check_data(trained: Summary, data: Data) -> str:
-    """Compares data with what the run was trained on; the outputs of the network mean the run's classes.
+def _size(shape: tuple[int | None, ...]) -> str:
+    return "x".join("any" if side is None else str(side) for side in shape)
+
+
+def check_data(trained: Summary, found: Data) -> str:
+    """Compare data with what the run was trained on; the outputs of the network mean the run's classes.
 
     Returns:
         A sentence on how the images differ, empty if they are the same.
@@ -182,15 +268,15 @@ def check_data(trained: Summary, data: Data) -> str:
     Raises:
         DataError: if the classes differ, in name or in order.
     """
-    if data.class_names != trained.class_names:
-        difference = summary.class_difference(trained.class_names, data.class_names)
+    if found.class_names != trained.class_names:
+        difference = summary.class_difference(trained.class_names, found.class_names)
         raise DataError(
             f"The data has other classes than the run: {difference}.",
             "Use the data that the run was trained on, or train a new --run.",
         )
-    if data.fingerprint == trained.data_fingerprint:
+    if found.fingerprint == trained.data_fingerprint:
         return ""
-    now = _sizes(len(data.train), len(data.validation or ()), len(data.test))
+    now = _sizes(len(found.train), len(found.validation or ()), len(found.test))
     then = _sizes(trained.train_images, trained.validation_images, trained.test_images)
     return f"The images are not those that the run was trained on: {now} now, {then} then{' too' * (now == then)}."
 
@@ -198,16 +284,3 @@ def check_data(trained: Summary, data: Data) -> str:
 def _sizes(train: int, validation: int, test: int) -> str:
     held_back = f" + {validation:,} validation" if validation else ""
     return f"{train:,} training{held_back} + {test:,} test images"
-
-
-def _shifted(images: NDArray[np.uint8], shift: int) -> NDArray[np.uint8]:
-    rows, columns = (np.pad(np.arange(extent), 1, mode="reflect")[1 + shift :][:extent] for extent in images.shape[1:3])
-    return images[:, rows][:, :, columns]
-
-
-def _batch_size(height: int, width: int) -> int:
-    return max(1, min(BATCH_SIZE, BATCH_PIXELS // (height * width)))
-
-
-def _size(shape: tuple[int | None, ...]) -> str:
-    return "x".join("any" if side is None else str(side) for side in shape)

@@ -10,7 +10,7 @@ from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, con
 from evacli.config import over
 from evacli.lr_finder.suggest import smooth
 from evacli.run.directory import RunDir
-from evacli.run.lr_result import LrFindResult, Mode, read_curve
+from evacli.run.lr_result import Curve, LrFindResult, Mode
 
 
 @with_settings
@@ -41,8 +41,8 @@ _WHY = {"diverged": "exceeded four times its best", "not finite": "became infini
 
 
 def _show(result: LrFindResult, run: RunDir) -> None:
-    if console.stdout().is_terminal:
-        console.result(_curve(result, run))
+    if result.curve is not None and console.stdout().is_terminal:
+        console.result(_drawn(result, result.curve))
     console.result(console.table("Suggested learning rates", ("rule", "lr", ""), _rows(result)))
     if result.stopped:
         console.note(f"Stopped at step {result.steps_taken} of {result.range.steps}: the loss {_WHY[result.stopped]}.")
@@ -63,9 +63,8 @@ def _rows(result: LrFindResult) -> list[tuple[str, str, str]]:
     ]
 
 
-def _curve(result: LrFindResult, run: RunDir) -> Text:
+def _drawn(result: LrFindResult, curve: Curve) -> Text:
     from evacli.figures import terminal
 
-    curve = read_curve(run)
     columns = console.stdout().width
     return Text.from_ansi(terminal.lr_find(curve.learning_rates, smooth(curve.losses), result.suggestions, columns))

@@ -1,12 +1,9 @@
 """Data sets: a name or a path becomes uint8 arrays with class names."""
 
-import hashlib
-
-import numpy as np
-
 from evacli.config import Config
 from evacli.data.checks import check, require_classes
 from evacli.data.subset import divided, limited
+from evacli.data.survey import survey
 from evacli.data.types import Data, Source, Split
 from evacli.errors import ConfigError
 
@@ -34,7 +31,7 @@ def load(config: Config) -> Data:
         test=test,
         class_names=source.class_names,
         mirrored=source.mirrored,
-        fingerprint=_fingerprint(source.class_names, train, validation, test),
+        **survey(source.class_names, train, validation, test)._asdict(),
     )
 
 
@@ -60,14 +57,3 @@ def _training(source: Source, config: Config) -> tuple[Split, Split | None]:
     if source.validation is not None:
         raise ConfigError(f"--val-split {config.val_split}: the data has its own validation images.", "Leave it out.")
     return divided(train, config.val_split, config.seed)
-
-
-def _fingerprint(class_names: tuple[str, ...], *splits: Split | None) -> str:
-    digest = hashlib.blake2b(repr(class_names).encode("utf-8", "surrogatepass"), digest_size=16)
-    for split in splits:
-        if split is not None:
-            digest.update(repr(split.images.shape).encode())
-            digest.update(np.ascontiguousarray(split.images).data)
-            digest.update(np.ascontiguousarray(split.labels).data)
-        digest.update(b"|")
-    return digest.hexdigest()

@@ -51,11 +51,11 @@ def _check_split(role: str, split: Split, source: Source) -> None:
         raise DataError(f"There are no {role} images.", "Add some.")
     if not len(images) == len(labels) == len(split.names):
         raise DataError(f"The {role} split has {len(images)} images but {len(labels)} labels.", "Give each image one.")
-    height, width = images.shape[1:3]
+    height, width, _ = images.shape
     if min(height, width) < MIN_SIDE:
         raise DataError(f"The {role} images are {width}x{height} pixels, expected {MIN_SIDE}x{MIN_SIDE} or more.")
-    if images.shape[1:] != source.train.images.shape[1:]:
-        expected = "x".join(map(str, source.train.images.shape[2:0:-1]))
+    if images.shape != source.train.images.shape:
+        expected = "x".join(map(str, source.train.images.shape[1::-1]))
         raise DataError(f"The {role} images are {width}x{height} pixels, the training images {expected}.")
     if labels.min() < 0 or labels.max() >= len(source.class_names):
         raise DataError(

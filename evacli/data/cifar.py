@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from evacli.data import pickles
 from evacli.data.containers import Files
 from evacli.data.hostile import reading
+from evacli.data.images import InMemory
 from evacli.data.types import Source, Split
 from evacli.errors import DataError
 
@@ -103,7 +104,7 @@ def _split(batches: list[Batch]) -> Split:
         images[start : start + len(planes)] = planes.transpose(0, 2, 3, 1)
         start += len(planes)
     named = [name for batch in batches for name in batch.names or ()]
-    return Split(images, labels, named or [str(i) for i in range(len(labels))])
+    return Split(InMemory(images), labels, named or [str(i) for i in range(len(labels))])
 
 
 def _pickled_batch(content: bytes, label_key: str) -> Batch:

@@ -7,6 +7,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from evacli.data.arrays import rgb
+from evacli.data.images import InMemory
 from evacli.data.types import Source, Split
 
 SIDE = 32
@@ -24,7 +25,7 @@ def read() -> Source:
 
     def split(chosen: NDArray[np.int64]) -> Split:
         images = np.stack([_enlarged(digits.images[i]) for i in chosen])
-        return Split(rgb(images), digits.target[chosen].astype(np.int64), [str(i) for i in chosen])
+        return Split(InMemory(rgb(images)), digits.target[chosen].astype(np.int64), [str(i) for i in chosen])
 
     return Source(split(np.sort(train)), split(np.sort(test)), tuple(map(str, digits.target_names)), mirrored=False)
 

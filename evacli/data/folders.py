@@ -15,6 +15,7 @@ from evacli import console
 from evacli.config import Config
 from evacli.data import pictures, tree
 from evacli.data.hostile import reason
+from evacli.data.images import InMemory
 from evacli.data.pictures import Size
 from evacli.data.subset import choose
 from evacli.data.tree import Listing
@@ -116,7 +117,8 @@ def _fitted(size: Size) -> Size:
 def _split(root: Path, files: Listing, images: NDArray[np.uint8], done: Mapping[Path, None]) -> Split:
     good = [i for i, path in enumerate(files.paths) if path in done]
     names = [files.paths[i].relative_to(root).as_posix() for i in good]
-    return Split(images if len(good) == len(images) else images[good], files.labels[good], names)
+    kept = images if len(good) == len(images) else images[good]
+    return Split(InMemory(kept), files.labels[good], names)
 
 
 def _tell(root: Path, problems: Problems, *, skip: bool) -> None:

@@ -14,6 +14,7 @@ from evacli import console
 from evacli.backend import keras
 from evacli.data.arrays import indices, rgb
 from evacli.data.hostile import reason
+from evacli.data.images import InMemory
 from evacli.data.types import Source, Split
 from evacli.errors import DataError
 
@@ -62,7 +63,7 @@ def read(name: str) -> Source:
 
 
 def _split(images: NDArray[np.uint8], labels: NDArray[np.integer]) -> Split:
-    return Split(rgb(images), labels.reshape(-1).astype(np.int64), indices(len(images)))
+    return Split(InMemory(rgb(images)), labels.reshape(-1).astype(np.int64), indices(len(images)))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from evacli.data.arrays import indices, rgb
 from evacli.data.hostile import reading
+from evacli.data.images import InMemory
 from evacli.data.types import Source, Split
 from evacli.errors import DataError
 
@@ -52,7 +53,7 @@ def _split(arrays: Mapping[str, NDArray[Any]], path: Path, role: str) -> Split:
     images, labels = arrays[f"x_{role}"], arrays[f"y_{role}"]
     _check_images(images, f"x_{role} in {path}")
     _check_labels(labels, f"y_{role} in {path}")
-    return Split(rgb(images), labels.reshape(-1).astype(np.int64), indices(len(images)))
+    return Split(InMemory(rgb(images)), labels.reshape(-1).astype(np.int64), indices(len(images)))
 
 
 def _check_images(images: NDArray[Any], what: str) -> None:

@@ -6,19 +6,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evacli.data.images import Images
+
+Colour = tuple[float, float, float]
+
 
 @dataclass(frozen=True)
 class Split:
     """Images of one split with their labels.
 
     Attributes:
-        images: (N, H, W, 3) uint8, RGB.
+        images: N pictures, RGB.
         labels: (N,) int64, each an index into the class names.
         names: N names: the file's path relative to the data folder, or what the format calls the image; the decimal
             index in the split where it has no name.
     """
 
-    images: NDArray[np.uint8]
+    images: Images
     labels: NDArray[np.int64]
     names: Sequence[str]
 
@@ -27,7 +31,7 @@ class Split:
 
     def take(self, indices: NDArray[np.integer]) -> "Split":
         """The images at `indices`, in that order."""
-        return Split(self.images[indices], self.labels[indices], [self.names[i] for i in indices])
+        return Split(self.images.take(indices), self.labels[indices], [self.names[i] for i in indices])
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ class Data:
         class_names: the name of each label.
         mirrored: whether an image mirrored left to right still shows its class; digits do not.
         fingerprint: hexadecimal digest over pixels, labels and class names of all splits.
+        mean: grey level of each channel over the training images, rounded.
+        std: standard deviation of each channel, in grey levels; at least 1.
     """
 
     train: Split
@@ -69,12 +75,13 @@ class Data:
     class_names: tuple[str, ...]
     mirrored: bool
     fingerprint: str
+    mean: Colour
+    std: Colour
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(H, W, 3) in pixels."""
-        height, width, channels = self.train.images.shape[1:]
-        return height, width, channels
+        return self.train.images.shape
 
     @property
     def num_classes(self) -> int:

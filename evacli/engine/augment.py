@@ -7,6 +7,7 @@ at the edges. Holes and, unless borders are reflected, padding take the mean col
 from dataclasses import dataclass
 
 from evacli.backend import tf
+from evacli.config import Config
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,12 @@ class Augmentation:
     flip: bool
     fill: tuple[int, int, int]
     reflect: bool = False
+
+    @classmethod
+    def of(cls, config: Config, fill: tuple[int, int, int]) -> "Augmentation":
+        """Make what a configuration says, with every value decided."""
+        reflect = config.crop_border == "reflect"
+        return cls(int(config.cutout or 0), int(config.crop or 0), bool(config.flip), fill, reflect)
 
     def __call__(self, images: tf.Tensor, seed: tf.Tensor, mirrored: tf.Tensor | None = None) -> tf.Tensor:
         """Augments a batch.

@@ -5,6 +5,7 @@ from typing import Any
 from evacli.backend import keras, tf
 from evacli.catalogue.optimizers import OPTIMIZERS, OptimizerSpec
 from evacli.config import Config
+from evacli.engine.hyperparameters import cycled, hyperparameters
 
 
 def make(config: Config, variables: list[Any], accumulated: int = 1) -> keras.optimizers.Optimizer:
@@ -34,27 +35,6 @@ def make(config: Config, variables: list[Any], accumulated: int = 1) -> keras.op
         # Only a variable can move without the step being traced anew.
         setattr(optimizer, name, keras.Variable(getattr(optimizer, name), trainable=False, name=name))
     return optimizer
-
-
-def hyperparameters(config: Config) -> dict[str, float]:
-    """Those of the configured method, each as given or else the method's own."""
-    defaults = OPTIMIZERS[config.optimizer].hyperparameters
-    given = {name: getattr(config, name) for name in defaults}
-    return {name: defaults[name] if value is None else value for name, value in given.items()}
-
-
-def inertia(config: Config) -> float:
-    """What a range test has to allow for: beta_1 of the Adam family and Lion, 0 for all others, momentum included.
-
-    With momentum the lower rate is better in trainings of some hundred steps, and worse in longer ones.
-    """
-    return hyperparameters(config).get("beta_1", 0.0)
-
-
-def cycled(config: Config) -> str | None:
-    """The hyperparameter that moves against the learning rate: under one-cycle, unless it was given a value."""
-    name = OPTIMIZERS[config.optimizer].cycled
-    return name if name and config.schedule == "one-cycle" and getattr(config, name) is None else None
 
 
 def _class(spec: OptimizerSpec, noise: float) -> Any:

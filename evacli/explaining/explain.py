@@ -1,21 +1,18 @@
 """Why the network errs: Grad-CAM of images that it classified wrongly."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import msgspec
 
-from evacli import config, console
+from evacli import console
 from evacli.errors import ConfigError
-from evacli.run import config_file, gradcam_files, summary
+from evacli.run import gradcam_files, summary
 from evacli.run.directory import DEFAULT_RUN, RunDir
-from evacli.run.summary import Summary
 
 if TYPE_CHECKING:
-    from evacli.data.types import Data
-    from evacli.evaluation import Predictions
+    from evacli.evaluation import EvaluatedRun
     from evacli.figures.gradcam import Explanation
 
 Select = Literal["worst", "random", "first"]
@@ -93,18 +90,18 @@ def gradcam(
     directory.require_trained()
     trained = summary.read(directory)
     _check_class(class_name, trained.class_names)
-    judged = _judge(directory, trained, layer)
-    candidates = _candidates(judged, class_name)
-    mistakes = [i for i in _in_order(judged, select) if i in candidates]
-    explanations = _explain(judged, mistakes[:n], target)
-    subtitle = f"Left to right: {PANELS[target]}." + MIRRORED * judged.mirrored
-    heading = f"Grad-CAM: what the network looked at (layer {judged.layer})", subtitle
+    opened, chosen = _open(directory, layer)
+    candidates = _candidates(opened, class_name)
+    mistakes = [i for i in _in_order(opened, select) if i in candidates]
+    explanations = _explain(opened, chosen, mistakes[:n], target)
+    subtitle = f"Left to right: {PANELS[target]}." + MIRRORED * opened.config.uses_tta
+    heading = f"Grad-CAM: what the network looked at (layer {chosen})", subtitle
     files = _draw(directory, explanations, heading, alpha)
     return GradcamResult(
-        layer=judged.layer,
+        layer=chosen,
         images=len(candidates),
         mistakes=len(mistakes),
-        shown=tuple(_shown(judged, e, str(file)) for e, file in zip(explanations, files, strict=True)),
+        shown=tuple(_shown(opened, e, str(file)) for e, file in zip(explanations, files, strict=True)),
         picture=str(directory.gradcam_png) if files else None,
         folder=str(directory.gradcam_folder) if files else None,
     )
@@ -125,58 +122,38 @@ def _check_class(class_name: str | None, names: Sequence[str]) -> None:
         raise ConfigError(f"--class {class_name}: the run has no such class.", f"Its classes are {', '.join(names)}.")
 
 
-@dataclass(frozen=True)
-class _Judged:
-    """A network, the layer to explain it with, and what it said about the test images."""
-
-    model: Any
-    layer: str
-    data: "Data"
-    predictions: "Predictions"
-    seed: int
-    mirrored: bool
-
-
-def _judge(run: RunDir, trained: Summary, layer: str | None) -> _Judged:
+def _open(run: RunDir, layer: str | None) -> "tuple[EvaluatedRun, str]":
+    """Open the run, and choose the layer that explains it."""
     with console.status("loading TensorFlow"):
-        from evacli import data, evaluation
+        from evacli import evaluation
         from evacli.explaining import heatmap
-    model = evaluation.load_best(run)
-    settings = config_file.read(run) or config.Config()
-    dataset = data.load(settings)
-    if difference := evaluation.check_data(trained, dataset):
-        console.warn(difference)
-    # Before the long work, so that a wrong size or name is told at once.
-    evaluation.check_shape(model, dataset.image_shape)
-    layer = heatmap.choose_layer(model, dataset.image_shape, layer)
-    judge = evaluation.judge(model)
-    probabilities = evaluation.predict(judge, dataset.test.images, "test images", mirror=settings.uses_tta)
-    predictions = evaluation.Predictions(probabilities, dataset.test.labels)
-    return _Judged(model, layer, dataset, predictions, settings.seed, settings.uses_tta)
+    opened = evaluation.open_run(run)
+    if opened.difference:
+        console.warn(opened.difference)
+    # Before the long work, so that a wrong name is told at once.
+    return opened, heatmap.choose_layer(opened.network, opened.data.image_shape, layer)
 
 
-def _candidates(judged: _Judged, class_name: str | None) -> set[int]:
-    """Indices of the images that may be shown."""
-    labels = judged.predictions.labels.tolist()
-    wanted = None if class_name is None else judged.data.class_names.index(class_name)
+def _candidates(run: "EvaluatedRun", class_name: str | None) -> set[int]:
+    """Return the indices of the images that may be shown."""
+    labels = run.test.labels.tolist()
+    wanted = None if class_name is None else run.data.class_names.index(class_name)
     return {i for i, label in enumerate(labels) if wanted in (None, label)}
 
 
-def _in_order(judged: _Judged, select: Select) -> list[int]:
-    """Indices of all mistakes, those to show first in front."""
+def _in_order(run: "EvaluatedRun", select: Select) -> list[int]:
+    """Return the indices of all mistakes, those to show first in front."""
     import numpy as np
 
-    from evacli.reporting.mistakes import worst_first
-
     if select == "worst":
-        return worst_first(judged.predictions)
-    mistakes = judged.predictions.mistakes
+        return run.test.worst_first
+    mistakes = run.test.mistakes
     if select == "random":
-        mistakes = np.random.default_rng(judged.seed).permutation(mistakes)
+        mistakes = np.random.default_rng(run.config.seed).permutation(mistakes)
     return [int(i) for i in mistakes]
 
 
-def _explain(judged: _Judged, indices: list[int], target: Target) -> "list[Explanation]":
+def _explain(run: "EvaluatedRun", layer: str, indices: list[int], target: Target) -> "list[Explanation]":
     import numpy as np
 
     from evacli.explaining.heatmap import grad_cam
@@ -184,21 +161,21 @@ def _explain(judged: _Judged, indices: list[int], target: Target) -> "list[Expla
 
     if not indices:
         return []
-    said = judged.predictions
-    images, predicted, true = judged.data.test.images[indices], said.predicted[indices], said.labels[indices]
+    said, class_names = run.test, run.data.class_names
+    images, predicted, true = run.data.test.images.read(indices), said.predicted[indices], said.labels[indices]
     targets = {"pred": [predicted], "true": [true], "both": [predicted, true]}[target]
-    maps = grad_cam(judged.model, images, np.stack(targets, axis=1), judged.layer)  # (N, T, h, w)
+    maps = grad_cam(run.network, images, np.stack(targets, axis=1), layer)  # (N, T, h, w)
     return [
         Explanation(
             index=i,
-            image=judged.data.test.images[i],
-            predicted=judged.data.class_names[said.predicted[i]],
+            image=image,
+            predicted=class_names[said.predicted[i]],
             predicted_probability=float(said.probabilities[i].max()),
-            true=judged.data.class_names[said.labels[i]],
+            true=class_names[said.labels[i]],
             true_probability=float(said.true_probability[i]),
             maps=own,
         )
-        for i, own in zip(indices, maps, strict=True)
+        for i, image, own in zip(indices, images, maps, strict=True)
     ]
 
 
@@ -211,14 +188,14 @@ def _draw(run: RunDir, explanations: "list[Explanation]", heading: tuple[str, st
     return []
 
 
-def _shown(judged: _Judged, explanation: "Explanation", picture: str) -> Shown:
+def _shown(run: "EvaluatedRun", explanation: "Explanation", picture: str) -> Shown:
     return Shown(
         index=explanation.index,
-        name=judged.data.test.names[explanation.index],
+        name=run.data.test.names[explanation.index],
         predicted=explanation.predicted,
         predicted_probability=explanation.predicted_probability,
         true=explanation.true,
         true_probability=explanation.true_probability,
-        loss=float(judged.predictions.losses[explanation.index]),
+        loss=float(run.test.losses[explanation.index]),
         picture=picture,
     )

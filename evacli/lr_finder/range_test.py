@@ -1,8 +1,6 @@
 """The learning-rate range test (Smith 2015, arXiv 1506.01186, section 3.3), which leaves no trace on the model."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from itertools import chain, count, islice
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +8,10 @@ import msgspec
 
 from evacli import config, console, network_file
 from evacli.data import load
-from evacli.engine.optimizers import inertia
+from evacli.engine.base import Controls, Figures
+from evacli.engine.hyperparameters import inertia
 from evacli.errors import ConfigError, NoSuggestion
-from evacli.lr_finder.suggest import CHOSEN_RULE, RULES, onset, reason_to_stop, rules_for, smooth, suggest
+from evacli.lr_finder.suggest import CHOSEN_RULE, RULES, Watch, onset, reason_to_stop, rules_for, smooth, suggest
 from evacli.messages import field_of, in_words
 from evacli.run import config_file, lr_result
 from evacli.run.checkpoint import restore_config
@@ -93,58 +92,56 @@ def make_range(**values: object) -> Range:
     return swept
 
 
-def sweep(learner: Learner, learning_rates: Sequence[float]) -> Curve:
-    """Trains one batch at each learning rate, until the loss explodes, and puts everything back.
+class _Enough(Exception):
+    """The sweep has seen enough."""
 
-    Batches come in the order of the training, those of the next epochs where one has too few. Only full ones count: a
-    smaller last batch would be noisier than the others, and would have its step traced anew.
+
+class _Losses:
+    """Collects the loss of every update, until they tell enough."""
+
+    every = 1
+
+    def __init__(self, parts: int, show: Callable[[], None]) -> None:
+        self._parts, self._show = parts, show
+        self._of_update: list[float] = []
+        self.curve: list[float] = []
+        self._watch = Watch()
+
+    def after(self, figures: Figures) -> None:
+        """Note the losses; raise _Enough where the smoothed loss has exploded."""
+        for loss in figures.losses:
+            self._of_update.append(loss)
+            if len(self._of_update) == self._parts:
+                self.curve.append(sum(self._of_update) / self._parts)
+                self._of_update = []
+                self._show()
+                if self._watch.stop(self.curve[-1]):
+                    raise _Enough
+
+
+def sweep(learner: Learner, learning_rates: Sequence[float]) -> Curve:
+    """Train one batch at each learning rate, until the loss explodes, and put everything back.
+
+    Batches come in the order of the training, those of the next epochs where one has too few. Only full ones count.
 
     Returns:
         The loss of each single batch, before its step: what training minimises, penalties included.
-
-    Raises:
-        ConfigError: if the optimizer's learning rate follows a schedule of its own.
     """
-    twin, losses = learner.twin, []
-    parts = learner.batching.accumulated
-    # Where all images make one update, the smaller last batch has its part in it.
-    full = max(1, len(learner.data.train) // learner.batching.size(0)) if parts == 1 else parts
-    batches = chain.from_iterable(learner.batches(epoch).take(full) for epoch in count())
-    with _untouched(twin), console.progress() as bars:
+    batching, engine = learner.batching, learner.engine
+    used, parts = batching.full_steps, batching.accumulated
+    controls = [Controls(rate) for rate in learning_rates for _ in range(parts)]
+    before = engine.state()
+    with console.progress() as bars:
         task = bars.add_task("Trying learning rates", total=len(learning_rates))
-        for learning_rate in learning_rates:
-            twin.optimizer.learning_rate = learning_rate
-            losses.append(_update(twin, islice(batches, parts)) / parts)
-            bars.advance(task)
-            if reason_to_stop(losses):
-                break
-    return Curve(learning_rates=list(learning_rates[: len(losses)]), losses=losses)
-
-
-def _update(twin: Any, batches: Iterable[Any]) -> float:
-    """Takes the step or steps of one update; the sum of their losses."""
-    return sum(float(twin.train_on_batch(*batch, return_dict=True)["loss"]) for batch in batches)
-
-
-@contextmanager
-def _untouched(model: Any) -> Iterator[None]:
-    """Restores weights, BatchNorm statistics, seeds, optimizer slots, iterations and learning rate at the end."""
-    import numpy as np
-
-    optimizer = model.optimizer
-    if not hasattr(optimizer.learning_rate, "assign"):
-        raise ConfigError("The optimizer was built with a learning-rate schedule.", "Build it with a number.")
-    if not optimizer.built:
-        optimizer.build(model.trainable_variables)
-    variables = [*model.variables, *optimizer.variables]
-    # A copy: numpy() may share the memory of the variable.
-    values = [np.array(variable.numpy()) for variable in variables]
-    try:
-        yield
-    finally:
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
-        model.reset_metrics()
+        seen = _Losses(parts, lambda: bars.advance(task))
+        try:
+            for epoch in range(-(-len(controls) // used)):
+                engine.run(batching.deal(epoch, controls[epoch * used : (epoch + 1) * used]), [seen])
+        except _Enough:
+            pass
+        finally:
+            engine.restore(before)
+    return Curve(learning_rates=list(learning_rates[: len(seen.curve)]), losses=seen.curve)
 
 
 def conclude(curve: Curve, swept: Range, made_with: config.Config) -> LrFindResult:
@@ -168,6 +165,7 @@ def conclude(curve: Curve, swept: Range, made_with: config.Config) -> LrFindResu
         steps_taken=len(curve.losses),
         stopped=reason_to_stop(curve.losses) if len(curve.losses) < swept.steps else None,
         config=made_with,
+        curve=curve,
     )
 
 

@@ -27,19 +27,48 @@ SKIP_FIRST, SKIP_LAST = 10, 5
 
 def smooth(losses: Sequence[float], beta: float = 0.98) -> list[float]:
     """Exponential moving average without the pull towards zero at its start (Kingma & Ba 2014, section 3)."""
-    average, smoothed = 0.0, []
-    for step, loss in enumerate(losses, 1):
-        average = beta * average + (1 - beta) * loss
-        smoothed.append(average / (1 - beta**step))
-    return smoothed
+    average = Smoothed(beta)
+    return [average.of(loss) for loss in losses]
+
+
+class Smoothed:
+    """The exponential moving average of losses that come one by one."""
+
+    def __init__(self, beta: float = 0.98) -> None:
+        self._beta, self._average, self._step = beta, 0.0, 0
+
+    def of(self, loss: float) -> float:
+        """Return the average with one more loss."""
+        self._step += 1
+        self._average = self._beta * self._average + (1 - self._beta) * loss
+        return self._average / (1 - self._beta**self._step)
+
+
+class Watch:
+    """Tells when a sweep has seen enough, from one loss after the other."""
+
+    def __init__(self) -> None:
+        self._smoothed, self._best = Smoothed(), math.inf
+
+    def stop(self, loss: float) -> Stop | None:
+        """Say why, if it has: the smoothed loss exceeds four times its best, or is not finite."""
+        smoothed = self._smoothed.of(loss)
+        if not math.isfinite(smoothed):
+            return "not finite"
+        self._best = min(self._best, smoothed)
+        return "diverged" if smoothed > 4 * self._best else None
 
 
 def reason_to_stop(losses: Sequence[float]) -> Stop | None:
-    """Why a sweep has seen enough, if it has: the smoothed loss exceeds four times its best, or is not finite."""
-    smoothed = smooth(losses)
-    if not all(map(math.isfinite, smoothed)):
-        return "not finite"
-    return "diverged" if smoothed and smoothed[-1] > 4 * min(smoothed) else None
+    """Say why a sweep that ends with these losses has seen enough, if it has.
+
+    Example:
+        >>> reason_to_stop([2.0, 1.0, 1.0, 400.0])
+        'diverged'
+    """
+    watch = Watch()
+    reasons = [watch.stop(loss) for loss in losses]
+    return "not finite" if "not finite" in reasons else reasons[-1] if reasons else None
 
 
 def valley(learning_rates: Sequence[float], losses: Sequence[float]) -> float | None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from evacli import network_file
 from evacli.backend import keras
+from evacli.data.images import Images
 from evacli.errors import ModelError
 from evacli.models import airbench, custom
 from evacli.models.eva import eva
@@ -59,13 +60,13 @@ def build(
     return regularisation.on_dropout(_network(name, pixels, x, num_classes))
 
 
-def start(name: str, model: keras.Model, images: NDArray[np.uint8]) -> None:
-    """Sets those first weights of a network that `build` made which depend on its training images, (N, H, W, C)."""
+def start(name: str, model: keras.Model, images: Images) -> None:
+    """Set those first weights of a network that `build` made which depend on its training images."""
     if name in STARTS:
         # From all over the set: images out of folders come class by class.
-        number = max(1, START_PIXELS // (images.shape[1] * images.shape[2]))
+        number = max(1, START_PIXELS // (images.shape[0] * images.shape[1]))
         some = np.linspace(0, len(images) - 1, min(len(images), number), dtype=int)
-        STARTS[name](model, images[some])
+        STARTS[name](model, images.read(some))
 
 
 def _network(name: str, pixels: Any, x: Any, num_classes: int) -> keras.Model:

@@ -17,12 +17,6 @@ COLUMNS = (
 )
 
 
-def worst_first(predictions: Predictions) -> list[int]:
-    """Indices of the wrongly predicted images, highest loss first, equal ones by index."""
-    losses = predictions.losses
-    return sorted(predictions.mistakes.tolist(), key=lambda i: (-losses[i], i))
-
-
 def to_csv(predictions: Predictions, split: Split, class_names: Sequence[str]) -> str:
     """A line for each mistake, the worst first, under a header line."""
 
@@ -31,4 +25,4 @@ def to_csv(predictions: Predictions, split: Split, class_names: Sequence[str]) -
         numbers = [*predictions.probabilities[i, [label, predicted]], predictions.losses[i]]
         return [i, split.names[i], class_names[label], class_names[predicted], *(f"{number:.6g}" for number in numbers)]
 
-    return spreadsheet.to_csv(COLUMNS, map(cells, worst_first(predictions)))
+    return spreadsheet.to_csv(COLUMNS, map(cells, predictions.worst_first))

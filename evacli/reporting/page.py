@@ -58,14 +58,14 @@ def gallery(predictions: Predictions, split: Split, class_names: Sequence[str], 
     """What the page shows of the images at `indices`."""
     return [
         {
-            "uri": thumbnail(split.images[i]),
+            "uri": thumbnail(image),
             "name": split.names[i],
             "predicted": class_names[predictions.predicted[i]],
             "predicted_probability": float(predictions.probabilities[i].max()),
             "true": class_names[predictions.labels[i]],
             "true_probability": float(predictions.true_probability[i]),
         }
-        for i in indices
+        for i, image in zip(indices, split.images.read(list(indices)), strict=True)
     ]
 
 

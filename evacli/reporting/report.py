@@ -5,20 +5,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evacli import console
-from evacli.config import Config
 from evacli.reporting.result import ReportResult
-from evacli.run import config_file, history, summary
+from evacli.run import history, summary
 from evacli.run.directory import DEFAULT_RUN, RunDir, write_text_atomically
 from evacli.run.history import Row
-from evacli.run.summary import Summary
 
 # NumPy, Keras and matplotlib are imported once the run is known to be a trained one.
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from evacli.data.types import Data
-    from evacli.evaluation import Predictions
+    from evacli.evaluation import EvaluatedRun
 
 MISTAKES_SHOWN = 24
 # The best model's accuracy here and when it was saved: apart by more, the file is not from that epoch.
@@ -26,24 +23,13 @@ SAME_ACCURACY = 0.01
 
 
 @dataclass(frozen=True)
-class _Record:
-    """What the run has stored."""
-
-    run: RunDir
-    settings: Config
-    trained: Summary
-    rows: list[Row]
-
-
-@dataclass(frozen=True)
 class _Evidence:
-    """What the best model says about the data; `confusions` is (C, C), row: true class."""
+    """What the report rests on; `confusions` is (C, C), row: true class."""
 
-    data: "Data"
-    test: "Predictions"
+    run: "EvaluatedRun"
+    rows: list[Row]
     shifted_accuracy: float | None
     confusions: "NDArray[np.int64]"
-    train_accuracy: float
     notices: list[str]
 
 
@@ -61,55 +47,41 @@ def report(run: str | Path = DEFAULT_RUN, *, shifts: bool = False) -> ReportResu
         RunError: if the run is not trained or its files cannot be used.
         DataError: if the data cannot be read, or has other classes than the run.
     """
-    record = _read(RunDir(run))
-    evidence = _examine(record, shifts)
-    result = _conclude(record, evidence)
-    _write_pictures(record, evidence)
-    _write_texts(record, evidence, result)
+    directory = RunDir(run)
+    directory.require_trained()
+    summary.read(directory)
+    evidence = _examine(directory, history.read_csv(directory.history), shifts)
+    result = _conclude(evidence)
+    _write_pictures(evidence)
+    _write_texts(evidence, result)
     return result
 
 
-def _read(run: RunDir) -> _Record:
-    run.require_trained()
-    rows = history.read_csv(run.history)
-    return _Record(run, config_file.read(run) or Config(), summary.read(run), rows)
-
-
-def _examine(record: _Record, shifts: bool) -> _Evidence:
-    from evacli import data, evaluation
+def _examine(directory: RunDir, rows: list[Row], shifts: bool) -> _Evidence:
+    from evacli import evaluation
     from evacli.reporting import metrics
 
-    model = evaluation.judge(evaluation.load_best(record.run))
-    images = data.load(record.settings)
-    difference = evaluation.check_data(record.trained, images)
-    mirror = record.settings.uses_tta
-    test, train = (
-        evaluation.Predictions(evaluation.predict(model, split.images, name, mirror=mirror), split.labels)
-        for split, name in ((images.test, "test images"), (images.train, "training images"))
-    )
-    shifted = None
-    if shifts:
-        answers = evaluation.predict_shifted(
-            model, images.test.images, "shifted test images", test.probabilities, mirror=mirror
-        )
-        shifted = evaluation.Predictions(answers, test.labels).accuracy
-    confusions = metrics.count_confusions(test.labels, test.predicted, images.num_classes)
-    notices = [text for text in (_state(record), difference or _mismatch(record.trained, test)) if text]
+    run = evaluation.open_run(directory)
+    confusions = metrics.count_confusions(run.test.labels, run.test.predicted, run.data.num_classes)
+    _ = run.train  # the long work at once, and before anything is drawn
+    shifted = run.shifted_test.accuracy if shifts else None
+    notices = [text for text in (_state(run), run.difference or _mismatch(run)) if text]
     for text in notices:
         console.warn(text)
-    return _Evidence(images, test, shifted, confusions, train.accuracy, notices)
+    return _Evidence(run, rows, shifted, confusions, notices)
 
 
-def _state(record: _Record) -> str:
-    done = f"{record.trained.epochs_done} of {record.settings.epochs} epochs"
+def _state(run: "EvaluatedRun") -> str:
+    done = f"{run.trained.epochs_done} of {run.config.epochs} epochs"
     return {
         "finished": "",
         "unfinished": f"The training is unfinished: {done} are done.",
         "failed": f"The training failed after {done}: its loss was no longer finite.",
-    }[record.trained.state]
+    }[run.trained.state]
 
 
-def _mismatch(trained: Summary, test: "Predictions") -> str:
+def _mismatch(run: "EvaluatedRun") -> str:
+    trained, test = run.trained, run.test
     tolerance = max(SAME_ACCURACY, 1.5 / len(test.labels))  # one image may fall on the other side by rounding
     if abs(test.accuracy - trained.test_accuracy) <= tolerance:
         return ""
@@ -119,22 +91,23 @@ def _mismatch(trained: Summary, test: "Predictions") -> str:
     )
 
 
-def _conclude(record: _Record, evidence: _Evidence) -> ReportResult:
+def _conclude(evidence: _Evidence) -> ReportResult:
     from evacli.reporting import metrics
 
-    test, names = evidence.test, record.trained.class_names
+    run, test, trained = evidence.run, evidence.run.test, evidence.run.trained
+    names = trained.class_names
     return ReportResult(
-        run=str(record.run.path),
-        report=str(record.run.report),
-        misclassified=str(record.run.misclassified),
-        top_accuracy=record.trained.top_accuracy,
-        top_epoch=record.trained.top_epoch,
-        chosen_by=record.trained.chosen_by,
-        choice=record.trained.choice,
-        tta=record.settings.uses_tta,
+        run=str(run.run.path),
+        report=str(run.run.report),
+        misclassified=str(run.run.misclassified),
+        top_accuracy=trained.top_accuracy,
+        top_epoch=trained.top_epoch,
+        chosen_by=trained.chosen_by,
+        choice=trained.choice,
+        tta=run.config.uses_tta,
         test_accuracy=test.accuracy,
         shifted_accuracy=evidence.shifted_accuracy,
-        train_accuracy=evidence.train_accuracy,
+        train_accuracy=run.train.accuracy,
         test_images=len(test.labels),
         mistakes=len(test.mistakes),
         classes=metrics.score_classes(test.labels, test.predicted, names),
@@ -142,22 +115,22 @@ def _conclude(record: _Record, evidence: _Evidence) -> ReportResult:
     )
 
 
-def _write_pictures(record: _Record, evidence: _Evidence) -> None:
+def _write_pictures(evidence: _Evidence) -> None:
     from evacli.figures.confusion import draw_confusion
     from evacli.figures.curves import draw_curves
     from evacli.figures.style import save
 
-    run, trained = record.run, record.trained
-    save(draw_curves(record.rows, trained.top_epoch, trained.chosen_by, trained.tta), run.curves_png)
+    run, trained = evidence.run.run, evidence.run.trained
+    save(draw_curves(evidence.rows, trained.top_epoch, trained.chosen_by, trained.tta), run.curves_png)
     save(draw_confusion(evidence.confusions, trained.class_names), run.confusion_png)
 
 
-def _write_texts(record: _Record, evidence: _Evidence, result: ReportResult) -> None:
+def _write_texts(evidence: _Evidence, result: ReportResult) -> None:
     from evacli.pages.render import render
     from evacli.reporting import mistakes, page
 
-    run, trained, settings = record.run, record.trained, record.settings
-    test, split, names = evidence.test, evidence.data.test, trained.class_names
+    run, trained, settings = evidence.run.run, evidence.run.trained, evidence.run.config
+    test, split, names = evidence.run.test, evidence.run.data.test, trained.class_names
     write_text_atomically(run.misclassified, mistakes.to_csv(test, split, names))
     html = render(
         "report.html",
@@ -172,7 +145,7 @@ def _write_texts(record: _Record, evidence: _Evidence, result: ReportResult) -> 
             "lr_find": page.picture(run.lr_find_png),
             "gradcam": page.picture(run.gradcam_png, photographic=True),
         },
-        gallery=page.gallery(test, split, names, mistakes.worst_first(test)[:MISTAKES_SHOWN]),
+        gallery=page.gallery(test, split, names, test.worst_first[:MISTAKES_SHOWN]),
         settings=page.settings_table(trained, settings),
         environment=sorted(trained.versions.items()),
     )

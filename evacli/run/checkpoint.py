@@ -6,7 +6,7 @@ document.
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -149,30 +149,3 @@ def _grouped(named: Mapping[str, NDArray[Any]]) -> Arrays:
         group, _, index = name.partition("/")
         groups.setdefault(group, {})[int(index)] = array
     return {group: [arrays[i] for i in sorted(arrays)] for group, arrays in groups.items()}
-
-
-def values(variables: Sequence[Any]) -> list[NDArray[Any]]:
-    """The values of Keras variables, copied."""
-    return [np.array(variable.numpy()) for variable in variables]
-
-
-def restore(variables: Sequence[Any], arrays: Sequence[NDArray[Any]], what: str, run: RunDir) -> None:
-    """Assigns checkpointed `arrays` to Keras `variables`, all or none.
-
-    Raises:
-        RunError: if number, shapes or kinds differ, as with a checkpoint of another network.
-    """
-    expected = [(tuple(v.shape), np.dtype(v.dtype)) for v in variables]
-    typed = [_typed(array, dtype) for array, (_, dtype) in zip(arrays, expected, strict=False)]
-    if len(arrays) != len(variables) or expected != [(a.shape, a.dtype) for a in typed]:
-        raise RunError(
-            f"The {what} in {run.checkpoint} do not fit this run's network.",
-            f"Put the run's own file back, or start anew: evacli train{run.option} --overwrite",
-        )
-    for variable, array in zip(variables, typed, strict=True):
-        variable.assign(array)
-
-
-def _typed(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    # NumPy's files know no bfloat16; they keep its bytes.
-    return array.view(dtype) if array.dtype == np.dtype((np.void, dtype.itemsize)) else array

@@ -72,6 +72,7 @@ class LrFindResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         steps_taken: how many were.
         stopped: why not all of them; see `lr_finder.suggest.reason_to_stop`.
         config: the settings it was made with.
+        curve: the steps; None in a result that was read from the run, where `read_curve` reads them.
     """
 
     lr: LearningRate | None
@@ -83,12 +84,13 @@ class LrFindResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     steps_taken: int
     stopped: Stop | None
     config: Config
+    curve: Curve | None = None
 
 
 def write(run: RunDir, result: LrFindResult, curve: Curve, smoothed: Sequence[float]) -> None:
     """Stores the result, its curve and the losses as the suggestions saw them in the run."""
     write_text_atomically(run.lr_find_csv, _to_csv(curve, smoothed))
-    documents.write(run.lr_find_json, result)
+    documents.write(run.lr_find_json, msgspec.structs.replace(result, curve=None))
 
 
 def suggestion(run: RunDir) -> LrFindResult | None:

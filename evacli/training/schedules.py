@@ -1,31 +1,56 @@
-"""Learning-rate schedules: pure functions of progress, each giving a factor of the peak learning rate.
-
-Progress runs from 0 at the first step to 1 at the last one of the whole training.
-"""
+"""Learning-rate schedules: pure functions of the moment, each giving a factor of the peak learning rate."""
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from typing import NamedTuple
 
 from evacli.config import Config
-
-Schedule = Callable[[float], float]
 
 # Shares of the training after which `step` divides the rate.
 DROPS = (0.5, 0.75)
 DROP_FACTOR = 10.0
-# A cyclical schedule without a lower bound.
-CYCLE_LOW = 0.1
+# A cyclical and a one-cycle schedule without a lower bound.
+CYCLE_LOW, ONE_CYCLE_LOW = 0.1, 0.04
+# `plateau` cuts the rate by this whenever so many epochs brought no new low, by so much at least.
+PATIENCE, PLATEAU_FACTOR, THRESHOLD = 5, 0.5, 1e-4
 
 
-def constant(progress: float) -> float:
-    """The peak rate throughout."""
+class Moment(NamedTuple):
+    """What a schedule may look at.
+
+    Attributes:
+        progress: from 0 at the first step to 1 at the last one of the whole training.
+        losses: what each finished epoch came to.
+        low: the lower end of the rates, a share of the peak; None: the schedule's own.
+        warm_up: the share of the training over which the rate rises.
+        cycles: how many `cyclical` has.
+        cycle: what becomes of their height; one of `HEIGHTS`.
+        divisor: of `step`.
+    """
+
+    progress: float
+    losses: Sequence[float] = ()
+    low: float | None = None
+    warm_up: float = 0.25
+    cycles: int = 4
+    cycle: str = "triangular"
+    divisor: float = DROP_FACTOR
+
+    @classmethod
+    def of(cls, config: Config, progress: float, losses: Sequence[float] = (), low: float | None = None) -> "Moment":
+        """Return the moment with what the configuration says of its schedule."""
+        cycles, cycle = config.cycles or 4, config.cycle or "triangular"
+        return cls(progress, losses, low, warm_up(config), cycles, cycle, divisor(config))
+
+
+def constant(at: Moment) -> float:
+    """Keep the peak rate throughout."""
     return 1.0
 
 
-def step(progress: float, divisor: float = DROP_FACTOR) -> float:
-    """Divided by `divisor` after half and three quarters of the training (He et al. 2015, arXiv 1512.03385)."""
-    return divisor ** -_drops(progress)
+def step(at: Moment) -> float:
+    """Divide by `divisor` after half and three quarters of the training (He et al. 2015, arXiv 1512.03385)."""
+    return at.divisor ** -_drops(at.progress)
 
 
 def _drops(progress: float) -> int:
@@ -33,7 +58,7 @@ def _drops(progress: float) -> int:
 
 
 def grown_batch(share: float, batch_size: int, largest: int, divisor: float = DROP_FACTOR) -> tuple[int, float]:
-    """What `step` becomes when it raises the batch size instead of lowering the rate.
+    """Raise the batch size where `step` would lower the rate.
 
     Smith et al. 2017 (arXiv 1711.00489): noise goes with rate / batch size, so multiplying the batch size by what
     would divide the rate leaves it the same. Where the batch can no longer grow, the rate takes the rest.
@@ -45,26 +70,38 @@ def grown_batch(share: float, batch_size: int, largest: int, divisor: float = DR
         divisor: of `step`.
 
     Returns:
-        The batch size and the factor of the peak rate; factor / batch size is `step(share) / batch_size`.
+        The batch size and the factor of the peak rate; factor / batch size is that of `step` / `batch_size`.
+
+    Example:
+        >>> grown_batch(0.5, 128, 1000, 10.0)
+        (1000, 0.78125)
     """
     wanted = batch_size * divisor ** _drops(share)
     size = min(int(wanted), largest)
     return size, size / wanted
 
 
-def linear(progress: float) -> float:
-    """Falls in a line from the peak to zero."""
-    return 1 - progress
+def linear(at: Moment) -> float:
+    """Fall in a line from the peak to zero."""
+    return 1 - at.progress
 
 
-def exponential(progress: float, final: float = 1e-3) -> float:
-    """Falls by the same ratio every step, down to `final`."""
+def exponential(at: Moment) -> float:
+    """Fall by the same ratio every step, down to a thousandth."""
+    return _decay(at.progress, 1e-3)
+
+
+def _decay(progress: float, final: float) -> float:
     return float(final**progress)
 
 
-def cosine(progress: float) -> float:
-    """Half a cosine from the peak to zero (Loshchilov & Hutter 2016, arXiv 1608.03983, without restarts)."""
-    return (1 + math.cos(math.pi * progress)) / 2
+def cosine(at: Moment) -> float:
+    """Fall by half a cosine from the peak to zero (Loshchilov & Hutter 2016, arXiv 1608.03983, without restarts)."""
+    return _half_cosine(at.progress)
+
+
+def _half_cosine(share: float) -> float:
+    return (1 + math.cos(math.pi * share)) / 2
 
 
 # Heights of the triangles of `cyclical`, by the cycles that are over and by progress. The policies of Smith 2015;
@@ -72,105 +109,96 @@ def cosine(progress: float) -> float:
 HEIGHTS: dict[str, Callable[[int, float], float]] = {
     "triangular": lambda over, progress: 1.0,
     "triangular2": lambda over, progress: 0.5**over,
-    "exp-range": lambda over, progress: exponential(progress, final=0.1),
+    "exp-range": lambda over, progress: _decay(progress, 0.1),
 }
 
 
-def cyclical(progress: float, cycles: int = 4, low: float = CYCLE_LOW, cycle: str = "triangular") -> float:
-    """Triangles between `low` and the peak (Smith 2015, arXiv 1506.01186)."""
-    over, position = divmod(progress * cycles, 1)
-    return low + (1 - low) * (1 - abs(2 * position - 1)) * HEIGHTS[cycle](int(over), progress)
+def cyclical(at: Moment) -> float:
+    """Go up and down in triangles between `low` and the peak (Smith 2015, arXiv 1506.01186)."""
+    low = at.low or CYCLE_LOW
+    over, position = divmod(at.progress * at.cycles, 1)
+    return low + (1 - low) * (1 - abs(2 * position - 1)) * HEIGHTS[at.cycle](int(over), at.progress)
 
 
-def one_cycle(progress: float, warm_up: float = 0.25, low: float = 0.04, final: float = 1e-5) -> float:
-    """Rises by a half cosine from `low` to 1 over `warm_up`, then falls by one to `final`.
+def one_cycle(at: Moment) -> float:
+    """Rise by a half cosine from `low` to 1 over `warm_up`, then fall by one to 1e-5.
 
     Smith & Topin 2017 (arXiv 1708.07120), with the cosine shape and the constants that fastai made customary.
     """
-    if progress < warm_up:
-        return _between(low, 1, progress / warm_up)
-    return _between(1, final, (progress - warm_up) / (1 - warm_up)) if warm_up < 1 else 1.0
+    return _up_and_down(at, at.low or ONE_CYCLE_LOW, 1, 1e-5)
 
 
-def one_cycle_momentum(progress: float, warm_up: float = 0.25, high: float = 0.95, low: float = 0.85) -> float:
-    """Moves against the rate of `one_cycle`: low where that is high, with fastai's constants."""
-    if progress < warm_up:
-        return _between(high, low, progress / warm_up)
-    return _between(low, high, (progress - warm_up) / (1 - warm_up)) if warm_up < 1 else low
+def one_cycle_momentum(at: Moment) -> float:
+    """Move against the rate of `one_cycle`: 0.85 where that is high, else 0.95, fastai's constants."""
+    return _up_and_down(at, 0.95, 0.85, 0.95)
+
+
+def _up_and_down(at: Moment, start: float, middle: float, end: float) -> float:
+    if at.progress < at.warm_up:
+        return _between(start, middle, at.progress / at.warm_up)
+    return _between(middle, end, (at.progress - at.warm_up) / (1 - at.warm_up)) if at.warm_up < 1 else middle
 
 
 def _between(start: float, end: float, share: float) -> float:
-    return end + (start - end) * cosine(share)
+    return end + (start - end) * _half_cosine(share)
 
 
-def plateau(losses: Sequence[float], patience: int = 5, factor: float = 0.5, threshold: float = 1e-4) -> float:
-    """The factor after epochs with these `losses`: cut whenever `patience` epochs brought no new low.
+def plateau(at: Moment) -> float:
+    """Cut the rate whenever `PATIENCE` epochs brought no new low.
 
     A function of the whole history, so a resumed run needs no state of its own to go on exactly.
     """
     scale, low, waited = 1.0, math.inf, 0
-    for loss in losses:
-        low, waited = (loss, 0) if loss < low - threshold else (low, waited + 1)
-        if waited >= patience:
-            scale, waited = scale * factor, 0
+    for loss in at.losses:
+        low, waited = (loss, 0) if loss < low - THRESHOLD else (low, waited + 1)
+        if waited >= PATIENCE:
+            scale, waited = scale * PLATEAU_FACTOR, 0
     return scale
 
 
 def ramp(progress: float, warm_up: float, low: float = 0.04) -> float:
-    """Rises in a line from `low` to 1 over `warm_up`, a share of the training (Goyal et al. 2017, arXiv 1706.02677)."""
+    """Rise in a line from `low` to 1 over `warm_up`, a share of the training (Goyal et al. 2017, arXiv 1706.02677)."""
     return low + (1 - low) * progress / warm_up if progress < warm_up else 1.0
 
 
-# Each schedule with what the configuration says of it; `low` is the lower end of its rates, a share of the peak.
-SCHEDULES: dict[str, Callable[[Config, float | None], Schedule]] = {
-    "constant": lambda config, low: constant,
-    "step": lambda config, low: partial(step, divisor=divisor(config)),
-    "linear": lambda config, low: linear,
-    "exponential": lambda config, low: exponential,
-    "cosine": lambda config, low: cosine,
-    "cyclical": lambda config, low: partial(
-        cyclical, cycles=config.cycles or 4, low=low or CYCLE_LOW, cycle=config.cycle or "triangular"
-    ),
-    "one-cycle": lambda config, low: partial(one_cycle, warm_up=warm_up(config), low=low or 0.04),
+# Each schedule of the configuration; those in front of a `ramp` where the configuration warms up.
+SCHEDULES: dict[str, Callable[[Moment], float]] = {
+    "constant": constant,
+    "step": step,
+    "linear": linear,
+    "exponential": exponential,
+    "cosine": cosine,
+    "plateau": plateau,
+    "cyclical": cyclical,
+    "one-cycle": one_cycle,
 }
+WARMS_UP_BY_ITSELF = frozenset({"one-cycle"})
 
 
-def factor_at(
-    config: Config,
-    progress: float,
-    losses: Sequence[float] = (),
-    low: float | None = None,
-    grown: float | None = None,
-) -> float:
-    """The factor of the peak rate under the configured schedule.
+def factor(name: str, at: Moment, grown: float | None = None) -> float:
+    """Return the factor of the peak rate under the schedule `name`.
 
     Args:
-        config: names the schedule and its options.
-        progress: of the whole training, 0 to 1.
-        losses: those of the finished epochs, for `plateau`.
-        low: the lower end of the rates as a share of the peak, for the schedules that have one; None: their own.
-        grown: the factor that goes with a grown batch, in place of that of `step`.
+        name: one of `SCHEDULES`.
+        at: the moment.
+        grown: the factor that goes with a grown batch, in place of the schedule's.
+
+    Example:
+        >>> factor("cosine", Moment(progress=0.5, warm_up=0.0))
+        0.5
     """
-    if config.schedule == "one-cycle":
-        return SCHEDULES["one-cycle"](config, low)(progress)  # warms up by itself
-    return ramp(progress, warm_up(config)) * _after_warm_up(config, progress, losses, low, grown)
-
-
-def _after_warm_up(
-    config: Config, progress: float, losses: Sequence[float], low: float | None, grown: float | None
-) -> float:
-    if grown is not None:
-        return grown
-    return plateau(losses) if config.schedule == "plateau" else SCHEDULES[config.schedule](config, low)(progress)
+    if name in WARMS_UP_BY_ITSELF:
+        return SCHEDULES[name](at)
+    return ramp(at.progress, at.warm_up) * (SCHEDULES[name](at) if grown is None else grown)
 
 
 def warm_up(config: Config) -> float:
-    """The share of the training over which the rate rises."""
+    """Return the share of the training over which the rate rises."""
     if config.warmup_epochs is None:
-        return 0.25 if config.schedule == "one-cycle" else 0.0
+        return 0.25 if config.schedule in WARMS_UP_BY_ITSELF else 0.0
     return config.warmup_epochs / config.epochs
 
 
 def divisor(config: Config) -> float:
-    """What `step` divides the rate by."""
+    """Return what `step` divides the rate by."""
     return config.drop_factor or DROP_FACTOR

@@ -1,12 +1,12 @@
 import keras
 import numpy as np
 import pytest
+from evacli.training.pace import Pace
 from tiny_run import make_rows
 
 from evacli import config
 from evacli.engine import optimizers
 from evacli.training.batching import Batching
-from evacli.training.pace import Pace
 
 
 def pace(num_images: int = 100, base_lr: float | None = None, **settings: object) -> Pace:

@@ -1,0 +1,157 @@
+"""The protocol between a training and what computes it: no TensorFlow.
+
+An engine is asked for stretches of many steps, not for single ones. All that a step needs from outside is said before:
+which images it shows, and its learning rate and momentum. Who wants to look in between is a hook, and says how many
+steps an engine may take without asking it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evacli.config import Config
+from evacli.data.images import Images
+
+Arrays = dict[str, list[NDArray[Any]]]
+Precision = Literal["float32", "bfloat16"]
+View = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+
+
+class Controls(NamedTuple):
+    """What steers a step: its learning rate and, where a schedule moves it, its momentum."""
+
+    lr: float
+    momentum: float | None = None
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The batches of a stretch of training.
+
+    Attributes:
+        indices: (M,) which images are shown, in their order.
+        mirrored: (M,) whether each is mirrored left to right, if images are.
+        size: images in a batch; the last one may have fewer.
+        numbers: one for each batch; with the seed of the training it settles how the batch is augmented.
+        controls: one for each batch.
+    """
+
+    indices: NDArray[np.int64]
+    mirrored: NDArray[np.bool_]
+    size: int
+    numbers: NDArray[np.int64]
+    controls: Sequence[Controls]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+class Figures(NamedTuple):
+    """What the last steps came to.
+
+    Attributes:
+        losses: of each step that no hook has seen, before the step: what training minimises, penalties included.
+        lr: the learning rate of the last of them.
+        cross_entropy: mean over the stretch so far, without penalties.
+        accuracy: mean over the stretch so far, a share of 1.
+    """
+
+    losses: Sequence[float]
+    lr: float
+    cross_entropy: float
+    accuracy: float
+
+
+class Hook(Protocol):
+    """Looks at a training between steps; what it raises ends the stretch."""
+
+    @property
+    def every(self) -> int:
+        """After how many steps it wants to be asked at the latest; it may be asked sooner."""
+
+    def after(self, figures: Figures) -> None:
+        """Look at the steps since the last call."""
+
+
+class EpochFigures(NamedTuple):
+    """Means over an epoch, while the network changes: cross-entropy in nats, accuracy as a share of 1."""
+
+    cross_entropy: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an engine has to know before the first step.
+
+    Attributes:
+        config: with every value decided.
+        images: those that are learnt from.
+        labels: (N,) theirs.
+        fill: (R, G, B) grey levels of what augmentation leaves open.
+        steps_per_epoch: in the epoch that has the fewest.
+        accumulated: how many batches make one update.
+    """
+
+    config: Config
+    images: Images
+    labels: NDArray[np.int64]
+    fill: tuple[int, int, int]
+    steps_per_epoch: int
+    accumulated: int
+
+
+class Engine(Protocol):
+    """Trains one network and predicts with any."""
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process is the one that writes files."""
+
+    def precision(self, wanted: str) -> Precision:
+        """Decide what "auto" means on this device."""
+
+    def prepare(self, network: Any, plan: Plan) -> None:
+        """Get ready to train `network`, a plain Keras model from pixels to probabilities, which stays as it is."""
+
+    def run(self, batches: Batches, hooks: Sequence[Hook]) -> EpochFigures:
+        """Take a step for each batch; with none left, return the figures that were restored."""
+
+    def sync(self, network: Any) -> None:
+        """Copy what was learnt into the plain network."""
+
+    def state(self) -> Arrays:
+        """Copy all that the next step depends on, and the running means ("metrics") of the stretch under way."""
+
+    def restore(self, arrays: Arrays) -> None:
+        """Take over what `state` gave; without "metrics" the next stretch begins anew.
+
+        Raises:
+            ValueError: naming the group of arrays that is of another network.
+        """
+
+    def is_sound(self) -> bool:
+        """Whether all weights, and what the network makes of some images, are finite."""
+
+    def predict(
+        self, network: Any, images: Images, views: Sequence[View], watch: Callable[[int], None]
+    ) -> NDArray[np.float32]:
+        """Compute class probabilities with a plain network.
+
+        Args:
+            network: from (B, H, W, 3) pixels to (B, C) probabilities.
+            images: N of them.
+            views: what is shown of each, V functions of blocks (B, H, W, 3).
+            watch: told before each block how many images are done; what it raises ends the work.
+
+        Returns:
+            (V, N, C).
+        """
+
+
+def as_it_is(block: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the view of a block that is the block itself."""
+    return block

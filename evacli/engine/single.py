@@ -1,0 +1,261 @@
+"""The engine for one CPU: Keras' `fit` on fast layers.
+
+What trains is a twin of the plain network on faster layers, which nobody else sees.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evacli.backend import keras, tf
+from evacli.data.images import Images
+from evacli.engine import optimizers, precision
+from evacli.engine.augment import Augmentation
+from evacli.engine.base import Arrays, Batches, Controls, EpochFigures, Figures, Hook, Plan, Precision, View
+from evacli.engine.fast.moving_statistics import MovingStatistics
+from evacli.engine.fast.twin import fast_copy, training_twin
+from evacli.engine.hyperparameters import cycled
+from evacli.engine.loss import SmoothedCrossEntropy
+from evacli.errors import ModelError
+
+BATCH_SIZE = 256  # of images that are predicted
+BATCH_PIXELS = 2**20  # of large images a batch holds fewer, so that its feature maps fit into memory
+_TRIED = 16  # images that a sound network has finite scores for
+
+
+class SingleEngine:
+    """One process on one CPU; see `evacli.engine.base.Engine` for what its methods promise."""
+
+    is_chief = True
+
+    def __init__(self) -> None:
+        self._resumed: list[NDArray[Any]] = []
+        self._predicting: tuple[keras.Model, keras.Model] | None = None
+
+    def precision(self, wanted: str) -> Precision:
+        """Measure for "auto" which is faster on this processor."""
+        return precision.choose(wanted)
+
+    # -- training --------------------------------------------------------------------------------------------------
+
+    def prepare(self, network: keras.Model, plan: Plan) -> None:
+        """Make the twin, its optimizer and its augmentation."""
+        self._plan = plan
+        twin = training_twin(network, plan.config.precision)
+        twin.set_weights(network.get_weights())
+        self._twin = _Twin(twin.inputs, twin.outputs, name=twin.name)
+        self._statistics = MovingStatistics(network, self._twin, plan.steps_per_epoch)
+        self._augmentation = Augmentation.of(plan.config, plan.fill)
+        self._compile()
+
+    def _compile(self) -> None:
+        config, twin = self._plan.config, self._twin
+        twin.compile(
+            optimizer=optimizers.make(config, twin.trainable_variables, self._plan.accumulated),
+            loss=SmoothedCrossEntropy(config.label_smoothing),
+            metrics=[
+                keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
+                keras.metrics.SparseCategoricalCrossentropy(name="cross_entropy", from_logits=True),
+            ],
+            # XLA's CPU code for this step runs on one core and is slower.
+            jit_compile=False,
+        )
+        # The metrics get their variables when first used; a resumed epoch restores them before that.
+        twin.compute_metrics(None, tf.zeros([1], tf.int32), tf.zeros([1, twin.output_shape[-1]]))
+        twin.reset_metrics()
+
+    def run(self, batches: Batches, hooks: Sequence[Hook]) -> EpochFigures:
+        """Let Keras' `fit` take a step for each batch, and ask the hooks after every one."""
+        if len(batches):
+            steps = _Steps(self._restore_metrics, self._steer, batches.controls, hooks)
+            self._twin.fit(self._dataset(batches), verbose=0, shuffle=False, callbacks=[steps])
+        else:
+            self._restore_metrics()
+        found = self._twin.get_metrics_result()
+        return EpochFigures(float(found["cross_entropy"]), float(found["accuracy"]))
+
+    def _dataset(self, batches: Batches) -> tf.data.Dataset:
+        """Read and augment the batches as they are needed.
+
+        Returns:
+            Tuples of (B, H, W, 3) uint8 images, (B,) int32 labels and, where several batches make one update, (B,)
+            float32 weights, with which the mean over those batches is the mean over their images.
+        """
+        plan = self._plan
+        labels = tf.constant(plan.labels, tf.int32)
+
+        def make(shown: tuple[tf.Tensor, tf.Tensor], number: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            indices, mirrored = shown
+            images = tf.ensure_shape(
+                tf.numpy_function(plan.images.read, [indices], tf.uint8), [None, *plan.images.shape]
+            )
+            augmented = self._augmentation(images, tf.stack([plan.config.seed, number]), mirrored)
+            return augmented, tf.gather(labels, indices), *self._weights(tf.size(indices))
+
+        shown = tf.data.Dataset.from_tensor_slices((batches.indices, batches.mirrored)).batch(batches.size)
+        numbers = tf.data.Dataset.from_tensor_slices(batches.numbers)
+        return tf.data.Dataset.zip(shown, numbers).map(make).prefetch(2).with_options(_untuned())
+
+    def _steer(self, controls: Controls) -> None:
+        optimizer = self._twin.optimizer
+        optimizer.learning_rate = controls.lr
+        moved = cycled(self._plan.config)
+        if moved and controls.momentum is not None:
+            getattr(optimizer, moved).assign(controls.momentum)
+
+    def _weights(self, size: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Weigh a batch of `size` images by its share in the update, times the number of batches in the update."""
+        parts = self._plan.accumulated
+        if parts == 1:
+            return ()
+        return (tf.fill([size], tf.cast(size, tf.float32) * (parts / len(self._plan.images))),)
+
+    def sync(self, network: keras.Model) -> None:
+        """Copy the twin's weights, and make BatchNorm's statistics right for trainings of few steps."""
+        network.set_weights(self._twin.get_weights())
+        self._statistics.unbias(int(self._twin.optimizer.iterations) * self._plan.accumulated)
+
+    # -- its state -------------------------------------------------------------------------------------------------
+
+    def _variables(self) -> dict[str, list[Any]]:
+        twin = self._twin
+        return {"network": twin.variables, "optimizer": twin.optimizer.variables, "metrics": twin.metrics_variables}
+
+    def state(self) -> Arrays:
+        """Copy weights, BatchNorm statistics, seeds, optimizer slots, iterations, learning rate and running means."""
+        # A copy: numpy() may share the memory of the variable.
+        return {group: [np.array(v.numpy()) for v in variables] for group, variables in self._variables().items()}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Assign what `state` gave, all or nothing."""
+        variables = self._variables()
+        found = {group: _fitting(variables[group], arrays.get(group, []), group) for group in ("network", "optimizer")}
+        self._resumed = _fitting(variables["metrics"], arrays["metrics"], "metrics") if arrays.get("metrics") else []
+        for group, values in found.items():
+            for variable, value in zip(variables[group], values, strict=True):
+                variable.assign(value)
+        self._twin.reset_metrics()
+
+    def _restore_metrics(self) -> None:
+        """Give the metrics back the running means that an interrupted stretch had."""
+        if self._resumed:
+            for variable, value in zip(self._twin.metrics_variables, self._resumed, strict=True):
+                variable.assign(value)
+        self._resumed = []
+
+    def is_sound(self) -> bool:
+        """Look at all variables, and at the scores of the first images."""
+        # The loss of a step tells of the weights before it; so what they have become is tried here.
+        if not all(np.isfinite(variable.numpy()).all() for variable in self._twin.variables):
+            return False
+        images = self._plan.images.read(np.arange(min(_TRIED, len(self._plan.images))))
+        return bool(np.isfinite(self._twin(images, training=False)).all())
+
+    # -- predicting ------------------------------------------------------------------------------------------------
+
+    def predict(
+        self, network: keras.Model, images: Images, views: Sequence[View], watch: Callable[[int], None]
+    ) -> NDArray[np.float32]:
+        """Predict on fast layers where the network can be made of such, in batches of one size."""
+        model = self._fast(network)
+        probabilities = np.empty((len(views), len(images), network.output_shape[-1]), np.float32)
+        size = batch_size(images.shape)
+        # One buffer of one size: no float copy of the data set, and a partial batch costs no second trace.
+        batch = np.zeros((size, *images.shape), np.float32)
+        for number, block in enumerate(images.blocks(size)):
+            start, count = number * size, len(block)
+            watch(start)
+            for view, found in zip(views, probabilities, strict=True):
+                batch[:count] = view(block)
+                found[start : start + count] = model.predict_on_batch(batch)[:count]
+        return probabilities
+
+    def _fast(self, network: keras.Model) -> keras.Model:
+        """Copy the network as it is now on fast layers; itself if that cannot be made of it."""
+        if self._predicting is None or self._predicting[0] is not network:
+            try:
+                self._predicting = network, fast_copy(network)
+            except ModelError:
+                self._predicting = network, network
+        fast = self._predicting[1]
+        if fast is not network:
+            fast.set_weights(network.get_weights())
+        return fast
+
+
+def batch_size(shape: tuple[int, ...]) -> int:
+    """Return how many images of `shape`, (H, W, ...), are predicted at a time."""
+    return max(1, min(BATCH_SIZE, BATCH_PIXELS // (shape[0] * shape[1])))
+
+
+def _untuned() -> tf.data.Options:
+    # There is nothing here to tune, and TensorFlow's tuner sleeps for up to a minute at a time: where it misses the
+    # signal that an epoch is over, which happens, the end of the epoch waits for it.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
+
+
+def _fitting(variables: Sequence[Any], arrays: Sequence[NDArray[Any]], group: str) -> list[NDArray[Any]]:
+    """Return the arrays in the types of the variables; ValueError if number, shapes or kinds differ."""
+    expected = [(tuple(v.shape), np.dtype(v.dtype)) for v in variables]
+    typed = [_typed(array, dtype) for array, (_, dtype) in zip(arrays, expected, strict=False)]
+    if len(arrays) != len(variables) or expected != [(a.shape, a.dtype) for a in typed]:
+        raise ValueError(group)
+    return typed
+
+
+def _typed(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    # NumPy's files know no bfloat16; they keep its bytes.
+    return array.view(dtype) if array.dtype == np.dtype((np.void, dtype.itemsize)) else array
+
+
+class _Twin(keras.Model):
+    """A network whose steps tell their own loss, beside Keras' running means."""
+
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute Keras' loss, and keep it."""
+        self._seen = super().compute_loss(*args, **kwargs)
+        return self._seen
+
+    def train_step(self, data: Any) -> Any:
+        """Take Keras' step."""
+        logs = super().train_step(data)
+        size = tf.cast(tf.shape(data[0])[0], tf.float32)
+        # In the arithmetic of Keras' mean over this one batch.
+        return logs | {"step_loss": tf.math.divide_no_nan(self._seen * size, size)}
+
+
+class _Steps(keras.callbacks.Callback):
+    """What happens between the steps of a `fit`: controls before each of them, hooks after it."""
+
+    def __init__(
+        self,
+        begin: Callable[[], None],
+        steer: Callable[[Controls], None],
+        controls: Sequence[Controls],
+        hooks: Sequence[Hook],
+    ) -> None:
+        super().__init__()
+        self._begin, self._steer, self._controls, self._hooks = begin, steer, controls, hooks
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Begin, now that Keras has reset the metrics."""
+        self._begin()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Steer the step."""
+        self._steer(self._controls[batch])
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Say what the step came to."""
+        figures = Figures(
+            [float(logs["step_loss"])],
+            float(self.model.optimizer.learning_rate),
+            float(logs["cross_entropy"]),
+            float(logs["accuracy"]),
+        )
+        for hook in self._hooks:
+            hook.after(figures)
