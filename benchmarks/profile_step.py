@@ -17,7 +17,9 @@ from contest import machine
 import evacli
 from evacli import config
 from evacli.backend import tf
+from evacli.data.images import InMemory
 from evacli.data.types import Data, Split
+from evacli.engine.base import Controls
 from evacli.training.learner import assemble
 
 
@@ -44,11 +46,11 @@ def trace(recipe: str | None, precision: str, steps: int) -> Iterator[tuple[str,
     settings = config.make((evacli.recipe(recipe) if recipe else {}) | {"precision": precision})
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (int(settings.batch_size) * steps, 32, 32, 3), np.uint8)
-    split = Split(images, random.integers(0, 10, len(images)), [""] * len(images))
-    learner = assemble(settings, Data(split, None, split, tuple("0123456789"), True, ""))
+    split = Split(InMemory(images), random.integers(0, 10, len(images)), [""] * len(images))
+    learner = assemble(settings, Data(split, None, split, tuple("0123456789"), True, "", (127.0,) * 3, (74.0,) * 3))
 
     def train() -> None:
-        learner.twin.fit(learner.batches(0), verbose=0, shuffle=False)
+        learner.engine.run(learner.batching.deal(0, [Controls(0.1)] * steps), [])
 
     train()
     with tempfile.TemporaryDirectory() as folder:

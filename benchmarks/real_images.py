@@ -25,7 +25,7 @@ def write_all(options: argparse.Namespace, folder: str) -> str:
     images = _load(options)
     train, test = images.train, images.test
     path = Path(folder) / "images.npz"
-    np.savez(path, x_train=train.images, y_train=train.labels, x_test=test.images, y_test=test.labels)
+    np.savez(path, x_train=train.images.array, y_train=train.labels, x_test=test.images.array, y_test=test.labels)
     return str(path)
 
 
@@ -37,7 +37,7 @@ def write(options: argparse.Namespace, folder: str, needed: int, batch_size: int
     """Path of an .npz with the training images, repeated where there are fewer than `needed`; all batches are full."""
     split = _load(options).train
     count = -(-max(len(split), needed) // batch_size) * batch_size
-    x, y = (np.resize(array, (count, *array.shape[1:])) for array in (split.images, split.labels))
+    x, y = (np.resize(array, (count, *array.shape[1:])) for array in (split.images.array, split.labels))
     path = Path(folder) / "images.npz"
     np.savez(path, x_train=x, y_train=y, x_test=x[:16], y_test=y[:16])
     return str(path)

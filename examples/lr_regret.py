@@ -182,7 +182,13 @@ def shrink(task: Task, path: Path) -> None:
         return np.stack([cv2.resize(image, (task.side, task.side), interpolation=cv2.INTER_AREA) for image in images])
 
     train, test = source.train, source.test
-    np.savez(path, x_train=smaller(train.images), y_train=train.labels, x_test=smaller(test.images), y_test=test.labels)
+    np.savez(
+        path,
+        x_train=smaller(train.images.array),
+        y_train=train.labels,
+        x_test=smaller(test.images.array),
+        y_test=test.labels,
+    )
 
 
 def read(path: Path) -> list[dict[str, str]]:

@@ -3,10 +3,12 @@
 import keras
 import numpy as np
 import pytest
+from engine_room import train, twin
 from numpy.typing import NDArray
 from tiny_run import make_data
 
 from evacli import config, models
+from evacli.data.images import InMemory
 from evacli.errors import ModelError
 from evacli.models import airbench
 from evacli.training.learner import assemble
@@ -59,8 +61,8 @@ def test_the_whitening_looks_at_images_from_all_over_the_set() -> None:
 def test_large_images_are_fewer_to_start_from(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[NDArray[np.uint8]] = []
     monkeypatch.setitem(models.STARTS, "airbench", lambda model, images: seen.append(images))
-    models.start("airbench", keras.Model(), np.broadcast_to(np.zeros((), np.uint8), (6000, 64, 64, 3)))
-    models.start("airbench", keras.Model(), np.zeros((2, 3000, 3000, 3), np.uint8))
+    models.start("airbench", keras.Model(), InMemory(np.broadcast_to(np.zeros((), np.uint8), (6000, 64, 64, 3))))
+    models.start("airbench", keras.Model(), InMemory(np.zeros((2, 3000, 3000, 3), np.uint8)))
     assert [len(images) for images in seen] == [1250, 1]
 
 
@@ -76,14 +78,14 @@ def test_other_convolutions_start_by_handing_on_their_inputs() -> None:
 def test_training_starts_there_and_leaves_the_whitening_alone() -> None:
     settings = {"model": "airbench", "precision": "float32", "optimizer": "muon", "lr": 0.01, "batch_size": 32}
     learner = assemble(config.make(settings), make_data(num_train=64))
-    images = learner.data.train.images
-    normalised = np.asarray(learner.model.get_layer("normalise")(images.astype(np.float32)))
+    images = learner.data.train.images.array
+    normalised = np.asarray(learner.network.get_layer("normalise")(images.astype(np.float32)))
     expected = airbench.whitening(normalised)
-    before = learner.twin.get_weights()
-    learner.twin.fit(learner.batches(0), verbose=0, shuffle=False)
-    for weights in (before, learner.twin.get_weights()):
+    before = twin(learner).get_weights()
+    train(learner, 2, lr=0.01)
+    for weights in (before, twin(learner).get_weights()):
         np.testing.assert_array_equal(weights[0], expected)
-    assert not np.array_equal(before[1], learner.twin.get_weights()[1])
+    assert not np.array_equal(before[1], twin(learner).get_weights()[1])
 
 
 def test_images_of_one_pixel_are_refused() -> None:
@@ -95,5 +97,5 @@ def test_the_start_of_other_networks_is_theirs() -> None:
     images = correlated_images(4, 8)
     model = models.build("eva", (8, 8, 3), 10, (0, 0, 0), (1, 1, 1))
     before = model.get_weights()
-    models.start("eva", model, images)
+    models.start("eva", model, InMemory(images))
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))

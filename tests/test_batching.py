@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from engine_room import stream
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_data import TINY
@@ -60,7 +61,7 @@ def test_a_batch_grows_beyond_neither_its_bound_nor_the_images(images: int, size
 def test_every_image_of_an_epoch_counts_alike_in_an_update_of_all() -> None:
     made = config.make({"model": TINY, "batch_size": "full", "precision": "float32"})
     learner = assemble(made, make_data(num_train=300))
-    parts = [(images.shape[0], weights.numpy()) for images, _, weights in learner.batches(0)]
+    parts = [(images.shape[0], weights.numpy()) for images, _, weights in stream(learner)]
     assert [size for size, _ in parts] == [PART, PART, 300 - 2 * PART]
     # A part's loss is a mean over its images; the update's is the mean over the parts.
     shares = [weights / size / len(parts) for size, weights in parts]
@@ -70,7 +71,7 @@ def test_every_image_of_an_epoch_counts_alike_in_an_update_of_all() -> None:
 def test_no_two_batches_of_a_training_share_a_seed() -> None:
     settings = {"model": TINY, "schedule": "step", "batch_size": 1, "grow_batch": 4, "drop_factor": 2, "epochs": 4}
     learner = assemble(config.make(settings | {"precision": "float32"}), make_data(num_train=4))
-    found = [[len(labels) for _, labels in learner.batches(epoch)] for epoch in range(4)]
+    found = [[len(labels) for _, labels in stream(learner, epoch)] for epoch in range(4)]
     assert found == [[1] * 4, [1] * 4, [2] * 2, [4]]
-    images = {image.numpy().tobytes() for epoch in range(4) for batch, _ in learner.batches(epoch) for image in batch}
+    images = {image.numpy().tobytes() for epoch in range(4) for batch, _ in stream(learner, epoch) for image in batch}
     assert len(images) > 14  # of 16, each augmented anew

@@ -28,8 +28,8 @@ def refusal(path):
 
 
 def check_cifar10(loaded):
-    np.testing.assert_array_equal(loaded.train.images, IMAGES[:10])
-    np.testing.assert_array_equal(loaded.test.images, IMAGES[10:])
+    np.testing.assert_array_equal(loaded.train.images.array, IMAGES[:10])
+    np.testing.assert_array_equal(loaded.test.images.array, IMAGES[10:])
     assert loaded.train.labels.tolist() == LABELS[:10]
     assert loaded.train.labels.dtype == np.int64
     assert loaded.class_names == ("cat", "dog", "owl")
@@ -100,7 +100,7 @@ def test_reads_the_second_label_byte_of_binary_cifar100(tmp_path):
         "coarse_label_names.txt": b"fruit\n",
     }
     loaded = load(write(tmp_path, files))
-    np.testing.assert_array_equal(loaded.train.images, IMAGES[:2])
+    np.testing.assert_array_equal(loaded.train.images.array, IMAGES[:2])
     assert loaded.train.labels.tolist() == [1, 0]
     assert loaded.test.labels.tolist() == [1]
 

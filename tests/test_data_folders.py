@@ -45,7 +45,7 @@ def test_reads_classes_and_files_in_the_order_of_their_names(root):
     assert loaded.class_names == ("cat", "dog")
     assert loaded.train.names[:3] == ["train/cat/0.png", "train/cat/1.png", "train/cat/10.png"]
     assert loaded.train.labels.tolist() == [0, 0, 0, 0, 1, 1, 1]
-    np.testing.assert_array_equal(loaded.train.images[2], pixels)
+    np.testing.assert_array_equal(loaded.train.images.array[2], pixels)
     assert loaded.image_shape == (10, 12, 3)
     assert len(loaded.test) == 6
 
@@ -141,7 +141,7 @@ def test_goes_on_without_bad_files_when_told_so(root, capsys):
     good = load(root, skip_bad=True)
     assert good.train.names == ["train/cat/2.png", "train/dog/3.png"]
     assert good.train.labels.tolist() == [0, 1]
-    assert good.train.images[0].tolist() == kept.tolist()
+    assert good.train.images.array[0].tolist() == kept.tolist()
     assert "5 files" in capsys.readouterr().err
 
 
@@ -160,7 +160,7 @@ def test_a_folder_without_a_good_image_is_refused(root):
 def test_links_inside_the_folder_are_followed(root):
     (root / "train/cat/link.png").symlink_to("../../test/cat/0.png")
     loaded = load(root)
-    np.testing.assert_array_equal(loaded.train.images[3], loaded.test.images[0])
+    np.testing.assert_array_equal(loaded.train.images.array[3], loaded.test.images.array[0])
 
 
 def test_links_that_lead_out_are_named(root, tmp_path):

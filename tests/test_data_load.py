@@ -35,7 +35,7 @@ def test_digits_are_real_images_in_color_format():
     digits = load(dataset="digits")
     assert len(digits.train) + len(digits.test) == 1797
     assert digits.image_shape == (32, 32, 3)
-    assert digits.train.images.dtype == np.uint8
+    assert digits.train.images.array.dtype == np.uint8
     assert digits.class_names == tuple("0123456789")
     assert not digits.mirrored
     original = load_digits()
@@ -43,7 +43,7 @@ def test_digits_are_real_images_in_color_format():
         chosen = [int(name) for name in split.names]
         np.testing.assert_array_equal(split.labels, original.target[chosen])
         # Block means of the enlarged images follow the 8x8 originals.
-        means = split.images[..., 0].reshape(-1, 8, 4, 8, 4).mean((2, 4)) / 255 * 16
+        means = split.images.array[..., 0].reshape(-1, 8, 4, 8, 4).mean((2, 4)) / 255 * 16
         assert np.abs(means - original.images[chosen]).mean() < 1
         counts = np.bincount(split.labels)
         assert counts.min() > 0.9 * counts.max()
@@ -145,7 +145,7 @@ def test_keras_data_sets_arrive_with_names_and_in_rgb(fashion, capsys):
     update = keras.utils.Progbar.update
     loaded = load(dataset="fashion_mnist")
     assert loaded.image_shape == (28, 28, 3)
-    np.testing.assert_array_equal(loaded.train.images[..., 1], images)
+    np.testing.assert_array_equal(loaded.train.images.array[..., 1], images)
     np.testing.assert_array_equal(loaded.test.labels, labels)
     assert loaded.class_names[9] == "Ankle boot"
     assert loaded.mirrored

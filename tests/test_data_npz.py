@@ -34,8 +34,8 @@ def refusal(tmp_path, **changes):
 
 def test_reads_the_four_arrays(tmp_path):
     loaded = load(tmp_path)
-    np.testing.assert_array_equal(loaded.train.images, GOOD["x_train"])
-    np.testing.assert_array_equal(loaded.test.images, GOOD["x_test"])
+    np.testing.assert_array_equal(loaded.train.images.array, GOOD["x_train"])
+    np.testing.assert_array_equal(loaded.test.images.array, GOOD["x_test"])
     assert loaded.test.labels.tolist() == [2, 1]
     assert loaded.class_names == ("0", "1", "2")
     assert loaded.train.names == list("012345")
@@ -51,8 +51,8 @@ def test_grey_images_become_rgb(tmp_path, axis):
     grey = {key: GOOD[key][..., 0].reshape(*GOOD[key].shape[:3], *axis) for key in ("x_train", "x_test")}
     loaded = load(tmp_path, **grey)
     for channel in range(3):
-        np.testing.assert_array_equal(loaded.train.images[..., channel], GOOD["x_train"][..., 0])
-    assert loaded.train.images.flags.c_contiguous
+        np.testing.assert_array_equal(loaded.train.images.array[..., channel], GOOD["x_train"][..., 0])
+    assert loaded.train.images.array.flags.c_contiguous
 
 
 def test_labels_may_be_a_column(tmp_path):

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evacli.data.images import InMemory
 from evacli.data.subset import choose, divided, limited
 from evacli.data.types import Split
 from evacli.errors import DataError
@@ -11,7 +12,7 @@ from evacli.errors import DataError
 def split(labels):
     labels = np.asarray(labels, np.int64)
     images = np.arange(len(labels), dtype=np.uint8)[:, None, None, None] * np.ones((8, 8, 3), np.uint8)
-    return Split(images, labels, [f"image {i}" for i in range(len(labels))])
+    return Split(InMemory(images), labels, [f"image {i}" for i in range(len(labels))])
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=60), st.data())

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from tiny_run import make_data, make_model, make_summary
 
-from evacli import evaluation
+from evacli import engine, evaluation
+from evacli.data.images import InMemory
+from evacli.engine import single
 from evacli.errors import DataError, RunError
-from evacli.evaluation import Predictions, load_best, predict
+from evacli.evaluation import Predictions, load_best
 from evacli.run import summary
 from evacli.run.directory import RunDir
 
@@ -29,6 +31,10 @@ def run(tmp_path: Path, model: keras.Model) -> RunDir:
     return run
 
 
+def predict(model: keras.Model, images: np.ndarray, **options: object) -> np.ndarray:
+    return evaluation.predict(engine.create(), model, InMemory(images), "test", **options)
+
+
 def pixels(n: int) -> np.ndarray:
     return np.random.default_rng(n).integers(0, 256, (n, 8, 8, 3), np.uint8)
 
@@ -36,14 +42,14 @@ def pixels(n: int) -> np.ndarray:
 def test_the_saved_model_predicts_as_the_one_in_memory(run, model):
     images = pixels(5)
     expected = model(images.astype(np.float32), training=False).numpy()
-    np.testing.assert_allclose(predict(load_best(run), images, "test"), expected, atol=1e-6)
+    np.testing.assert_allclose(predict(load_best(run), images), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("n", [0, 1, 9, 10, 11, 25])
 def test_every_image_is_predicted_once_and_in_order(model, monkeypatch, n):
-    monkeypatch.setattr(evaluation, "BATCH_SIZE", 10)
+    monkeypatch.setattr(single, "BATCH_SIZE", 10)
     images = pixels(n)
-    got = predict(model, images, "test")
+    got = predict(model, images)
     assert got.shape == (n, 3)
     assert got.dtype == np.float32
     for image, row in zip(images, got, strict=True):
@@ -52,17 +58,17 @@ def test_every_image_is_predicted_once_and_in_order(model, monkeypatch, n):
 
 @pytest.mark.parametrize("n", [1, 25])
 def test_mirrored_is_the_mean_over_image_and_mirror_image(model, monkeypatch, n):
-    monkeypatch.setattr(evaluation, "BATCH_SIZE", 10)
+    monkeypatch.setattr(single, "BATCH_SIZE", 10)
     images = pixels(n)
     both = [model(x.astype(np.float32), training=False).numpy() for x in (images, images[:, :, ::-1])]
-    np.testing.assert_allclose(predict(model, images, "test", mirror=True), np.mean(both, axis=0), atol=1e-6)
+    np.testing.assert_allclose(predict(model, images, tta=True), np.mean(both, axis=0), atol=1e-6)
     assert not np.allclose(*both, atol=1e-3)
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (2, 5), (1, 3)])
 @pytest.mark.parametrize("mirror", [False, True])
 def test_shifted_copies_weigh_half_of_the_image_and_reflect_its_borders(monkeypatch, height, width, mirror):
-    monkeypatch.setattr(evaluation, "BATCH_SIZE", 10)
+    monkeypatch.setattr(single, "BATCH_SIZE", 10)
     layers = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(3, "softmax")]
     model = keras.Sequential([keras.layers.Input((height, width, 3)), *layers])  # where a pixel lies matters
     images = np.random.default_rng(3).integers(0, 256, (13, height, width, 3), np.uint8)
@@ -73,14 +79,15 @@ def test_shifted_copies_weigh_half_of_the_image_and_reflect_its_borders(monkeypa
         view = padded[:, row : row + height, column : column + width]
         both = [view, view[:, :, ::-1]] if mirror else [view]
         expected += weight * np.mean([model(x, training=False).numpy() for x in both], axis=0)
-    alone = predict(model, images, "test", mirror=mirror)
-    got = evaluation.predict_shifted(model, images, "test", alone, mirror=mirror)
+    alone = predict(model, images, tta=mirror)
+    got = evaluation.predict_shifted(engine.create(), model, InMemory(images), "test", alone, tta=mirror)
     np.testing.assert_allclose(got, expected, atol=1e-5)
     assert not np.allclose(got, alone, atol=1e-3)
 
 
 def test_the_last_partial_batch_is_not_traced_again(model, monkeypatch):
-    monkeypatch.setattr(evaluation, "BATCH_SIZE", 10)
+    monkeypatch.setattr(single, "fast_copy", lambda network: network)
+    monkeypatch.setattr(single, "BATCH_SIZE", 10)
     traces = []
 
     class Spy(keras.layers.Layer):
@@ -90,21 +97,22 @@ def test_the_last_partial_batch_is_not_traced_again(model, monkeypatch):
 
     spied = keras.Sequential([keras.layers.Input((8, 8, 3)), Spy(), *model.layers])
     traces.clear()
-    predict(spied, pixels(25), "test")
+    predict(spied, pixels(25))
     assert traces == [(10, 8, 8, 3)]
 
 
 def test_of_large_images_a_batch_holds_fewer(model, monkeypatch):
-    monkeypatch.setattr(evaluation, "BATCH_PIXELS", 200)
+    monkeypatch.setattr(single, "fast_copy", lambda network: network)
+    monkeypatch.setattr(single, "BATCH_PIXELS", 200)
     sizes = []
     monkeypatch.setattr(model, "predict_on_batch", lambda batch: sizes.append(len(batch)) or np.zeros((len(batch), 3)))
-    predict(model, pixels(7), "test")
+    predict(model, pixels(7))
     assert sizes == [3, 3, 3]
 
 
 def test_images_of_another_size_are_refused(model):
     with pytest.raises(RunError, match="8x8x3; these are 9x8x3"):
-        predict(model, np.zeros((2, 9, 8, 3), np.uint8), "test")
+        predict(model, np.zeros((2, 9, 8, 3), np.uint8))
 
 
 def test_an_untrained_run_names_the_command_that_comes_first(tmp_path):

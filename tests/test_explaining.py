@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import evacli.data
 from evacli.commands.gradcam import gradcam_command
+from evacli.data.images import InMemory
 from evacli.data.types import Data
 from evacli.errors import ConfigError, DataError, EvacliError, RunError
 from evacli.explaining import overlays
@@ -52,7 +53,7 @@ def undrawn(monkeypatch) -> None:
 def probabilities(trained, data) -> np.ndarray:
     """What plain Keras makes of the test images."""
     model = keras.models.load_model(trained / "best.keras")
-    return model.predict_on_batch(data.test.images.astype(np.float32))
+    return model.predict_on_batch(data.test.images.array.astype(np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +165,7 @@ def test_a_call_replaces_the_pictures_of_the_one_before_and_no_others(run):
 def test_without_mistakes_nothing_is_left_to_show(run, data, probabilities, monkeypatch):
     gradcam(run.path, n=2)
     right = evacli.data.Split(data.test.images, probabilities.argmax(axis=1), data.test.names)
-    monkeypatch.setattr(evacli.data, "load", lambda config: Data(data.train, None, right, data.class_names, True, "f1"))
+    monkeypatch.setattr(evacli.data, "load", lambda config: replace(data, test=right))
     done = call(run)
     assert done.exit_code == 0
     assert "No mistakes among 30 test images" in done.stdout
@@ -264,7 +265,9 @@ def test_data_with_other_classes_is_refused(run, monkeypatch):
 
 def test_images_of_another_size_are_refused(run, monkeypatch):
     data = make_data()
-    taller = (replace(split, images=split.images.repeat(2, axis=1)) for split in (data.train, data.test))
+    taller = (
+        replace(split, images=InMemory(split.images.array.repeat(2, axis=1))) for split in (data.train, data.test)
+    )
     other = replace(data, **dict(zip(("train", "test"), taller, strict=True)))
     monkeypatch.setattr(evacli.data, "load", lambda config: other)
     with pytest.raises(RunError, match="made for images of 8x8x3; these are 16x8x3"):

@@ -3,27 +3,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from engine_room import Batch, batches, stream, train, twin
 from tiny_data import TINY
 from tiny_run import make_data
 
 from evacli import config
+from evacli.engine.base import as_it_is
 from evacli.errors import ConfigError
 from evacli.training.learner import Learner, assemble
 
 NETWORKS = Path(__file__).parent / "tiny_networks.py"
 STATISTICS, TRANSFERRED = f"{NETWORKS}:statistics", f"{NETWORKS}:transferred"
 
-Batch = tuple[NDArray[np.uint8], NDArray[np.int32]]
-
 
 def make(num_train: int = 50, **settings: Any) -> Learner:
     defaults = {"model": TINY, "batch_size": 8, "precision": "float32", "lr": 0.1, "cutout": 4, "crop": 1, "flip": True}
     return assemble(config.make(defaults | settings), make_data(num_train=num_train))
-
-
-def batches(learner: Learner, epoch: int = 0, first_batch: int = 0) -> list[Batch]:
-    return [(images.numpy(), labels.numpy()) for images, labels in learner.batches(epoch, first_batch)]
 
 
 def same(some: list[Batch], others: list[Batch]) -> bool:
@@ -48,7 +43,7 @@ def test_batches_depend_on_seed_epoch_and_index_alone(learner: Learner) -> None:
 
 def test_no_tuner_sleeps_through_the_end_of_an_epoch(learner: Learner) -> None:
     # It misses its signal in one epoch of twenty or so, too seldom to wait for here.
-    assert learner.batches(0).options().autotune.enabled is False
+    assert stream(learner).options().autotune.enabled is False
 
 
 def test_other_epochs_and_seeds_have_other_batches(learner: Learner) -> None:
@@ -61,7 +56,7 @@ def test_other_epochs_and_seeds_have_other_batches(learner: Learner) -> None:
 def test_an_epoch_shows_every_image_once_with_its_label() -> None:
     learner = make(cutout=0, crop=0, flip=False)
     split = learner.data.train
-    expected = sorted((image.tobytes(), label) for image, label in zip(split.images, split.labels, strict=True))
+    expected = sorted((image.tobytes(), label) for image, label in zip(split.images.array, split.labels, strict=True))
     for epoch in (0, 1):
         images, labels = map(np.concatenate, zip(*batches(learner, epoch), strict=True))
         found = ((image.tobytes(), label) for image, label in zip(images, labels, strict=True))
@@ -70,8 +65,8 @@ def test_an_epoch_shows_every_image_once_with_its_label() -> None:
 
 def test_two_epochs_show_every_image_as_it_is_and_mirrored() -> None:
     learner = make(num_train=200, cutout=0, crop=0)
-    plain = [image.tobytes() for image in learner.data.train.images]
-    both = [image.tobytes() for image in learner.data.train.images[:, :, ::-1]]
+    plain = [image.tobytes() for image in learner.data.train.images.array]
+    both = [image.tobytes() for image in learner.data.train.images.array[:, :, ::-1]]
     for epoch in (0, 1, 6):
         shown = [{i.tobytes() for images, _ in batches(learner, e) for i in images} for e in (epoch, epoch + 1)]
         assert all((a in shown[0]) != (b in shown[0]) for a, b in zip(plain, both, strict=True))
@@ -86,13 +81,13 @@ def test_the_same_image_is_augmented_anew_in_every_epoch_and_batch() -> None:
 
 
 def test_what_cutout_erases_is_exactly_zero_after_normalisation(learner: Learner) -> None:
-    filled = np.full((1, 8, 8, 3), learner.augmentation.fill, np.float32)
-    for network in (learner.model, learner.twin):
+    filled = np.full((1, 8, 8, 3), learner.engine._augmentation.fill, np.float32)
+    for network in (learner.network, twin(learner)):
         assert not np.any(network.get_layer("normalise")(filled))
 
 
 def test_pixels_enter_the_network_with_mean_zero_and_deviation_one(learner: Learner) -> None:
-    pixels = np.asarray(learner.model.get_layer("normalise")(learner.data.train.images.astype(np.float32)))
+    pixels = np.asarray(learner.network.get_layer("normalise")(learner.data.train.images.array.astype(np.float32)))
     # The mean is rounded to a grey level, of some 74 that are one deviation.
     assert np.abs(pixels.mean((0, 1, 2))).max() < 0.5 / 70
     assert pixels.std((0, 1, 2)) == pytest.approx(1, abs=1e-3)
@@ -113,25 +108,18 @@ def test_settings_too_large_for_the_images_are_refused(option: str, most: int) -
 
 def test_same_configuration_gives_the_same_network(learner: Learner) -> None:
     again, other = make(), make(seed=1)
-    pairs = list(zip(learner.twin.get_weights(), again.twin.get_weights(), strict=True))
+    pairs = list(zip(twin(learner).get_weights(), twin(again).get_weights(), strict=True))
     assert all((a == b).all() for a, b in pairs)
-    assert any((a != b).any() for a, b in zip(again.twin.get_weights(), other.twin.get_weights(), strict=True))
-
-
-def train(learner: Learner, steps: int) -> list[Batch]:
-    used = batches(learner, 0)[:steps]
-    for images, labels in used:
-        learner.twin.train_on_batch(images, labels)
-    return used
+    assert any((a != b).any() for a, b in zip(twin(again).get_weights(), twin(other).get_weights(), strict=True))
 
 
 @pytest.mark.parametrize("steps", [1, 5])
-def test_published_statistics_are_weighted_means_over_the_batches_seen(steps: int) -> None:
+def test_synced_statistics_are_weighted_means_over_the_batches_seen(steps: int) -> None:
     learner = make(model=STATISTICS)
     used = train(learner, steps)
-    learner.publish()
-    pixels = [np.asarray(learner.model.get_layer("normalise")(images.astype(np.float32))) for images, _ in used]
-    (layer, fast) = learner.statistics.fresh[0]
+    learner.engine.sync(learner.network)
+    pixels = [np.asarray(learner.network.get_layer("normalise")(images.astype(np.float32))) for images, _ in used]
+    (layer, fast) = learner.engine._statistics.fresh[0]
     assert fast.momentum == min(0.9, 1 - 3 / learner.batching.steps(0))
     weights = [fast.momentum ** (steps - 1 - i) for i in range(steps)]
     expected = np.average([batch.mean((0, 1, 2)) for batch in pixels], axis=0, weights=weights)
@@ -140,42 +128,43 @@ def test_published_statistics_are_weighted_means_over_the_batches_seen(steps: in
     assert np.asarray(layer.moving_variance) == pytest.approx(expected, rel=1e-3)
 
 
-def test_publishing_copies_everything_else_and_leaves_the_twin_alone() -> None:
+def test_syncing_copies_everything_else_and_leaves_the_twin_alone() -> None:
     learner = make()
     train(learner, 3)
-    before = learner.twin.get_weights()
-    learner.publish()
-    learner.publish()
-    assert all((a == b).all() for a, b in zip(before, learner.twin.get_weights(), strict=True))
-    moving = [v.path for v in learner.model.weights if "moving" in v.path]
+    before = twin(learner).get_weights()
+    learner.engine.sync(learner.network)
+    learner.engine.sync(learner.network)
+    assert all((a == b).all() for a, b in zip(before, twin(learner).get_weights(), strict=True))
+    moving = [v.path for v in learner.network.weights if "moving" in v.path]
     assert len(moving) == 2
-    for variable, value in zip(learner.model.weights, before, strict=True):
+    for variable, value in zip(learner.network.weights, before, strict=True):
         assert "moving" in variable.path or (variable.numpy() == value).all()
 
 
-def test_the_judge_says_what_the_published_model_says_after_every_publishing() -> None:
+def test_prediction_on_fast_layers_is_that_of_the_network_after_every_sync() -> None:
     learner = make(model="airbench_small", precision="bfloat16")
     for _ in range(2):
         train(learner, 2)
-        learner.publish()
-        pixels = learner.data.train.images.astype(np.float32)
-        said, expected = (model.predict(pixels, verbose=0) for model in (learner.judge(), learner.model))
+        learner.engine.sync(learner.network)
+        pixels = learner.data.train.images.array.astype(np.float32)
+        (said,) = learner.engine.predict(learner.network, learner.data.train.images, [as_it_is], lambda done: None)
+        expected = learner.network.predict(pixels, verbose=0)
         assert np.ptp(expected, axis=0).max() > 0.01
         assert said == pytest.approx(expected, abs=1e-5)
 
 
-def test_publishing_before_the_first_step_changes_nothing(learner: Learner) -> None:
-    before = learner.model.get_weights()
-    learner.publish()
-    assert all((a == b).all() for a, b in zip(before, learner.model.get_weights(), strict=True))
+def test_syncing_before_the_first_step_changes_nothing(learner: Learner) -> None:
+    before = learner.network.get_weights()
+    learner.engine.sync(learner.network)
+    assert all((a == b).all() for a, b in zip(before, learner.network.get_weights(), strict=True))
 
 
-def test_statistics_from_elsewhere_are_published_as_they_are() -> None:
+def test_statistics_from_elsewhere_are_synced_as_they_are() -> None:
     learner = make(model=TRANSFERRED)
-    assert learner.statistics.fresh == []
+    assert learner.engine._statistics.fresh == []
     train(learner, 1)
-    learner.publish()
-    for variable, value in zip(learner.model.weights, learner.twin.get_weights(), strict=True):
+    learner.engine.sync(learner.network)
+    for variable, value in zip(learner.network.weights, twin(learner).get_weights(), strict=True):
         assert (variable.numpy() == value).all()
 
 
@@ -183,19 +172,19 @@ def test_statistics_of_a_constant_channel_stay_usable() -> None:
     learner = make(model=STATISTICS, cutout=0, crop=0)
     black = np.zeros((8, 8, 8, 3), np.uint8)
     for _ in range(20):
-        learner.twin.train_on_batch(black, np.zeros(8, np.int32))
-    learner.publish()
-    assert (np.asarray(learner.statistics.fresh[0][0].moving_variance) >= 0).all()
+        twin(learner).train_on_batch(black, np.zeros(8, np.int32))
+    learner.engine.sync(learner.network)
+    assert (np.asarray(learner.engine._statistics.fresh[0][0].moving_variance) >= 0).all()
 
 
 def test_weight_decay_is_decoupled_and_skips_batchnorm_and_biases() -> None:
     with_decay, without = make(weight_decay=0.1), make(weight_decay=0.0)
-    start = without.twin.get_weights()
+    start = twin(without).get_weights()
     for learner in (with_decay, without):
         train(learner, 1)
     decayed = 0
     for variable, initial, a, b in zip(
-        without.twin.weights, start, with_decay.twin.get_weights(), without.twin.get_weights(), strict=True
+        twin(without).weights, start, twin(with_decay).get_weights(), twin(without).get_weights(), strict=True
     ):
         if initial.ndim < 2:
             assert (a == b).all(), variable.path
@@ -214,16 +203,18 @@ def test_loss_is_cross_entropy_against_smoothed_labels(smoothing: float) -> None
     targets = np.eye(3)[labels] * (1 - smoothing) + smoothing / 3
     logs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     expected = -(targets * logs).sum(1).mean()
-    assert float(learner.twin.loss(labels, logits)) == pytest.approx(expected, rel=1e-5)
+    assert float(twin(learner).loss(labels, logits)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_training_loss_has_the_networks_penalties_and_the_figures_have_not() -> None:
     learner = make(label_smoothing=0.1)
     images, labels = batches(learner)[0]
-    found = learner.twin.test_on_batch(images, labels, return_dict=True)
-    logits = np.asarray(learner.twin(images.astype(np.float32), training=False))
-    kernel = next(v.numpy() for v in learner.twin.weights if v.numpy().ndim == 4)
-    assert found["loss"] == pytest.approx(float(learner.twin.loss(labels, logits)) + 1e-3 * (kernel**2).sum(), rel=1e-5)
+    found = twin(learner).test_on_batch(images, labels, return_dict=True)
+    logits = np.asarray(twin(learner)(images.astype(np.float32), training=False))
+    kernel = next(v.numpy() for v in twin(learner).weights if v.numpy().ndim == 4)
+    assert found["loss"] == pytest.approx(
+        float(twin(learner).loss(labels, logits)) + 1e-3 * (kernel**2).sum(), rel=1e-5
+    )
     logs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     assert found["cross_entropy"] == pytest.approx(-logs[np.arange(8), labels].mean(), rel=1e-5)
     assert found["accuracy"] == pytest.approx((logits.argmax(1) == labels).mean())

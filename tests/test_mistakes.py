@@ -44,7 +44,7 @@ def test_the_table_lists_every_mistake_worst_first():
 
 def test_equal_losses_are_in_the_order_of_the_images():
     same = Predictions(np.full((4, 2), 0.5, np.float32), np.array([1, 0, 1, 1]))
-    assert mistakes.worst_first(same) == [0, 2, 3]
+    assert same.worst_first == [0, 2, 3]
 
 
 def test_without_mistakes_only_the_header_is_left():
@@ -59,7 +59,7 @@ def test_hostile_names_stay_in_their_cells(tmp_path):
     write_text_atomically(tmp_path / "wrong.csv", mistakes.to_csv(found, data.test, HOSTILE))
     table = pd.read_csv(tmp_path / "wrong.csv")
     assert len(table) == len(found.mistakes)
-    expected = [HOSTILE[data.test.labels[i]] for i in mistakes.worst_first(found)]
+    expected = [HOSTILE[data.test.labels[i]] for i in found.worst_first]
     shown = {"=1+1": "'=1+1", "\x1b[31mred": r"\x1b[31mred", "lone \ud800 surrogate": r"lone \ud800 surrogate"}
     assert table.true_class.tolist() == [shown.get(name, name) for name in expected]
 

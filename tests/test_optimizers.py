@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+from engine_room import dealt, twin
 from numpy.typing import NDArray
 from tiny_data import TINY
 from tiny_run import make_data
@@ -279,8 +280,8 @@ def weights_after_an_epoch(optimizer: str, **settings: Any) -> list[NDArray[np.f
     plain = {"model": f"{TINY.rpartition(':')[0]}:linear", "cutout": 0, "crop": 0, "flip": False, "lr": 0.1}
     made = config.make(plain | {"optimizer": optimizer, "precision": "float32", "schedule": "constant"} | settings)
     learner = assemble(made, make_data(num_train=300))
-    learner.twin.fit(learner.batches(0), epochs=1, verbose=0, shuffle=False)
-    return learner.twin.get_weights()
+    learner.engine.run(dealt(learner, lr=made.lr), [])
+    return twin(learner).get_weights()
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])

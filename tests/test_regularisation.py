@@ -4,6 +4,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from engine_room import twin
 from tiny_run import make_data
 
 from evacli import config, models
@@ -104,7 +105,7 @@ def test_input_noise_has_its_deviation_in_training_only() -> None:
 def test_training_uses_all_of_it_and_saves_plain_layers(tmp_path: Path) -> None:
     made = config.make({"dropout": 0.25, "spatial_dropout": True, "input_noise": 0.1, "precision": "float32"})
     learner = assemble(made, make_data())
-    assert dropouts(learner.twin) == dropouts(learner.model) == [("SpatialDropout2D", 0.25)] * 3
-    assert learner.twin.get_layer("input_noise").stddev == 0.1
-    learner.model.save(tmp_path / "saved.keras")
-    assert dropouts(keras.models.load_model(tmp_path / "saved.keras")) == dropouts(learner.model)
+    assert dropouts(twin(learner)) == dropouts(learner.network) == [("SpatialDropout2D", 0.25)] * 3
+    assert twin(learner).get_layer("input_noise").stddev == 0.1
+    learner.network.save(tmp_path / "saved.keras")
+    assert dropouts(keras.models.load_model(tmp_path / "saved.keras")) == dropouts(learner.network)

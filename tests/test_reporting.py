@@ -58,7 +58,7 @@ def test_the_figures_are_those_of_the_model(reported):
     model = make_model()
 
     def answers(split):
-        return model(split.images.astype(np.float32), training=False).numpy().argmax(1)
+        return model(split.images.array.astype(np.float32), training=False).numpy().argmax(1)
 
     right = answers(data.test) == data.test.labels
     assert result.test_accuracy == result.top_accuracy == pytest.approx(right.mean())
@@ -98,7 +98,7 @@ def test_the_gallery_holds_the_very_pixels_of_the_worst_mistakes(reported):
     assert len(pictures) == min(24, result.mistakes)
     for uri, index in zip(pictures, worst, strict=False):
         png = np.frombuffer(b64decode(uri.partition(",")[2]), np.uint8)
-        np.testing.assert_array_equal(cv2.imdecode(png, cv2.IMREAD_COLOR)[..., ::-1], data.test.images[index])
+        np.testing.assert_array_equal(cv2.imdecode(png, cv2.IMREAD_COLOR)[..., ::-1], data.test.images.array[index])
 
 
 def test_pictures_of_other_commands_are_included(run):
@@ -175,7 +175,7 @@ def test_evaluating_with_mirror_images_is_done_and_said(run, data):
     run.config.write_text('{"tta": true, "flip": true}')
     judged = report(run.path)
     answers, model = [], make_model()
-    for image in data.test.images.astype(np.float32):
+    for image in data.test.images.array.astype(np.float32):
         answers.append(np.argmax(model(image[None]) + model(image[None, :, ::-1])))
     assert judged.test_accuracy == pytest.approx(np.mean(answers == data.test.labels))
     assert judged.most_confused != plain.most_confused
@@ -186,7 +186,7 @@ def test_shifted_copies_are_judged_only_if_asked_for(run, data):
     assert report(run.path).shifted_accuracy is None
     assert "With shifts" not in page_of(run).text
     judged = report(run.path, shifts=True)
-    padded = np.pad(data.test.images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect").astype(np.float32)
+    padded = np.pad(data.test.images.array, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect").astype(np.float32)
     height, width = data.image_shape[:2]
     views = [(1, 0.5), (0, 0.25), (2, 0.25)]
     model = make_model()
@@ -237,7 +237,7 @@ def test_data_with_other_classes_is_refused_and_nothing_written(run, monkeypatch
 
 def test_no_mistakes_are_no_problem(tmp_path, monkeypatch):
     data = make_data()
-    answers = make_model().predict_on_batch(data.test.images.astype(np.float32)).argmax(1)
+    answers = make_model().predict_on_batch(data.test.images.array.astype(np.float32)).argmax(1)
     data = replace(data, test=replace(data.test, labels=answers))
     monkeypatch.setattr(evacli.data, "load", lambda config: data)
     run = make_run(tmp_path / "run", data)

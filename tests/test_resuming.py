@@ -10,15 +10,18 @@ import msgspec
 import numpy as np
 import pytest
 from run_state import state
+from stops import stop_after_epoch, stop_in_step
 from tiny_data import TINY
 
-from evacli import console, evaluation
-from evacli.errors import Contradiction, DataError, Interrupted, ModelError, RunError
+from evacli import console
+from evacli.engine import single
+from evacli.errors import Contradiction, DataError, Interrupted, ModelError, RunError, Stopped
 from evacli.run import checkpoint, config_file
 from evacli.run.directory import RunDir
 from evacli.training import schedules
 from evacli.training import train as training
-from evacli.training.display import TrainingDisplay
+from evacli.training.hooks import Reached
+from evacli.training.schedules import Moment
 
 STEPS_PER_EPOCH = 7
 OFF = {"cutout": 0, "crop": 0, "flip": False}
@@ -56,32 +59,6 @@ def train(digits: Path) -> Train:
     return start
 
 
-def stop_in_step(patch: pytest.MonkeyPatch, step: int) -> None:
-    """Lets Ctrl-C be pressed during a step, counted from where the training begins or goes on."""
-    show = TrainingDisplay.batch_ends
-
-    done = 0
-
-    def press(display: TrainingDisplay, *figures: float) -> None:
-        nonlocal done
-        show(display, *figures)
-        done += 1
-        if done == step:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    patch.setattr(TrainingDisplay, "batch_ends", press)
-
-
-def stop_after_epoch(patch: pytest.MonkeyPatch, epoch: int) -> None:
-    """Lets the process end after an epoch has been saved."""
-
-    def end(display: TrainingDisplay, rows: Any) -> None:
-        if len(rows) == epoch:
-            raise KeyboardInterrupt
-
-    patch.setattr(TrainingDisplay, "epoch_ends", end)
-
-
 # In an epoch and after it; once between its last step and its test; where an epoch has two steps, in its update too.
 STOPS: dict[Any, Any] = {
     32: ((stop_in_step, 3), (stop_after_epoch, 1)),
@@ -93,7 +70,7 @@ STOPS: dict[Any, Any] = {
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plateau cuts after a single epoch without a new low."""
-    monkeypatch.setattr(schedules.plateau, "__defaults__", (1, 0.5, 1e-4))
+    monkeypatch.setattr(schedules, "PATIENCE", 1)
 
 
 @pytest.mark.parametrize("settings", MATRIX, ids=lambda s: "-".join(map(str, s.values())))
@@ -103,10 +80,8 @@ def test_resumed_run_equals_the_uninterrupted_one_to_the_bit(
     train(tmp_path / "whole", **settings)
     parts = tmp_path / "parts"
     for stop, at in STOPS[settings.get("batch_size", 32)]:
-        with pytest.MonkeyPatch.context() as patch:
-            stop(patch, at)
-            with pytest.raises((Interrupted, KeyboardInterrupt)):
-                train(parts, **settings)
+        with pytest.raises(Stopped):
+            train(parts, **settings, stop_when=stop(at))
     train(parts, **settings)
     assert state(parts) == state(tmp_path / "whole")
     models = [keras.models.load_model(path / "best.keras").get_weights() for path in (parts, tmp_path / "whole")]
@@ -118,7 +93,7 @@ def test_interruption_of_a_test_ends_it_at_its_next_batch(
     tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch, epoch: int
 ) -> None:
     train(tmp_path / "whole", **ON)
-    monkeypatch.setattr(evaluation, "BATCH_SIZE", 10)  # ten batches of test images
+    monkeypatch.setattr(single, "BATCH_SIZE", 10)  # ten batches of test images
     predict, tested = keras.Model.predict_on_batch, []
 
     def press(model: keras.Model, batch: Any) -> Any:
@@ -144,7 +119,9 @@ def test_plateau_watches_the_validation_images(tmp_path: Path, train: Train) -> 
     train(tmp_path, **PLATEAU)
     rows = state(tmp_path)["progress"].rows
     losses = [row.val_loss for row in rows]
-    assert [row.lr for row in rows] == pytest.approx([1e-6 * schedules.plateau(losses[:i]) for i in range(5)])
+    assert [row.lr for row in rows] == pytest.approx(
+        [1e-6 * schedules.plateau(Moment(0.5, losses[:i])) for i in range(5)]
+    )
     assert rows[-1].lr < 1e-6
 
 
@@ -153,10 +130,8 @@ def unfinished(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
     """A run that was stopped in its second epoch of three."""
     path = tmp_path_factory.mktemp("unfinished")
     settings = {"data": str(digits), "model": TINY, "batch_size": 32, "epochs": 3, "lr": 0.05, "precision": "float32"}
-    with pytest.MonkeyPatch.context() as patch:
-        stop_in_step(patch, STEPS_PER_EPOCH + 2)
-        with pytest.raises(Interrupted):
-            training.train(path, **settings)
+    with pytest.raises(Interrupted):
+        training.train(path, **settings, stop_when=stop_in_step(STEPS_PER_EPOCH + 2))
     return path
 
 
@@ -166,15 +141,28 @@ def run(tmp_path: Path, unfinished: Path) -> RunDir:
     return RunDir(shutil.copytree(unfinished, tmp_path / "run"))
 
 
-def test_interruption_says_how_far_it_came_and_how_to_go_on(
-    tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stop_in_step(monkeypatch, 3)
+def test_interruption_says_how_far_it_came_and_how_to_go_on(tmp_path: Path, train: Train) -> None:
     with pytest.raises(Interrupted) as caught:
-        train(tmp_path)
+        train(tmp_path, stop_when=stop_in_step(3))
     assert caught.value.message == "Ctrl-C after 3 steps; everything is saved."
     assert caught.value.fix == f"Go on with: evacli train --run {tmp_path}"
     assert caught.value.exit_code == 130
+
+
+def test_a_caller_can_stop_a_training_and_is_asked_after_every_step_and_epoch(tmp_path: Path, train: Train) -> None:
+    asked: list[tuple[int, int, bool]] = []
+
+    def condition(reached: Reached) -> bool:
+        asked.append((reached.step, len(reached.rows), reached.loss is not None))
+        return reached.step == STEPS_PER_EPOCH + 1
+
+    with pytest.raises(Stopped, match="Stopped as asked after 8 steps; everything is saved") as caught:
+        train(tmp_path / "parts", stop_when=condition)
+    assert caught.value.exit_code == 1
+    assert asked == [*((step, 0, True) for step in range(1, 8)), (7, 1, False), (8, 1, True)]
+    train(tmp_path / "parts")
+    train(tmp_path / "whole")
+    assert state(tmp_path / "parts") == state(tmp_path / "whole")
 
 
 def test_resuming_says_from_where(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
@@ -214,10 +202,8 @@ def other_data(digits: Path, path: Path, **changes: Any) -> str:
 
 def test_an_epoch_of_grown_batches_is_not_cut_short_by_other_epochs(tmp_path: Path, train: Train) -> None:
     run, settings = RunDir(tmp_path), {"schedule": "step", "grow_batch": 64, "drop_factor": 2.0}
-    with pytest.MonkeyPatch.context() as patch:
-        stop_in_step(patch, 3)
-        with pytest.raises(Interrupted):
-            train(run.path, **settings)
+    with pytest.raises(Interrupted):
+        train(run.path, **settings, stop_when=stop_in_step(3))
     assert "--epochs 3" in refused(run, Contradiction, "stopped inside an epoch", epochs=9).fix
     assert training.train(run.path).epochs_done == 3
 
@@ -246,10 +232,8 @@ def test_other_classes_are_named(run: RunDir, digits: Path, tmp_path: Path) -> N
 def test_changed_network_file_is_refused(tmp_path: Path, train: Train) -> None:
     file, run = tmp_path / "mine.py", RunDir(tmp_path / "run")
     shutil.copy(Path(__file__).with_name("tiny_networks.py"), file)
-    with pytest.MonkeyPatch.context() as patch:
-        stop_in_step(patch, 3)
-        with pytest.raises(Interrupted):
-            train(run.path, model=f"{file}:tiny")
+    with pytest.raises(Interrupted):
+        train(run.path, model=f"{file}:tiny", stop_when=stop_in_step(3))
     original = file.read_text()
     file.write_text(original.replace("Dropout(0.3)", "Dropout(0.2)"))  # the weights have the same shapes
     refused(run, ModelError, r"mine\.py:tiny is no longer the network that the run was trained with")

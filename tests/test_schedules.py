@@ -6,20 +6,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evacli import config
-from evacli.config import Cycle, Schedule
+from evacli.config import Config, Cycle, Schedule
 from evacli.training import schedules
+from evacli.training.schedules import Moment
 
 PROGRESS = st.floats(0, 1)
+
+
+def plateau(losses: list[float]) -> float:
+    return schedules.plateau(Moment(0.5, losses))
+
+
+def factor_at(made: Config, progress: float, **known: Any) -> float:
+    return schedules.factor(made.schedule, Moment.of(made, progress, **known))
 
 
 def factors(count: int, **settings: Any) -> list[float]:
     """The factors at equally spaced moments, the last one included."""
     made = config.make(settings)
-    return [schedules.factor_at(made, i / (count - 1)) for i in range(count)]
+    return [factor_at(made, i / (count - 1)) for i in range(count)]
 
 
 def test_every_schedule_of_the_configuration_exists() -> None:
-    assert {*schedules.SCHEDULES, "plateau"} == set(get_args(Schedule))
+    assert set(schedules.SCHEDULES) == set(get_args(Schedule))
     assert set(schedules.HEIGHTS) == set(get_args(Cycle))
 
 
@@ -62,8 +71,8 @@ def test_exp_range_falls_to_a_tenth() -> None:
 
 def test_lower_ends_are_shares_of_the_peak() -> None:
     made = config.make({"schedule": "cyclical"})
-    assert schedules.factor_at(made, 0, low=0.3) == pytest.approx(0.3)
-    assert schedules.factor_at(config.make({}), 0, low=0.3) == pytest.approx(0.3)
+    assert factor_at(made, 0, low=0.3) == pytest.approx(0.3)
+    assert factor_at(config.make({}), 0, low=0.3) == pytest.approx(0.3)
 
 
 def test_one_cycle_begins_at_a_25th_and_ends_near_zero() -> None:
@@ -73,13 +82,13 @@ def test_one_cycle_begins_at_a_25th_and_ends_near_zero() -> None:
 
 
 def test_one_cycle_warms_up_by_half_a_cosine() -> None:
-    assert schedules.one_cycle(0.125) == pytest.approx((0.04 + 1) / 2)
+    assert schedules.one_cycle(Moment(0.125)) == pytest.approx((0.04 + 1) / 2)
 
 
 def test_momentum_moves_against_the_rate() -> None:
-    found = [schedules.one_cycle_momentum(quarter / 4) for quarter in range(5)]
+    found = [schedules.one_cycle_momentum(Moment(quarter / 4)) for quarter in range(5)]
     assert found == pytest.approx([0.95, 0.85, 0.95 - 0.1 * 0.75, 0.95 - 0.1 * 0.25, 0.95])
-    assert schedules.one_cycle_momentum(0.5, warm_up=0.5) == pytest.approx(0.85)
+    assert schedules.one_cycle_momentum(Moment(0.5, warm_up=0.5)) == pytest.approx(0.85)
 
 
 def test_warm_up_ends_after_its_epochs() -> None:
@@ -96,27 +105,27 @@ def test_warm_up_ends_after_its_epochs() -> None:
 
 @given(st.sampled_from(sorted(schedules.SCHEDULES)), PROGRESS)
 def test_factors_lie_between_zero_and_the_peak(name: str, progress: float) -> None:
-    assert 0 <= schedules.factor_at(config.make({"schedule": name}), progress) <= 1 + 1e-12
+    assert 0 <= factor_at(config.make({"schedule": name}), progress) <= 1 + 1e-12
 
 
 @given(st.sampled_from(["step", "linear", "exponential", "cosine"]), PROGRESS, PROGRESS)
 def test_what_falls_never_rises(name: str, one: float, other: float) -> None:
     earlier, later = sorted((one, other))
     made = config.make({"schedule": name})
-    assert schedules.factor_at(made, earlier) >= schedules.factor_at(made, later)
+    assert factor_at(made, earlier) >= factor_at(made, later)
 
 
 @given(PROGRESS, st.floats(0, 1e-4))
 def test_one_cycle_has_no_jump(progress: float, step: float) -> None:
     after = min(progress + step, 1)
-    assert abs(schedules.one_cycle(after) - schedules.one_cycle(progress)) <= 7 * step + 1e-9
+    assert abs(schedules.one_cycle(Moment(after)) - schedules.one_cycle(Moment(progress))) <= 7 * step + 1e-9
 
 
 @given(PROGRESS, st.integers(1, 1000), st.integers(0, 100_000), st.floats(1.5, 20))
 def test_growing_the_batch_keeps_the_noise_of_the_steps(share: float, batch: int, room: int, divisor: float) -> None:
     size, factor = schedules.grown_batch(share, batch, batch + room, divisor)
     assert batch <= size <= batch + room
-    assert factor / size == pytest.approx(schedules.step(share, divisor=divisor) / batch)
+    assert factor / size == pytest.approx(schedules.step(Moment(share, divisor=divisor)) / batch)
     if size < batch + room:
         assert 1 - 1 / size < factor <= 1  # less than one image is rounded off
 
@@ -127,20 +136,32 @@ def test_batch_grows_to_its_bound_then_the_rate_falls() -> None:
 
 
 def test_plateau_is_one_until_there_are_losses() -> None:
-    assert schedules.factor_at(config.make({"schedule": "plateau"}), 0.5, []) == 1
+    assert factor_at(config.make({"schedule": "plateau"}), 0.5, losses=[]) == 1
 
 
 def test_plateau_cuts_after_five_epochs_without_a_new_low() -> None:
-    assert [schedules.plateau([1.0] * n) for n in (1, 5, 6, 10, 11)] == [1, 1, 0.5, 0.5, 0.25]
-    assert schedules.plateau([1.0, 2.0, 2.0, 2.0, 2.0, 0.9, 2.0, 2.0, 2.0, 2.0]) == 1
+    assert [plateau([1.0] * n) for n in (1, 5, 6, 10, 11)] == [1, 1, 0.5, 0.5, 0.25]
+    assert plateau([1.0, 2.0, 2.0, 2.0, 2.0, 0.9, 2.0, 2.0, 2.0, 2.0]) == 1
 
 
 def test_plateau_does_not_count_a_trifle_as_a_new_low() -> None:
-    assert schedules.plateau([1 - i * 1e-5 for i in range(6)]) == 0.5
-    assert schedules.plateau([1 - i * 1e-3 for i in range(60)]) == 1
+    assert plateau([1 - i * 1e-5 for i in range(6)]) == 0.5
+    assert plateau([1 - i * 1e-3 for i in range(60)]) == 1
 
 
 @given(st.lists(st.floats(0, 10)), st.floats(0, 10))
 def test_plateau_never_rises_and_cuts_at_most_once_an_epoch(losses: list[float], loss: float) -> None:
-    before, after = schedules.plateau(losses), schedules.plateau([*losses, loss])
+    before, after = plateau(losses), plateau([*losses, loss])
     assert after in (before, before * 0.5)
+
+
+def test_what_warms_up_by_itself_is_not_warmed_up_twice() -> None:
+    made = config.make({"schedule": "one-cycle", "epochs": 10, "warmup_epochs": 5})
+    assert factor_at(made, 0.0) == pytest.approx(0.04)
+    assert factor_at(made, 0.25) == pytest.approx((0.04 + 1) / 2)
+
+
+def test_a_grown_batch_takes_the_place_of_the_step() -> None:
+    at = Moment(0.6, warm_up=0.0)
+    assert schedules.factor("step", at, grown=0.7) == 0.7
+    assert schedules.factor("step", at) == pytest.approx(0.1)

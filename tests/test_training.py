@@ -1,7 +1,5 @@
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -13,19 +11,20 @@ import numpy as np
 import pandas as pd
 import pytest
 from run_state import state
+from stops import stop_after_epoch, stop_in_step
 from tiny_data import TINY
 
 import evacli
 from evacli import console, data
 from evacli.backend import keras
 from evacli.catalogue.optimizers import OPTIMIZERS
-from evacli.errors import ConfigError, DataError, Diverged, Interrupted, RunError
+from evacli.errors import ConfigError, DataError, Diverged, Interrupted, RunError, Stopped
 from evacli.run import checkpoint
 from evacli.run.directory import RunDir
 from evacli.run.summary import Summary
 from evacli.training import schedules
-from evacli.training.display import TrainingDisplay
-from evacli.training.schedules import one_cycle
+from evacli.training.schedules import Moment, one_cycle
+from evacli.training.state import TrainingState
 
 Train = Callable[..., Summary]
 
@@ -116,7 +115,7 @@ def test_explicit_rate_is_obeyed(train: Train, tmp_path: Path) -> None:
 
 def test_rate_follows_the_schedule_to_its_last_step(trained: RunDir) -> None:
     # 7 batches an epoch: the last steps of the epochs are the 6th, 13th and 20th of 0..20.
-    expected = [0.05 * one_cycle(step / 20) for step in (6, 13, 20)]
+    expected = [0.05 * one_cycle(Moment(step / 20)) for step in (6, 13, 20)]
     assert history(trained).lr.tolist() == pytest.approx(expected, rel=1e-6)
 
 
@@ -145,17 +144,9 @@ def test_passing_epochs_over_changes_nothing_but_what_is_known_of_them(
     assert all((a == b).all() for a, b in zip(*finals, strict=True))
 
 
-def test_a_training_that_stops_before_its_first_test_has_no_top_accuracy_yet(
-    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def end(display: TrainingDisplay, rows: Any) -> None:
-        if len(rows) == 2:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(TrainingDisplay, "epoch_ends", end)
-        with pytest.raises(KeyboardInterrupt):
-            train(tmp_path, test_every=3, epochs=4)
+def test_a_training_that_stops_before_its_first_test_has_no_top_accuracy_yet(train: Train, tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        train(tmp_path, test_every=3, epochs=4, stop_when=stop_after_epoch(2))
     (listed,) = evacli.runs(tmp_path)
     assert (listed.state, listed.epochs_done, listed.top_accuracy) == ("unfinished", 2, None)
     with pytest.raises(RunError, match="no trained model"):
@@ -272,7 +263,7 @@ def test_epoch_chosen_by_validation_is_labelled_so(train: Train, tmp_path: Path)
     assert found.test_accuracy == table.test_accuracy[table.val_accuracy.argmax()]
 
 
-def test_loss_that_is_not_finite_stops_the_run(train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loss_that_is_not_finite_stops_the_run(train: Train, tmp_path: Path) -> None:
     with pytest.raises(Diverged, match="not finite in epoch 1") as caught:
         train(tmp_path, lr=1e6, schedule="constant")
     assert "--lr 1e+05" in caught.value.fix
@@ -280,16 +271,14 @@ def test_loss_that_is_not_finite_stops_the_run(train: Train, tmp_path: Path, mon
     assert (found["state"], found["epochs_done"]) == ("failed", 0)
     assert "checkpoint" not in caught.value.message
     assert not (tmp_path / "checkpoint.npz").exists()
-    with monkeypatch.context() as patch:
-        patch.setattr(TrainingDisplay, "batch_ends", lambda *figures: os.kill(os.getpid(), signal.SIGINT))
-        with pytest.raises(Interrupted):
-            train(tmp_path, lr=0.05)
+    with pytest.raises(Interrupted):
+        train(tmp_path, lr=0.05, stop_when=stop_in_step(1))
     assert [run.state for run in evacli.runs(tmp_path)] == ["unfinished"]
     assert train(tmp_path, lr=0.05).state == "finished"
 
 
 def diverge(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(schedules, "factor_at", lambda *arguments: 1e30)
+    patch.setattr(schedules, "factor", lambda *arguments: 1e30)
 
 
 @pytest.mark.parametrize("minutes", [0, 5])
@@ -345,3 +334,16 @@ def test_overwriting_leaves_no_evidence_of_the_network_before(train: Train, tmp_
     train(tmp_path, epochs=1, overwrite=True)
     assert not any(path.exists() for path in (*stale, single))
     assert own.exists()
+
+
+def test_the_best_network_is_written_when_it_is_better_and_not_every_epoch(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    write = TrainingState.write_best
+    monkeypatch.setattr(TrainingState, "write_best", lambda s: written.append(s.progress.best_epoch) or write(s))
+    train(tmp_path, epochs=8, lr=0.3, schedule="constant")
+    accuracies = history(tmp_path).test_accuracy
+    better = [i + 1 for i, accuracy in enumerate(accuracies) if all(accuracy > before for before in accuracies[:i])]
+    assert written == better
+    assert len(better) < 8

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from evacli.config import Config
+from evacli.data.images import InMemory
 from evacli.data.types import Data, Split
 from evacli.run import config_file, history, summary
 from evacli.run.directory import RunDir, write_text_atomically
@@ -36,9 +37,11 @@ def make_data(class_names: tuple[str, ...] = CLASSES, num_train: int = 12, num_t
 
     def split(n: int, folder: str) -> Split:
         images = rng.integers(0, 256, (n, 8, 8, 3), np.uint8)
-        return Split(images, np.arange(n) % len(class_names), [f"{folder}/{i}.png" for i in range(n)])
+        return Split(InMemory(images), np.arange(n) % len(class_names), [f"{folder}/{i}.png" for i in range(n)])
 
-    return Data(split(num_train, "train"), None, split(num_test, "test"), class_names, True, "f1")
+    train = split(num_train, "train")
+    mean, std = (tuple(of(train.images.array, axis=(0, 1, 2))) for of in (np.mean, np.std))
+    return Data(train, None, split(num_test, "test"), class_names, True, "f1", tuple(map(round, mean)), std)
 
 
 def make_model(num_classes: int = len(CLASSES)) -> keras.Model:
@@ -106,7 +109,7 @@ def make_run(path: Path, data: Data, **changes: Any) -> RunDir:
     run.create()
     model = make_model(data.num_classes)
     model.save(run.best_model)
-    predicted = model.predict_on_batch(data.test.images.astype(np.float32)).argmax(1)
+    predicted = model.predict_on_batch(data.test.images.array.astype(np.float32)).argmax(1)
     accuracy = float(np.mean(predicted == data.test.labels))
     found = {"class_names": data.class_names, "top_accuracy": accuracy, "test_accuracy": accuracy}
     config_file.write(run, Config(epochs=3))

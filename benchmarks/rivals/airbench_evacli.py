@@ -4,12 +4,10 @@ import tempfile
 from typing import Any
 
 import evacli
-from evacli import data, evaluation
+from evacli import evaluation
 from evacli.data.types import Split
-from evacli.evaluation import Predictions
-from evacli.run import config_file
 from evacli.run.directory import RunDir
-from evacli.training.loop import Training
+from evacli.training.loop import Loop
 from rivals.airbench94 import Clock, say
 from rivals.gate import parser
 
@@ -28,33 +26,27 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as run:
         summary = evacli.train(run, **evacli.recipe("airbench") | settings)
         clock.training_ends()
-        shifted = judge_with_copies(RunDir(run))
+        shifted = evaluate_with_copies(RunDir(run))
         clock.final_test_ends()
     say(**clock.facts(), accuracy=summary.test_accuracy, accuracy_with_copies=shifted)
 
 
 def time_tests(clock: Clock) -> None:
     """Gives the time of the tests between epochs to the clock."""
-    measure = Training._measure
+    measure = Loop._measure
 
-    def measure_and_time(training: Training, split: Split) -> tuple[float, float]:
+    def measure_and_time(training: Loop, split: Split) -> tuple[float, float]:
         clock.training_ends()
         measured = measure(training, split)
         clock.test_ends()
         return measured
 
-    Training._measure = measure_and_time  # type: ignore[method-assign]
+    Loop._measure = measure_and_time  # type: ignore[method-assign]
 
 
-def judge_with_copies(run: RunDir) -> float:
+def evaluate_with_copies(run: RunDir) -> float:
     """What `evacli report --shifts` says of it, the unshifted views tested once more."""
-    settings = config_file.read(run)
-    assert settings is not None
-    model, test = evaluation.judge(evaluation.load_best(run)), data.load(settings).test
-    mirror = settings.uses_tta
-    plain = evaluation.predict(model, test.images, "test images", mirror=mirror)
-    judged = evaluation.predict_shifted(model, test.images, "shifted test images", plain, mirror=mirror)
-    return Predictions(judged, test.labels).accuracy
+    return evaluation.open_run(run).shifted_test.accuracy
 
 
 if __name__ == "__main__":

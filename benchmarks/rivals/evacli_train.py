@@ -1,11 +1,10 @@
-"""evacli itself: `evacli.train` with all that it does between two steps; only its display waits at the gate."""
+"""evacli itself: `evacli.train` with all that it does between two steps, asked after each whether it shall stop."""
 
 import tempfile
-from typing import Any
 
 import evacli
-from evacli.training.display import TrainingDisplay
-from evacli.training.learner import Learner
+from evacli.engine.single import SingleEngine
+from evacli.training.hooks import Reached
 from rivals.gate import Gate, parser
 
 ASSIGNMENT = {"dropout": "own", "optimizer": "momentum", "cutout": 16, "crop": 4}
@@ -15,10 +14,18 @@ def main() -> None:
     arguments = parser()
     arguments.add_argument("--recipe", help="by default the assignment's network and augmentation")
     options = arguments.parse_args()
-    install(Gate(framework=f"evacli {evacli.__version__}"))
+    gate = Gate(framework=f"evacli {evacli.__version__}")
+    count_parameters(gate)
+
+    def pass_gate(reached: Reached) -> bool:
+        if reached.loss is not None:
+            gate.step_done()
+        return False
+
     with tempfile.TemporaryDirectory() as run:
         evacli.train(
             run,
+            stop_when=pass_gate,
             **(evacli.recipe(options.recipe) if options.recipe else ASSIGNMENT)
             | {
                 "data": options.data,
@@ -31,19 +38,15 @@ def main() -> None:
         )
 
 
-def install(gate: Gate) -> None:
-    """Puts the gate behind the display of each step."""
-    show, batches = TrainingDisplay.batch_ends, Learner.batches
+def count_parameters(gate: Gate) -> None:
+    """Lets the gate tell how large the network is."""
+    prepare = SingleEngine.prepare
 
-    def show_and_wait(display: TrainingDisplay, *figures: Any) -> None:
-        show(display, *figures)
-        gate.step_done()
+    def count_and_prepare(engine: SingleEngine, network: object, plan: object) -> None:
+        gate.facts["parameters"] = network.count_params()
+        prepare(engine, network, plan)
 
-    def count_and_batches(learner: Learner, *arguments: Any) -> Any:
-        gate.facts["parameters"] = learner.twin.count_params()
-        return batches(learner, *arguments)
-
-    TrainingDisplay.batch_ends, Learner.batches = show_and_wait, count_and_batches
+    SingleEngine.prepare = count_and_prepare
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 # ruff: noqa: E402
 from evacli import config, data
+from evacli.engine.base import Controls
 from evacli.training.learner import assemble
 from rivals.gate import Gate, parser
 
@@ -19,7 +20,9 @@ def main() -> None:
     settings = {"data": options.data, "batch_size": options.batch_size, "precision": options.precision}
     learner = assemble(config.make(settings), data.load(config.make(settings)))
     gate = Gate(images=BATCHES * options.batch_size)
-    batches = itertools.chain.from_iterable(learner.batches(epoch) for epoch in itertools.count())
+    controls = [Controls(0.1)] * learner.batching.steps(0)
+    epochs = (learner.batching.deal(epoch, controls) for epoch in itertools.count())
+    batches = itertools.chain.from_iterable(map(learner.engine._dataset, epochs))
     for number, _ in enumerate(batches, start=1):
         if number % BATCHES == 0:
             gate.step_done()

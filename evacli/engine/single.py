@@ -45,7 +45,7 @@ class SingleEngine:
         self._plan = plan
         twin = training_twin(network, plan.config.precision)
         twin.set_weights(network.get_weights())
-        self._twin = _Twin(twin.inputs, twin.outputs, name=twin.name)
+        self._twin = _Twin(twin.input, twin.output, name=twin.name)
         self._statistics = MovingStatistics(network, self._twin, plan.steps_per_epoch)
         self._augmentation = Augmentation.of(plan.config, plan.fill)
         self._compile()
