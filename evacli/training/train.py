@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from evacli import config, console, data, network_file
-from evacli.config import Config
+from evacli.config import Config, takes_settings
 from evacli.errors import RunError
 from evacli.run import config_file, summary
 from evacli.run.checkpoint import Progress, load_progress, restore_config
@@ -13,6 +13,7 @@ from evacli.run.locking import exclusive, refuse_if_busy
 from evacli.run.summary import Summary
 
 
+@takes_settings
 def train(
     run: str | Path = DEFAULT_RUN, *, overwrite: bool = False, checkpoint_minutes: float = 5.0, **settings: Any
 ) -> Summary:
