@@ -7,7 +7,7 @@ class NetworkSpec(msgspec.Struct, frozen=True):
     """Describe a network.
 
     Attributes:
-        about: what it is, in a few words.
+        about: what it is, in a few words, and how many parameters it has for 10 classes.
         builder: `module:function` that turns normalised images, a keras tensor (B, H, W, C), and the number of classes
             into class probabilities (B, classes).
         start: `module:function` that sets, in a built network, the first weights that depend on training images
@@ -24,13 +24,11 @@ class NetworkSpec(msgspec.Struct, frozen=True):
 _AIRBENCH_START = "evacli.models.airbench:start"
 
 NETWORKS = {
-    "eva": NetworkSpec("0.5 M parameters: the network of the assignment", "evacli.models.eva:eva", own_dropout=False),
-    "resnet9": NetworkSpec("6.6 M: the residual network that led DAWNBench", "evacli.models.resnet:resnet9"),
-    "resnet20": NetworkSpec(
-        "0.3 M: the residual network of He et al., for images of any size", "evacli.models.resnet:resnet20"
-    ),
-    "airbench": NetworkSpec("2.0 M: wide and flat, learns fast", "evacli.models.airbench:airbench", _AIRBENCH_START),
+    "eva": NetworkSpec("the network of the assignment, 0.5 M", "evacli.models.eva:eva", own_dropout=False),
+    "resnet9": NetworkSpec("led DAWNBench, 6.6 M", "evacli.models.resnet:resnet9"),
+    "resnet20": NetworkSpec("He et al. for CIFAR, 0.3 M", "evacli.models.resnet:resnet20"),
+    "airbench": NetworkSpec("wide and flat, 2.0 M", "evacli.models.airbench:airbench", _AIRBENCH_START),
     "airbench_small": NetworkSpec(
-        "0.5 M: the same with half the filters", "evacli.models.airbench:airbench_small", _AIRBENCH_START
+        "half as wide as airbench, 0.5 M", "evacli.models.airbench:airbench_small", _AIRBENCH_START
     ),
 }
