@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from msgspec.inspect import BoolType, FloatType, IntType, LiteralType, UnionType, type_info
+from msgspec.inspect import BoolType, FloatType, IntType, LiteralType, StrType, UnionType, type_info
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -45,23 +45,19 @@ def allowed(kind: Any) -> list[Any]:
         return [(kind.ge or 0) + 1]
     if isinstance(kind, FloatType):
         return [(kind.ge or kind.gt or 0) + 0.25]
-    return list(kind.values) if isinstance(kind, LiteralType) else []
+    if isinstance(kind, LiteralType):
+        return list(kind.values)
+    return {BoolType: [True], StrType: ["x"]}.get(type(kind), [])
 
 
 @pytest.mark.parametrize(("command", "workflow"), [("train", "training.train"), ("lr-find", "lr_finder.range_test")])
 def test_every_setting_is_an_option_of_its_type(command: str, workflow: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[dict[str, object]] = []
     monkeypatch.setattr(f"evacli.{workflow}.{command.replace('-', '_')}", lambda run, **settings: seen.append(settings))
-    told: dict[str, list[Any]] = {}
-    for field in FIELDS:
-        told[field.name] = [value for kind in kinds(field) for value in allowed(kind)]
-        if not told[field.name]:
-            told[field.name] = [True] if any(isinstance(kind, BoolType) for kind in kinds(field)) else ["x"]
+    told = {field.name: [value for kind in kinds(field) for value in allowed(kind)] for field in FIELDS}
     for which in (0, -1):  # a number, and a word where there is one beside it
         wanted = {name: values[which] for name, values in told.items()}
-        given = [
-            part for n, v in wanted.items() for part in ([config.option(n)] if v is True else [config.option(n), v])
-        ]
+        given = [part for name, value in wanted.items() for part in (config.option(name), value) if part is not True]
         CliRunner().invoke(app, [command, *map(str, given)])
         assert {name: seen[-1][name] for name in wanted} == wanted
         assert all(type(seen[-1][name]) is type(value) for name, value in wanted.items())
