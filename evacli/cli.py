@@ -15,6 +15,7 @@ from evacli.commands.recipes import recipes_command
 from evacli.commands.report import report_command
 from evacli.commands.runs import runs_command
 from evacli.commands.train import train_command
+from evacli.config import with_current_name
 from evacli.errors import EvacliError, Stopped
 from evacli.version import __version__
 
@@ -58,7 +59,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": with_current_name},
 )
 
 

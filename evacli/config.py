@@ -4,21 +4,33 @@
 optimizer and the schedule, it stays and means their own default.
 """
 
+import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from evacli.catalogue import optimizers
+from evacli.catalogue.datasets import DATASETS
+from evacli.catalogue.networks import NETWORKS
 from evacli.catalogue.optimizers import HYPERPARAMETERS, OPTIMIZERS
+from evacli.catalogue.schedules import SCHEDULES
 from evacli.errors import ConfigError
-from evacli.messages import field_of, in_words
+from evacli.messages import field_of, in_words, meant
+from evacli.settings import Setting, described
 
-Dataset = Literal["cifar10", "cifar100", "fashion_mnist", "mnist", "digits"]
-Schedule = Literal["constant", "step", "linear", "exponential", "cosine", "plateau", "cyclical", "one-cycle"]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+if TYPE_CHECKING:
+    Dataset: TypeAlias = str
+    Optimizer: TypeAlias = str
+    Schedule: TypeAlias = str
+else:  # names out of tables, which a type checker cannot look up
+    Dataset, Optimizer, Schedule = Literal[tuple(DATASETS)], Literal[tuple(OPTIMIZERS)], Literal[tuple(SCHEDULES)]
 Cycle = Literal["triangular", "triangular2", "exp-range"]
 Precision = Literal["auto", "float32", "bfloat16"]
 CropBorder = Literal["mean", "reflect"]
@@ -28,60 +40,110 @@ Rate = Annotated[float, Meta(gt=0, le=1e6)]
 Share = Annotated[float, Meta(ge=0, lt=1)]
 Scale = Annotated[float, Meta(ge=0, le=1e6)]
 
+_data, _network, _augmentation, _optimisation, _schedule = (
+    partial(Setting, panel) for panel in ("Data", "Network", "Augmentation", "Optimisation", "Schedule")
+)
+_networks = {name: network.about for name, network in NETWORKS.items()}
+_without_dropout = ", ".join(name for name, network in NETWORKS.items() if not network.own_dropout)
+
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a run is made with. Pixels, epochs and images are counts; rates are per step."""
 
     # data
-    dataset: Dataset = "cifar10"
-    data: str | None = None
-    val_split: Share = 0.0
-    limit_train: Count | None = None
-    limit_test: Count | None = None
-    skip_bad: bool = False
-    # network; dropout: its own rates, or one for all its layers; None: none in eva, else its own
-    model: Annotated[str, Meta(min_length=1)] = "eva"
-    dropout: Share | Literal["own", "none"] | None = None
-    spatial_dropout: bool = False
-    input_noise: Scale = 0.0
+    dataset: Annotated[Dataset, _data("Built-in data set: {names}.")] = "cifar10"
+    data: Annotated[
+        str | None,
+        _data("Your own data: CIFAR batches (folder or .tar.gz), an .npz, or a folder of images train/CLASS/*."),
+    ] = None
+    val_split: Annotated[Share, _data("Share of the training images kept for choosing the best epoch, e.g. 0.1.")] = 0.0
+    limit_train: Annotated[Count | None, _data("Use only N training images.", metavar="N")] = None
+    limit_test: Annotated[Count | None, _data("Use only N test images.", metavar="N")] = None
+    skip_bad: Annotated[bool, _data("Go on without image files that cannot be read.")] = False
+    # network
+    model: Annotated[
+        str, Meta(min_length=1), _network("{names}, or your own path/to/file.py:build.", known=_networks)
+    ] = "eva"
+    dropout: Annotated[
+        Share | Literal["own", "none"] | None,
+        _network("One rate for all its dropout layers, or their own.", f"{_without_dropout} none, others own"),
+    ] = None
+    spatial_dropout: Annotated[bool, _network("Drop whole feature maps instead of pixels.")] = False
+    input_noise: Annotated[Scale, _network("Gaussian noise on the normalised pixels: its standard deviation.")] = 0.0
     # augmentation; None: chosen from the size and the kind of the images
-    cutout: Pixels | None = None
-    crop: Pixels | None = None
-    crop_border: CropBorder = "mean"
-    flip: bool | None = None
+    cutout: Annotated[
+        Pixels | None, _augmentation("Side of the erased square in pixels, 0: off.", "half the image")
+    ] = None
+    crop: Annotated[
+        Pixels | None, _augmentation("Pad by this many pixels, then crop at random; 0: off.", "1/8 of the image")
+    ] = None
+    crop_border: Annotated[CropBorder, _augmentation("What the padding shows: mean (the mean colour) or reflect.")] = (
+        "mean"
+    )
+    flip: Annotated[
+        bool | None, _augmentation("Mirror each image in every other epoch.", "yes, but not for digits", negated=True)
+    ] = None
     # optimisation; lr auto: the suggestion of lr-find, else the optimizer's own; None: the optimizer's own
-    optimizer: optimizers.Name = "sgdw"
-    lr: Rate | Literal["auto"] = "auto"
-    momentum: Share | None = None
-    beta_1: Share | None = None
-    beta_2: Share | None = None
-    rho: Share | None = None
-    epsilon: Rate | None = None
-    weight_decay: Annotated[float, Meta(ge=0, le=1)] | None = None
-    gradient_noise: Scale = 0.0
-    label_smoothing: Share = 0.0
-    batch_size: Count | Literal["full"] = 128
-    epochs: Count = 100
+    optimizer: Annotated[Optimizer, _optimisation("{names}.")] = "sgdw"
+    lr: Annotated[Rate | Literal["auto"], _optimisation("Peak learning rate; auto: what lr-find suggested.")] = "auto"
+    momentum: Annotated[
+        Share | None, _optimisation("How much of the last step goes on.", optimizers.defaults("momentum"))
+    ] = None
+    beta_1: Annotated[Share | None, _optimisation("Memory for gradients.", optimizers.defaults("beta_1"))] = None
+    beta_2: Annotated[
+        Share | None, _optimisation("Memory for their squares; lion: its momentum.", optimizers.defaults("beta_2"))
+    ] = None
+    rho: Annotated[Share | None, _optimisation("Memory for squared gradients.", optimizers.defaults("rho"))] = None
+    epsilon: Annotated[
+        Rate | None, _optimisation("What an adaptive method adds to a divisor.", optimizers.defaults("epsilon"))
+    ] = None
+    weight_decay: Annotated[
+        Annotated[float, Meta(ge=0, le=1)] | None,
+        _optimisation("Decoupled decay, beside the network's own L2.", optimizers.weight_decays()),
+    ] = None
+    gradient_noise: Annotated[
+        Scale, _optimisation("Noise on the gradients, of variance ETA / (1 + step)^0.55.", metavar="ETA")
+    ] = 0.0
+    label_smoothing: Annotated[Share, _optimisation("Share of the target spread over all classes.")] = 0.0
+    batch_size: Annotated[
+        Count | Literal["full"], _optimisation("Images in a step; full: all of them, a part at a time.")
+    ] = 128
+    epochs: Annotated[Count, _optimisation("Passes over the training images.")] = 100
     # schedule; None: the schedule's own
-    schedule: Schedule = "one-cycle"
-    warmup_epochs: Annotated[float, Meta(ge=0, le=1e6)] | None = None
-    base_lr: Rate | None = None
-    cycle: Cycle | None = None
-    cycles: Count | None = None
-    drop_factor: Annotated[float, Meta(gt=1, le=1e6)] | None = None
-    grow_batch: Count | None = None
+    schedule: Annotated[Schedule, _schedule("{names}.")] = "one-cycle"
+    warmup_epochs: Annotated[
+        Annotated[float, Meta(ge=0, le=1e6)] | None,
+        _schedule("Epochs of rising rate.", "one-cycle a quarter of all, others 0"),
+    ] = None
+    base_lr: Annotated[
+        Rate | None, _schedule("Lower end of cyclical (default: from lr-find, else lr/10) and one-cycle (lr/25).")
+    ] = None
+    cycle: Annotated[Cycle | None, _schedule("Of cyclical: {names}.", "triangular")] = None
+    cycles: Annotated[Count | None, _schedule("Of cyclical: how many.", "4", metavar="N")] = None
+    drop_factor: Annotated[
+        Annotated[float, Meta(gt=1, le=1e6)] | None,
+        _schedule("Of step: what divides the rate after 1/2 and 3/4 of the epochs.", "10"),
+    ] = None
+    grow_batch: Annotated[
+        Count | None,
+        _schedule("Of step: multiply the batch size instead, up to N; then divide the rate.", metavar="N"),
+    ] = None
     # tests
-    test_every: Count = 1
-    tta: bool = False
+    test_every: Annotated[Count, _data("Test after every N-th epoch and after the last.", metavar="N")] = 1
+    tta: Annotated[
+        bool, _data("Evaluate images together with their mirror images, if --flip trains on such.", negated=True)
+    ] = False
     # both
-    seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
-    precision: Precision = "auto"
+    seed: Annotated[int, Meta(ge=0, le=2**31 - 1), _optimisation("Seed of everything random.")] = 0
+    precision: Annotated[Precision, _network("{names}.", "whichever is faster here")] = "auto"
 
     @property
     def uses_tta(self) -> bool:
         """Whether images are evaluated together with their mirror images: where training mirrors them too."""
         return self.tta and bool(self.flip)
 
+
+SETTINGS = described(Config)
 
 # May change between two commands on a trained run: how long it trains, how often it is tested, and where the same data
 # lies.
@@ -117,9 +179,35 @@ def with_current_names(document: Any) -> Any:
     return [with_current_names(item) for item in document] if isinstance(document, list) else document
 
 
+def with_current_name(word: str) -> str:
+    """The present spelling of an option, its dashes left out, that may be a former one.
+
+    Example:
+        with_current_name("no-mirror-test") == "no-tta"
+    """
+    no = "no-" if word.startswith("no-") else ""
+    former = word.removeprefix(no).replace("-", "_")
+    return no + FORMER_NAMES[former].replace("_", "-") if former in FORMER_NAMES else word
+
+
 def option(field: str) -> str:
     """The command-line spelling of a configuration field."""
     return "--" + field.replace("_", "-")
+
+
+def takes_settings(workflow: Function) -> Function:
+    """Shows every setting in the signature of a workflow, in place of its `**settings`.
+
+    What is shown as default is that of a new run: a setting that is not given comes from the run.
+    """
+    signature = inspect.signature(workflow)
+    own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    settings = [
+        inspect.Parameter(s.name, keyword, default=s.default, annotation=s.annotation) for s in SETTINGS.values()
+    ]
+    workflow.__signature__ = signature.replace(parameters=[*own, *settings])  # type: ignore[attr-defined]
+    return workflow
 
 
 def make(settings: Mapping[str, Any], base: Config | None = None) -> Config:
@@ -226,28 +314,13 @@ def _plain(value: Any) -> Any:
 def _config_error(reason: str, values: Mapping[str, Any]) -> ConfigError:
     field = field_of(reason)
     if field not in values:
-        known = ", ".join(sorted(Config.__struct_fields__))
-        return ConfigError(f"There is no such setting: {reason}.", f"The settings are: {known}.")
-    return ConfigError(f"{option(field)} {values[field]}: {in_words(reason)}.", _choices(field))
-
-
-def _choices(field: str) -> str:
-    if field == "lr":
-        return "Give a number or auto."
-    if field == "dropout":
-        return "Give a rate, own or none."
-    if field == "batch_size":
-        return "Give a number of images, or full."
-    literals = {
-        "dataset": Dataset,
-        "optimizer": optimizers.Name,
-        "schedule": Schedule,
-        "cycle": Cycle,
-        "crop_border": CropBorder,
-        "precision": Precision,
-    }
-    choices = get_args(literals.get(field))
-    return f"Choose one of {', '.join(choices)}." if choices else ""
+        unknown = next((name for name in values if name not in SETTINGS), "")
+        known = ", ".join(sorted(SETTINGS))
+        fix = f"{meant(unknown, SETTINGS)}The settings are: {known}."
+        return ConfigError(f"There is no such setting: {reason}.", fix)
+    setting = SETTINGS[field]
+    fix = meant(values[field], setting.words) + setting.expected
+    return ConfigError(f"{setting.option} {values[field]}: {in_words(reason)}.", fix)
 
 
 def contradictions(stored: Config, wanted: Config) -> str:

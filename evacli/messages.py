@@ -1,7 +1,8 @@
 """Words for what is wrong: what msgspec says about a value, and long lists, as a person says it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 _KINDS = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}
 _LIMITS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}
@@ -28,3 +29,13 @@ def listed(names: Sequence[str], most: int = 10) -> str:
     """The names with commas between; after the first `most`, how many more there are."""
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def meant(word: object, names: Iterable[str]) -> str:
+    """Asks whether the nearest of the names was meant, with a space at the end; empty if none is near.
+
+    Example:
+        meant("adm", ["adam", "sgd"]) == "Did you mean adam? "
+    """
+    nearest = get_close_matches(str(word), list(names), 1)
+    return f"Did you mean {nearest[0]}? " if nearest else ""

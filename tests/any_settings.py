@@ -6,8 +6,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from evacli import config
-from evacli.catalogue import optimizers
-from evacli.config import Config, CropBorder, Cycle, Dataset, Precision, Schedule
+from evacli.config import Config, CropBorder, Cycle, Dataset, Optimizer, Precision, Schedule
 
 RATES = st.floats(min_value=0, max_value=1e6, exclude_min=True)
 SHARES = st.floats(min_value=0, max_value=1, exclude_max=True)
@@ -32,7 +31,7 @@ VALUES = {
     "test_every": COUNTS,
     "spatial_dropout": st.booleans(),
     "input_noise": SHARES,
-    "optimizer": st.sampled_from(get_args(optimizers.Name)),
+    "optimizer": st.sampled_from(get_args(Optimizer)),
     "momentum": st.none() | SHARES,
     "beta_1": st.none() | SHARES,
     "beta_2": st.none() | SHARES,

@@ -60,7 +60,7 @@ def test_the_whitening_looks_at_images_from_all_over_the_set() -> None:
 
 def test_large_images_are_fewer_to_start_from(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[NDArray[np.uint8]] = []
-    monkeypatch.setitem(models.STARTS, "airbench", lambda model, images: seen.append(images))
+    monkeypatch.setattr(airbench, "start", lambda model, images: seen.append(images))
     models.start("airbench", keras.Model(), InMemory(np.broadcast_to(np.zeros((), np.uint8), (6000, 64, 64, 3))))
     models.start("airbench", keras.Model(), InMemory(np.zeros((2, 3000, 3000, 3), np.uint8)))
     assert [len(images) for images in seen] == [1250, 1]

@@ -4,9 +4,10 @@ import pytest
 
 from evacli import models
 from evacli.backend import keras
+from evacli.catalogue.networks import NETWORKS
 from evacli.models.fingerprint import fingerprint
 
-ARCHITECTURES = sorted(models.ARCHITECTURES)
+ARCHITECTURES = sorted(NETWORKS)
 
 
 def build(name: str) -> keras.Model:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from evacli import models
+from evacli.catalogue.networks import NETWORKS
 from evacli.engine.fast.twin import training_twin
 from evacli.errors import ModelError
 from evacli.models.logits import logits_model
@@ -75,7 +76,7 @@ def test_a_resnet20_shortcut_skips_pixels_and_pads_channels_with_zeros():
     np.testing.assert_array_equal(shortcut, np.pad(x[:, ::2, ::2], [(0, 0), (0, 0), (0, 0), (8, 8)]))
 
 
-@pytest.mark.parametrize("name", models.ARCHITECTURES)
+@pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize(("shape", "num_classes"), [((8, 8, 3), 2), ((28, 17, 3), 5), ((9, 64, 1), 100)])
 def test_every_network_gives_probabilities_for_any_size(name, shape, num_classes):
     model = models.build(name, shape, num_classes, MEAN[: shape[2]], STD[: shape[2]])
@@ -105,7 +106,7 @@ def test_an_unknown_network_is_answered_with_the_known_ones(name):
     with pytest.raises(ModelError) as error:
         built(name)
     assert name in error.value.message
-    assert all(known in error.value.fix for known in models.ARCHITECTURES)
+    assert all(known in error.value.fix for known in NETWORKS)
 
 
 @pytest.mark.parametrize("name", ["eva", "resnet9"])
@@ -114,7 +115,7 @@ def test_images_too_small_for_three_poolings(name):
         built(name, (7, 8, 3))
 
 
-@pytest.mark.parametrize("name", models.ARCHITECTURES)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_layer_names_survive_a_file_name_and_a_terminal(name):
     assert all(re.fullmatch(r"[a-z][a-z0-9_]*", layer.name) for layer in built(name).layers if layer.name)
 
@@ -274,7 +275,7 @@ def test_classes_that_the_user_registered_stay_registered(user_file):
 
 def test_saved_networks_open_in_a_process_that_only_knows_keras(user_file, tmp_path):
     reference = user_file(USER_MODEL.format(last="")) + ":build"
-    made = {str(i): custom(name) for i, name in enumerate([*models.ARCHITECTURES, reference])}
+    made = {str(i): custom(name) for i, name in enumerate([*NETWORKS, reference])}
     for name, model in made.items():
         model.save(tmp_path / f"{name}.keras")
     np.save(tmp_path / "x.npy", pixels())

@@ -1,7 +1,7 @@
 """Each update rule for three steps against its formula, written out in NumPy from the papers."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -140,7 +140,7 @@ def steps(name: str, **settings: Any) -> list[NDArray[np.float32]]:
 
 
 def test_every_method_has_a_rule_here() -> None:
-    assert set(RULES) == set(OPTIMIZERS) == set(get_args(optimizers.Name))
+    assert set(RULES) == set(OPTIMIZERS)
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -14,14 +14,14 @@ from stops import stop_after_epoch, stop_in_step
 from tiny_data import TINY
 
 from evacli import console
+from evacli.catalogue import schedules
+from evacli.catalogue.schedules import Moment
 from evacli.engine import single
 from evacli.errors import Contradiction, DataError, Interrupted, ModelError, RunError, Stopped
 from evacli.run import checkpoint, config_file
 from evacli.run.directory import RunDir
-from evacli.training import schedules
 from evacli.training import train as training
 from evacli.training.hooks import Reached
-from evacli.training.schedules import Moment
 
 STEPS_PER_EPOCH = 7
 OFF = {"cutout": 0, "crop": 0, "flip": False}

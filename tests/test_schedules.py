@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evacli import config
+from evacli.catalogue import schedules
+from evacli.catalogue.schedules import Moment
 from evacli.config import Config, Cycle, Schedule
-from evacli.training import schedules
-from evacli.training.schedules import Moment
+from evacli.training.rate_control import moment
 
 PROGRESS = st.floats(0, 1)
 
@@ -18,7 +19,7 @@ def plateau(losses: list[float]) -> float:
 
 
 def factor_at(made: Config, progress: float, **known: Any) -> float:
-    return schedules.factor(made.schedule, Moment.of(made, progress, **known))
+    return schedules.factor(made.schedule, moment(made, progress, **known))
 
 
 def factors(count: int, **settings: Any) -> list[float]:

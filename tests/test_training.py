@@ -17,13 +17,13 @@ from tiny_data import TINY
 import evacli
 from evacli import console, data
 from evacli.backend import keras
+from evacli.catalogue import schedules
 from evacli.catalogue.optimizers import OPTIMIZERS
+from evacli.catalogue.schedules import Moment, one_cycle
 from evacli.errors import ConfigError, DataError, Diverged, Interrupted, RunError, Stopped
 from evacli.run import checkpoint
 from evacli.run.directory import RunDir
 from evacli.run.summary import Summary
-from evacli.training import schedules
-from evacli.training.schedules import Moment, one_cycle
 from evacli.training.state import TrainingState
 
 Train = Callable[..., Summary]

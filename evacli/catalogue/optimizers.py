@@ -3,23 +3,10 @@
 `engine/optimizers.py` makes the optimizers.
 """
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
-
-Name = Literal[
-    "sgd",
-    "momentum",
-    "nesterov",
-    "adagrad",
-    "adadelta",
-    "rmsprop",
-    "adam",
-    "adamw",
-    "sgdw",
-    "muon",
-    "lion",
-]
 
 
 class OptimizerSpec(msgspec.Struct, frozen=True):
@@ -45,7 +32,7 @@ class OptimizerSpec(msgspec.Struct, frozen=True):
 _INERTIA = {"momentum": 0.9}
 _MOMENTS = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
 
-OPTIMIZERS: dict[Name, OptimizerSpec] = {
+OPTIMIZERS: dict[str, OptimizerSpec] = {
     "sgd": OptimizerSpec("SGD", 0.1),
     "momentum": OptimizerSpec("MomentumSGD", 0.05, _INERTIA, cycled="momentum"),
     "nesterov": OptimizerSpec("MomentumSGD", 0.05, _INERTIA, cycled="momentum", fixed={"nesterov": True}),
@@ -67,3 +54,23 @@ OPTIMIZERS: dict[Name, OptimizerSpec] = {
 }
 
 HYPERPARAMETERS = tuple(dict.fromkeys(name for spec in OPTIMIZERS.values() for name in spec.hyperparameters))
+
+
+def defaults(hyperparameter: str) -> str:
+    """The default that a hyperparameter has in each optimizer that takes it, as a person reads it."""
+    return _said(
+        {n: o.hyperparameters[hyperparameter] for n, o in OPTIMIZERS.items() if hyperparameter in o.hyperparameters}
+    )
+
+
+def weight_decays() -> str:
+    """The default of the weight decay of each optimizer, as a person reads it."""
+    return f"{_said({n: o.weight_decay for n, o in OPTIMIZERS.items() if o.weight_decay})}, others 0"
+
+
+def _said(values: Mapping[str, float]) -> str:
+    """Names by value: "momentum, sgdw 0.9; muon 0.95"; the value alone where all have the same."""
+    groups: dict[float, list[str]] = {}
+    for name, value in values.items():
+        groups.setdefault(value, []).append(name)
+    return "; ".join(f"{', '.join(names)} {value:g}" for value, names in groups.items())

@@ -1,21 +1,38 @@
 """`evacli gradcam`."""
 
+import re
 from typing import Annotated
 
-from typer import Option
+from typer import Context, Option
 
 from evacli import console
 from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output
+from evacli.errors import EvacliError
 from evacli.explaining.explain import GradcamResult, Select, Shown, Target, gradcam
+from evacli.run import summary
+from evacli.run.directory import RunDir
 
 _COLUMNS = "image", "predicted", "true", "loss"
+# Shells evaluate what they are offered, and the names may be a stranger's.
+_HARMLESS = re.compile(r"[\w.,+@/-][\w .,+@/-]*")
+
+
+def _classes(context: Context) -> list[str]:
+    """The classes of the run that the command line names, for a shell."""
+    try:
+        names = summary.read(RunDir(context.params.get("run") or RUN)).class_names
+    except EvacliError:
+        return []
+    return [name for name in names if _HARMLESS.fullmatch(name)]
 
 
 def gradcam_command(  # noqa: PLR0913 - each parameter is an option
     run: RunOption = RUN,
     n: Annotated[int, Option("--n", help="Show at most N mistakes.", metavar="N")] = 25,
     select: Annotated[Select, Option(help="Those with the highest loss, some at random, or the first ones.")] = "worst",
-    class_name: Annotated[str | None, Option("--class", help="Only images that truly are of this class.")] = None,
+    class_name: Annotated[
+        str | None, Option("--class", help="Only images that truly are of this class.", autocompletion=_classes)
+    ] = None,
     target: Annotated[Target, Option(help="Explain the predicted class, the true one, or both.")] = "both",
     layer: Annotated[str | None, Option(help="Layer whose feature map is used. [dim]default: the last[/]")] = None,
     alpha: Annotated[float, Option(help="Weight of the image under the heat map, 0 to 1.")] = 0.5,

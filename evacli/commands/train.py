@@ -6,8 +6,8 @@ from rich.text import Text
 from typer import Option
 
 from evacli import console
-from evacli.commands.options import RUN, SCHEDULE, JsonOption, QuietOption, RunOption, configure_output, with_settings
-from evacli.config import check, over
+from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output, with_settings
+from evacli.config import SETTINGS, check, over
 from evacli.errors import ConfigError
 from evacli.run.directory import RunDir
 from evacli.run.summary import Summary
@@ -21,9 +21,14 @@ def train_command(  # noqa: PLR0913 - each parameter is an option
     overwrite: Annotated[bool, Option("--overwrite", help="Start anew, replacing the run's results.")] = False,
     max_lr: Annotated[
         float | None,
-        Option(help="Upper end of cyclical and one-cycle: another name for --lr.", rich_help_panel=SCHEDULE),
+        Option(
+            help="Upper end of cyclical and one-cycle: another name for --lr.",
+            rich_help_panel=SETTINGS["schedule"].says.panel,
+        ),
     ] = None,
-    checkpoint_minutes: Annotated[float, Option(help="Save at least this often inside an epoch.", min=0.0)] = 5.0,
+    checkpoint_minutes: Annotated[
+        float, Option(help="Save at least this often inside an epoch.", min=0.0, metavar="MINUTES")
+    ] = 5.0,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:

@@ -1,5 +1,8 @@
 """Data sets: a name or a path becomes uint8 arrays with class names."""
 
+from pkgutil import resolve_name
+
+from evacli.catalogue.datasets import DATASETS
 from evacli.config import Config
 from evacli.data.checks import check, require_classes
 from evacli.data.subset import divided, limited
@@ -41,13 +44,9 @@ def _source(config: Config) -> Source:
         from evacli.data import path
 
         return path.read(config.data, config)
-    if config.dataset == "digits":
-        from evacli.data import digits
-
-        return digits.read()
-    from evacli.data import keras_datasets
-
-    return keras_datasets.read(config.dataset)
+    described = DATASETS[config.dataset]
+    train, test = resolve_name(described.reader)(config.dataset)
+    return Source(train, test, described.class_names, mirrored=described.mirrored)
 
 
 def _training(source: Source, config: Config) -> tuple[Split, Split | None]:

@@ -8,13 +8,13 @@ from sklearn.model_selection import train_test_split
 
 from evacli.data.arrays import rgb
 from evacli.data.images import InMemory
-from evacli.data.types import Source, Split
+from evacli.data.types import Split
 
 SIDE = 32
 TEST_SHARE = 0.2
 
 
-def read() -> Source:
+def read(_: str) -> tuple[Split, Split]:
     """Loads the 1,797 digits of 8x8 pixels and 17 grey levels as 32x32 RGB, always split the same way.
 
     Source: E. Alpaydin & C. Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning Repository.
@@ -27,7 +27,7 @@ def read() -> Source:
         images = np.stack([_enlarged(digits.images[i]) for i in chosen])
         return Split(InMemory(rgb(images)), digits.target[chosen].astype(np.int64), [str(i) for i in chosen])
 
-    return Source(split(np.sort(train)), split(np.sort(test)), tuple(map(str, digits.target_names)), mirrored=False)
+    return split(np.sort(train)), split(np.sort(test))
 
 
 def _enlarged(image: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -15,33 +15,14 @@ from evacli.backend import keras
 from evacli.data.arrays import indices, rgb
 from evacli.data.hostile import reason
 from evacli.data.images import InMemory
-from evacli.data.types import Source, Split
+from evacli.data.types import Split
 from evacli.errors import DataError
 
-CIFAR100 = """
-apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
-castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
-elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster
-man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck
-pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
-skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger
-tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
-"""
-DIGITS = tuple("0123456789")
-CLASS_NAMES = {
-    "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
-    "cifar100": tuple(CIFAR100.split()),
-    "fashion_mnist": (
-        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
-        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
-    ),
-    "mnist": DIGITS,
-}
 PATIENCE = 30  # seconds without an answer from the server
 
 
-def read(name: str) -> Source:
-    """Loads a data set of `keras.datasets`, downloading it at the first use.
+def read(name: str) -> tuple[Split, Split]:
+    """Loads the splits of a data set of `keras.datasets`, downloading it at the first use.
 
     Raises:
         DataError: if it cannot be downloaded or the download is damaged; it names the ways on.
@@ -59,7 +40,7 @@ def read(name: str) -> Source:
             f"Cannot download {name}: {reason(e)}.",
             "Give files you have with --data PATH, or take --dataset digits, which needs no network.",
         ) from e
-    return Source(_split(*train), _split(*test), CLASS_NAMES[name], mirrored=name != "mnist")
+    return _split(*train), _split(*test)
 
 
 def _split(images: NDArray[np.uint8], labels: NDArray[np.integer]) -> Split:

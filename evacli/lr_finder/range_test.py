@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from evacli import config, console, network_file
 from evacli.data import load
 from evacli.engine.base import Controls, Figures
-from evacli.engine.hyperparameters import inertia
 from evacli.errors import ConfigError, NoSuggestion
 from evacli.lr_finder.suggest import CHOSEN_RULE, RULES, Watch, onset, reason_to_stop, rules_for, smooth, suggest
 from evacli.messages import field_of, in_words
@@ -18,12 +17,15 @@ from evacli.run.checkpoint import restore_config
 from evacli.run.directory import DEFAULT_RUN, RunDir
 from evacli.run.locking import exclusive, refuse_if_busy
 from evacli.run.lr_result import Curve, LrFindResult, Mode, Range
-from evacli.training.learner import Learner, assemble
+
+if TYPE_CHECKING:
+    from evacli.training.learner import Learner
 
 # Below so many batches an epoch, most steps see the same images again.
 FEW_BATCHES = 4
 
 
+@config.takes_settings
 def lr_find(
     run: str | Path = DEFAULT_RUN,
     *,
@@ -57,6 +59,8 @@ def lr_find(
     network_file.allow(made_with.model, directory, named="model" in settings)
     # Over several epochs, too, all batches are of the size with which a training begins.
     settled = msgspec.structs.replace(made_with, grow_batch=None)
+    from evacli.training.learner import assemble
+
     learner = assemble(settled, load(settled))
     _hint_at_few_batches(learner)
     with exclusive(directory):
@@ -68,7 +72,7 @@ def lr_find(
     return result
 
 
-def _hint_at_few_batches(learner: Learner) -> None:
+def _hint_at_few_batches(learner: "Learner") -> None:
     images, size = len(learner.data.train), learner.config.batch_size
     if size != "full" and images < FEW_BATCHES * size:
         console.note(
@@ -119,7 +123,7 @@ class _Losses:
                     raise _Enough
 
 
-def sweep(learner: Learner, learning_rates: Sequence[float]) -> Curve:
+def sweep(learner: "Learner", learning_rates: Sequence[float]) -> Curve:
     """Train one batch at each learning rate, until the loss explodes, and put everything back.
 
     Batches come in the order of the training, those of the next epochs where one has too few. Only full ones count.
@@ -146,6 +150,7 @@ def sweep(learner: Learner, learning_rates: Sequence[float]) -> Curve:
 
 def conclude(curve: Curve, swept: Range, made_with: config.Config) -> LrFindResult:
     """What follows from a curve."""
+
     suggestions: dict[str, float | None] = dict.fromkeys(RULES)
     problem, base_lr = None, None
     try:

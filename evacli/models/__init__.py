@@ -1,6 +1,7 @@
 """Named architectures, and the user's own, as networks that take raw pixels."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
@@ -8,25 +9,13 @@ from numpy.typing import NDArray
 
 from evacli import network_file
 from evacli.backend import keras
+from evacli.catalogue.networks import NETWORKS
 from evacli.data.images import Images
 from evacli.errors import ModelError
-from evacli.models import airbench, custom
-from evacli.models.eva import eva
+from evacli.messages import meant
+from evacli.models import custom
 from evacli.models.regularisation import Regularisation
-from evacli.models.resnet import resnet9, resnet20
 
-# Each turns normalised images, a keras tensor (B, H, W, C), into class probabilities (B, num_classes).
-ARCHITECTURES: dict[str, Callable[[Any, int], Any]] = {
-    "eva": eva,
-    "resnet9": resnet9,
-    "resnet20": resnet20,
-    "airbench": airbench.airbench,
-    "airbench_small": airbench.airbench_small,
-}
-# Those whose first weights depend on the training images: each sets them in a built network, from some images.
-STARTS: dict[str, Callable[[keras.Model, NDArray[np.uint8]], None]] = dict.fromkeys(
-    ("airbench", "airbench_small"), airbench.start
-)
 START_PIXELS = 5000 * 32 * 32  # more would only cost memory
 
 
@@ -41,7 +30,7 @@ def build(
     """Makes an untrained network of plain Keras layers that needs no preprocessing outside.
 
     Args:
-        name: one of `ARCHITECTURES`, or the user's own `path/to/file.py:function` (see `evacli.models.custom`).
+        name: one of `NETWORKS`, or the user's own `path/to/file.py:function` (see `evacli.models.custom`).
         image_shape: (H, W, channels).
         num_classes: how many classes there are.
         mean: grey level per channel that becomes zero, exactly.
@@ -62,21 +51,21 @@ def build(
 
 def start(name: str, model: keras.Model, images: Images) -> None:
     """Set those first weights of a network that `build` made which depend on its training images."""
-    if name in STARTS:
+    if name in NETWORKS and NETWORKS[name].start:
         # From all over the set: images out of folders come class by class.
         number = max(1, START_PIXELS // (images.shape[0] * images.shape[1]))
         some = np.linspace(0, len(images) - 1, min(len(images), number), dtype=int)
-        STARTS[name](model, images.read(some))
+        resolve_name(NETWORKS[name].start)(model, images.read(some))
 
 
 def _network(name: str, pixels: Any, x: Any, num_classes: int) -> keras.Model:
-    if name in ARCHITECTURES:
-        return keras.Model(pixels, ARCHITECTURES[name](x, num_classes), name=name)
+    if name in NETWORKS:
+        return keras.Model(pixels, resolve_name(NETWORKS[name].builder)(x, num_classes), name=name)
     if network_file.is_reference(name):
         return keras.Model(pixels, custom.apply(name, x, num_classes), name="custom")
     raise ModelError(
         f"--model {name}: there is no such network.",
-        f"Choose one of {', '.join(ARCHITECTURES)}, or your own as path/to/file.py:build.",
+        f"{meant(name, NETWORKS)}Choose one of {', '.join(NETWORKS)}, or your own as path/to/file.py:build.",
     )
 
 

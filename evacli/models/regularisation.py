@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from evacli.backend import keras
+from evacli.catalogue.networks import NETWORKS
 from evacli.config import Config
 from evacli.errors import ModelError
 from evacli.models.nested import all_layers
 
 Dropout = float | Literal["own", "none"]
-# Networks that go without the dropout of their description unless it is asked for.
-BETTER_WITHOUT_DROPOUT = frozenset({"eva"})
 DROPOUTS = (keras.layers.Dropout, keras.layers.SpatialDropout2D)
 
 
@@ -19,7 +18,8 @@ def decide_dropout(config: Config) -> Dropout:
     if config.dropout is not None:
         return config.dropout
     # Of the network's own rates the spatial kind has to be some share.
-    return "none" if config.model in BETTER_WITHOUT_DROPOUT and not config.spatial_dropout else "own"
+    network = NETWORKS.get(config.model)
+    return "none" if network and not network.own_dropout and not config.spatial_dropout else "own"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import msgspec
 
 from evacli import config, network_file
 from evacli.errors import ConfigError
-from evacli.messages import in_words
+from evacli.messages import in_words, meant
 from evacli.run.directory import read_small
 
 _OURS = Path(__file__).parent
@@ -40,7 +40,10 @@ def read(name: str) -> Recipe:
     """
     path = Path(name) if name.endswith(".toml") else _OURS / f"{name}.toml"
     if path.parent == _OURS and name not in names():
-        raise ConfigError(f"--recipe {name}: there is no such recipe.", f"Give {', '.join(names())} or a .toml file.")
+        raise ConfigError(
+            f"--recipe {name}: there is no such recipe.",
+            f"{meant(name, names())}Give {', '.join(names())} or a .toml file.",
+        )
     try:
         recipe = msgspec.toml.decode(read_small(path), type=Recipe)
     except (OSError, ValueError, RecursionError) as e:

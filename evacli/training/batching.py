@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evacli.catalogue.schedules import DROP_FACTOR, grown_batch
 from evacli.config import Config
 from evacli.engine.base import Batches, Controls
-from evacli.training import schedules
 
 # What is held in memory at once when an update takes all images.
 PART = 128
@@ -42,7 +42,7 @@ class Batching:
         if c.grow_batch is None:
             return min(c.batch_size, self.num_images), 1.0
         largest = max(c.batch_size, min(c.grow_batch, self.num_images))
-        return schedules.grown_batch(epoch / c.epochs, c.batch_size, largest, schedules.divisor(c))
+        return grown_batch(epoch / c.epochs, c.batch_size, largest, c.drop_factor or DROP_FACTOR)
 
     def steps(self, epoch: int) -> int:
         """Count the batches of an epoch, the last one perhaps smaller."""

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from evacli.catalogue import schedules
+from evacli.catalogue.schedules import DROP_FACTOR, SCHEDULES, Moment
+from evacli.config import Config
 from evacli.engine.base import Controls
 from evacli.engine.hyperparameters import cycled
 from evacli.run.history import Row
-from evacli.training import schedules
 from evacli.training.batching import Batching
-from evacli.training.schedules import Moment
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,28 @@ class RateControl:
         moves = cycled(config) is not None
         found = []
         for step in steps:
-            at = Moment.of(config, self.batching.progress(step), losses, low)
+            at = moment(config, self.batching.progress(step), losses, low)
             momentum = schedules.one_cycle_momentum(at) if moves else None
             found.append(Controls(self.lr * schedules.factor(config.schedule, at, grown), momentum))
         return found
+
+
+def moment(config: Config, progress: float, losses: Sequence[float] = (), low: float | None = None) -> Moment:
+    """Return a moment of a training with what the configuration says of its schedule.
+
+    Args:
+        config: names the schedule and its options.
+        progress: of the whole training, 0 to 1.
+        losses: those of the finished epochs.
+        low: the lower end of the rates as a share of the peak; None: the schedule's own.
+    """
+    own = SCHEDULES[config.schedule].own_warm_up
+    return Moment(
+        progress=progress,
+        losses=losses,
+        low=low,
+        warm_up=own if config.warmup_epochs is None else config.warmup_epochs / config.epochs,
+        cycles=config.cycles or 4,
+        cycle=config.cycle or "triangular",
+        divisor=config.drop_factor or DROP_FACTOR,
+    )

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evacli import config, console, data, network_file
-from evacli.config import Config
+from evacli.config import Config, takes_settings
 from evacli.errors import RunError
 from evacli.run import config_file, summary
 from evacli.run.checkpoint import Progress, load_progress, restore_config
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from evacli.training.hooks import Reached
 
 
+@takes_settings
 def train(
     run: str | Path = DEFAULT_RUN,
     *,

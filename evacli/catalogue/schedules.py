@@ -1,10 +1,8 @@
-"""Learning-rate schedules: pure functions of the moment, each giving a factor of the peak learning rate."""
+"""The schedule specifications: pure functions of the moment, each giving a factor of the peak learning rate."""
 
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
-
-from evacli.config import Config
 
 # Shares of the training after which `step` divides the rate.
 DROPS = (0.5, 0.75)
@@ -35,12 +33,6 @@ class Moment(NamedTuple):
     cycles: int = 4
     cycle: str = "triangular"
     divisor: float = DROP_FACTOR
-
-    @classmethod
-    def of(cls, config: Config, progress: float, losses: Sequence[float] = (), low: float | None = None) -> "Moment":
-        """Return the moment with what the configuration says of its schedule."""
-        cycles, cycle = config.cycles or 4, config.cycle or "triangular"
-        return cls(progress, losses, low, warm_up(config), cycles, cycle, divisor(config))
 
 
 def constant(at: Moment) -> float:
@@ -161,18 +153,30 @@ def ramp(progress: float, warm_up: float, low: float = 0.04) -> float:
     return low + (1 - low) * progress / warm_up if progress < warm_up else 1.0
 
 
-# Each schedule of the configuration; those in front of a `ramp` where the configuration warms up.
-SCHEDULES: dict[str, Callable[[Moment], float]] = {
-    "constant": constant,
-    "step": step,
-    "linear": linear,
-    "exponential": exponential,
-    "cosine": cosine,
-    "plateau": plateau,
-    "cyclical": cyclical,
-    "one-cycle": one_cycle,
+class ScheduleSpec(NamedTuple):
+    """Describe a schedule.
+
+    Attributes:
+        factor: of the peak rate, at each moment.
+        warms_up: whether it warms up by itself; else a `ramp` goes before it where the configuration says so.
+        own_warm_up: the share of a training over which it rises where nothing else is said.
+    """
+
+    factor: Callable[[Moment], float]
+    warms_up: bool = False
+    own_warm_up: float = 0.0
+
+
+SCHEDULES: dict[str, ScheduleSpec] = {
+    "constant": ScheduleSpec(constant),
+    "step": ScheduleSpec(step),
+    "linear": ScheduleSpec(linear),
+    "exponential": ScheduleSpec(exponential),
+    "cosine": ScheduleSpec(cosine),
+    "plateau": ScheduleSpec(plateau),
+    "cyclical": ScheduleSpec(cyclical),
+    "one-cycle": ScheduleSpec(one_cycle, warms_up=True, own_warm_up=0.25),
 }
-WARMS_UP_BY_ITSELF = frozenset({"one-cycle"})
 
 
 def factor(name: str, at: Moment, grown: float | None = None) -> float:
@@ -187,18 +191,7 @@ def factor(name: str, at: Moment, grown: float | None = None) -> float:
         >>> factor("cosine", Moment(progress=0.5, warm_up=0.0))
         0.5
     """
-    if name in WARMS_UP_BY_ITSELF:
-        return SCHEDULES[name](at)
-    return ramp(at.progress, at.warm_up) * (SCHEDULES[name](at) if grown is None else grown)
-
-
-def warm_up(config: Config) -> float:
-    """Return the share of the training over which the rate rises."""
-    if config.warmup_epochs is None:
-        return 0.25 if config.schedule in WARMS_UP_BY_ITSELF else 0.0
-    return config.warmup_epochs / config.epochs
-
-
-def divisor(config: Config) -> float:
-    """Return what `step` divides the rate by."""
-    return config.drop_factor or DROP_FACTOR
+    spec = SCHEDULES[name]
+    if spec.warms_up:
+        return spec.factor(at)
+    return ramp(at.progress, at.warm_up) * (spec.factor(at) if grown is None else grown)

@@ -1,0 +1,43 @@
+"""The built-in data sets: an entry here, and the function that it names, are all that a data set needs."""
+
+import msgspec
+
+
+class DatasetSpec(msgspec.Struct, frozen=True):
+    """Describe a data set.
+
+    Attributes:
+        reader: `module:function` that turns the name of the data set into its training and its test split.
+        class_names: the name of each label.
+        mirrored: whether an image mirrored left to right still shows its class.
+    """
+
+    reader: str
+    class_names: tuple[str, ...]
+    mirrored: bool = True
+
+
+_KERAS = "evacli.data.keras_datasets:read"
+_DIGITS = tuple("0123456789")
+_CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
+_CIFAR100 = """
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
+castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
+elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster
+man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck
+pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
+skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger
+tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+"""
+_FASHION = (
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+)
+
+DATASETS = {
+    "cifar10": DatasetSpec(_KERAS, tuple(_CIFAR10.split())),
+    "cifar100": DatasetSpec(_KERAS, tuple(_CIFAR100.split())),
+    "fashion_mnist": DatasetSpec(_KERAS, _FASHION),
+    "mnist": DatasetSpec(_KERAS, _DIGITS, mirrored=False),
+    "digits": DatasetSpec("evacli.data.digits:read", _DIGITS, mirrored=False),
+}
