@@ -9,6 +9,7 @@ import msgspec
 from evacli import config, console, network_file
 from evacli.data import load
 from evacli.engine.base import Controls, Figures
+from evacli.engine.hyperparameters import inertia
 from evacli.errors import ConfigError, NoSuggestion
 from evacli.lr_finder.suggest import CHOSEN_RULE, RULES, Watch, onset, reason_to_stop, rules_for, smooth, suggest
 from evacli.messages import field_of, in_words

@@ -5,7 +5,6 @@ from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evacli import network_file
 from evacli.backend import keras
