@@ -16,9 +16,10 @@ from evacli.engine.base import Engine, View, as_it_is
 from evacli.engine.single import batch_size
 from evacli.errors import DataError, ModelError, RunError
 from evacli.models import saved
-from evacli.run import config_file, summary
+from evacli.run import summary
 from evacli.run.directory import RunDir
 from evacli.run.summary import Summary
+from evacli.run.trained import Trained
 
 # Of what a layer computes for a batch. A few lines of a stranger's file can ask for any size.
 MAX_TENSOR_BYTES = 4 * 2**30
@@ -119,15 +120,18 @@ class EvaluatedRun:
         return Predictions(answers, split.labels)
 
 
-def open_run(run: RunDir) -> EvaluatedRun:
+def open_run(stored: Trained) -> EvaluatedRun:
     """Open a trained run's best network and its data.
 
+    Example:
+        >>> open_run(trained.read(RunDir("runs/first"))).test.accuracy
+        0.9805555555555555
+
     Raises:
-        RunError: if the run is not trained, or its network cannot be used or was made for images of another size.
+        RunError: if its network cannot be used or was made for images of another size.
         DataError: if the data cannot be read, or has other classes than the run.
     """
-    run.require_trained()
-    trained, settings = summary.read(run), config_file.read(run) or Config()
+    run, settings, trained = stored
     network, found = load_best(run), data.load(settings)
     difference = check_data(trained, found)
     check_shape(network, found.image_shape)

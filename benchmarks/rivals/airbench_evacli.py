@@ -6,6 +6,7 @@ from typing import Any
 import evacli
 from evacli import evaluation
 from evacli.data.types import Split
+from evacli.run import trained
 from evacli.run.directory import RunDir
 from evacli.training.loop import Loop
 from rivals.airbench94 import Clock, say
@@ -46,7 +47,7 @@ def time_tests(clock: Clock) -> None:
 
 def evaluate_with_copies(run: RunDir) -> float:
     """What `evacli report --shifts` says of it, the unshifted views tested once more."""
-    return evaluation.open_run(run).shifted_test.accuracy
+    return evaluation.open_run(trained.read(run)).shifted_test.accuracy
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ import msgspec
 
 from evacli import console
 from evacli.errors import ConfigError
-from evacli.run import gradcam_files, summary
+from evacli.run import gradcam_files, trained
 from evacli.run.directory import DEFAULT_RUN, RunDir
+from evacli.run.trained import Trained
 
 if TYPE_CHECKING:
     from evacli.evaluation import EvaluatedRun
@@ -87,10 +88,9 @@ def gradcam(
     """
     _check(n, select, target, alpha)
     directory = RunDir(run)
-    directory.require_trained()
-    trained = summary.read(directory)
-    _check_class(class_name, trained.class_names)
-    opened, chosen = _open(directory, layer)
+    stored = trained.read(directory)
+    _check_class(class_name, stored.summary.class_names)
+    opened, chosen = _open(stored, layer)
     candidates = _candidates(opened, class_name)
     mistakes = [i for i in _in_order(opened, select) if i in candidates]
     explanations = _explain(opened, chosen, mistakes[:n], target)
@@ -122,12 +122,12 @@ def _check_class(class_name: str | None, names: Sequence[str]) -> None:
         raise ConfigError(f"--class {class_name}: the run has no such class.", f"Its classes are {', '.join(names)}.")
 
 
-def _open(run: RunDir, layer: str | None) -> "tuple[EvaluatedRun, str]":
+def _open(stored: Trained, layer: str | None) -> "tuple[EvaluatedRun, str]":
     """Open the run, and choose the layer that explains it."""
     with console.status("loading TensorFlow"):
         from evacli import evaluation
         from evacli.explaining import heatmap
-    opened = evaluation.open_run(run)
+    opened = evaluation.open_run(stored)
     if opened.difference:
         console.warn(opened.difference)
     # Before the long work, so that a wrong name is told at once.

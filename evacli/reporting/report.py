@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from evacli import console
 from evacli.reporting.result import ReportResult
-from evacli.run import history, summary
+from evacli.run import history, trained
 from evacli.run.directory import DEFAULT_RUN, RunDir, write_text_atomically
 from evacli.run.history import Row
+from evacli.run.trained import Trained
 
 # NumPy, Keras and matplotlib are imported once the run is known to be a trained one.
 if TYPE_CHECKING:
@@ -47,21 +48,19 @@ def report(run: str | Path = DEFAULT_RUN, *, shifts: bool = False) -> ReportResu
         RunError: if the run is not trained or its files cannot be used.
         DataError: if the data cannot be read, or has other classes than the run.
     """
-    directory = RunDir(run)
-    directory.require_trained()
-    summary.read(directory)
-    evidence = _examine(directory, history.read_csv(directory.history), shifts)
+    stored = trained.read(RunDir(run))
+    evidence = _examine(stored, history.read_csv(stored.directory.history), shifts)
     result = _conclude(evidence)
     _write_pictures(evidence)
     _write_texts(evidence, result)
     return result
 
 
-def _examine(directory: RunDir, rows: list[Row], shifts: bool) -> _Evidence:
+def _examine(stored: Trained, rows: list[Row], shifts: bool) -> _Evidence:
     from evacli import evaluation
     from evacli.reporting import metrics
 
-    run = evaluation.open_run(directory)
+    run = evaluation.open_run(stored)
     confusions = metrics.count_confusions(run.test.labels, run.test.predicted, run.data.num_classes)
     _ = run.train  # the long work at once, and before anything is drawn
     shifted = run.shifted_test.accuracy if shifts else None
