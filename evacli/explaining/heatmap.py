@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evacli.backend import keras, tf
-from evacli.explaining.layers import choose_layer, named_layers, observed
+from evacli.explaining.layers import caveat, choose_layer, named_layers, observed
 from evacli.models.logits import logits_model
+
+__all__ = ["caveat", "choose_layer", "grad_cam"]
 
 CHUNK = 256  # images in one pass; more would only cost memory
 EPSILON = 1e-7

@@ -35,7 +35,7 @@ class Call:
     @property
     def is_map(self) -> bool:
         """Whether the output is a feature map: 4-D, and more than one pixel."""
-        return len(self.shape) == 4 and self.shape[1] * self.shape[2] > 1
+        return len(self.shape) == 4 and None not in self.shape[1:] and self.shape[1] * self.shape[2] > 1
 
     @property
     def suits(self) -> bool:
@@ -72,7 +72,9 @@ def choose_layer(model: keras.Model, image_shape: Shape, layer: str | None = Non
 
 
 def caveat(model: keras.Model, image_shape: Shape, layer: str) -> str:
-    """Returns why the map of a layer may mislead, in one sentence; empty if there is no reason.
+    """Returns why the map of a layer may mislead, in one sentence; nothing if there is no reason.
+
+    For example: "The map of late may not show where the network looks: the scores also depend on paths around it."
 
     Args:
         model: the network.
@@ -81,47 +83,46 @@ def caveat(model: keras.Model, image_shape: Shape, layer: str) -> str:
     """
     own = [call for call in calls(model, image_shape) if call.name == layer]
     doubts = "; ".join(filter(None, (_displaced(own[-1].places), _bypassed(own[-1]), _repeated(own))))
-    return f"The map of {layer} may not show places in the picture: {doubts}." if doubts else ""
+    return f"The map of {layer} may not show where the network looks: {doubts}." if doubts else ""
 
 
-def _displaced(place: Places) -> str:
-    if place.mixed_by:
-        return f"{place.mixed_by} does not keep the picture's rows and columns"
-    return "" if place.are_shown else "it is padded or cropped"
+def _displaced(places: Places) -> str:
+    if places.mixed_by:
+        return f"after {places.mixed_by} its rows and columns are not those of the picture"
+    return "" if places.are_shown else "it is padded or cropped"
 
 
 def _bypassed(call: Call) -> str:
-    return "" if call.is_on_every_path else "the network also sees the picture by paths around it"
+    return "" if call.is_on_every_path else "the scores also depend on paths around it"
 
 
 def _repeated(own: list[Call]) -> str:
     if len(own) == 1:
         return ""
+    # Of several calls the maps are those of the last one, so it is told from the first.
     first, last = own[0].follows, own[-1].follows - {own[-1].name}
-    told = [f"after {name}" for name in sorted(last - first)] or [f"without {name}" for name in sorted(first - last)]
-    return f"it is computed {len(own)} times, and this is the last of them" + (f", {told[0]}" if told else "")
+    differences = [f", after {name}" for name in sorted(last - first)]
+    differences += [f", not after {name}" for name in sorted(first - last)]
+    return f"it is computed {len(own)} times, and this is the last" + "".join(differences[:1])
 
 
-def _last_that_suits(all_calls: tuple[Call, ...]) -> str:
-    times = Counter(call.name for call in all_calls)
-    suitable = [call for call in all_calls if call.suits]
+def _last_that_suits(every: tuple[Call, ...]) -> str:
+    times = Counter(call.name for call in every)
+    suitable = [call for call in every if call.suits]
     best = [call.name for call in suitable if call.is_on_every_path and times[call.name] == 1]
     if best:
         return best[-1]
-    if not any(call.is_map for call in all_calls):
-        raise ConfigError("The network has no layer whose output is a feature map (B, H, W, C); Grad-CAM needs one.")
-    if suitable:
-        names = list(dict.fromkeys(call.name for call in suitable))
-        reason = "no layer that shows places in the picture is computed once and passed by every path to the scores"
-        raise ConfigError(
-            f"Grad-CAM needs --layer: {reason}.", f"From the last to the first, choose one of: {_listed(names)}."
-        )
-    mixers = [call.places.mixed_by for call in all_calls if call.places.mixed_by]
-    blamed = f" ({mixers[0]} gives them up)" if mixers else ""
-    raise ConfigError(
-        f"Grad-CAM has nothing to show: no layer that learns keeps the picture's rows and columns{blamed}.",
-        "There is no layer that would do with --layer.",
-    )
+    if not any(call.is_map for call in every):
+        reason = "the network has no layer whose output is a feature map (B, H, W, C)"
+    elif suitable:
+        reason = "of the layers that show places in the picture, none is computed once and on every path to the scores"
+    else:
+        mixer = next((f" ({call.places.mixed_by} loses them)" for call in every if call.places.mixed_by), "")
+        reason = f"no layer that has learnt something keeps the picture's rows and columns{mixer}"
+    explained = {call.name: call for call in every}  # of several calls the last
+    names = [name for name, call in explained.items() if call.suits]
+    fix = f"From the last to the first, --layer can be one of: {_listed(names)}." if names else "No --layer would do."
+    raise ConfigError(f"Grad-CAM finds no layer to show: {reason}.", fix)
 
 
 def _no_such_layer(layer: str, matching: list[str], names: list[str], layers: dict[str, Any]) -> ConfigError:
@@ -149,7 +150,7 @@ def calls(model: keras.Model, image_shape: Shape) -> tuple[Call, ...]:
     noted: dict[Any, _Noted] = {}
 
     def note(name: str, layer: Any, arguments: tuple[Any, ...], output: tf.Tensor) -> tf.Tensor:
-        own = tf.identity(output)  # since a layer that does nothing in inference returns its input
+        own = tf.identity(output)  # a layer that does nothing in inference returns its input
         noted[own.op] = _Noted(name, layer, arguments, output)
         return own
 
@@ -171,15 +172,23 @@ class _Noted(NamedTuple):
 
     def places(self, known: dict[Any, Places]) -> Places:
         """What it leaves of the places of its inputs; those that do not depend on the picture have none."""
-        tensors = [x for x in tf.nest.flatten(self.arguments) if tf.is_tensor(x) and not hasattr(x, "numpy")]
+        tensors = [x for x in tf.nest.flatten(self.arguments) if _is_symbolic(x)]
         if any(x is self.output for x in tensors):
             return known[self.output.op]
         seen = _seen([x for x in tensors if x.op in known], known)
-        return after(self.layer, self.name, seen, self.arguments, tuple(self.output.shape))
+        return after(self.layer, self.name, seen, self.arguments, _shape(self.output))
 
 
 def _seen(tensors: Iterable[Any], known: dict[Any, Places]) -> list[Seen]:
-    return [(known[x.op], tuple(x.shape)) for x in tensors]
+    return [(known[x.op], _shape(x)) for x in tensors]
+
+
+def _is_symbolic(value: Any) -> bool:
+    return isinstance(value, tf.Tensor) and not hasattr(value, "numpy")
+
+
+def _shape(tensor: tf.Tensor) -> Shape:
+    return () if tensor.shape.rank is None else tuple(tensor.shape)
 
 
 def _followed(graph: tf.Graph, noted: dict[Any, _Noted]) -> Iterator[Call]:
@@ -203,7 +212,7 @@ def _followed(graph: tf.Graph, noted: dict[Any, _Noted]) -> Iterator[Call]:
     for operation, own in noted.items():
         if operation in known:
             everywhere = to[operation] * on[operation] == to[end]
-            yield Call(own.name, tuple(own.output.shape), known[operation], everywhere, follows[operation])
+            yield Call(own.name, _shape(own.output), known[operation], everywhere, follows[operation])
 
 
 def named_layers(model: keras.Model, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -234,6 +243,6 @@ def _telling(call: Callable[..., Any], see: Callable[[tuple[Any, ...], Any], Any
     @wraps(call)
     def told(*args: Any, **kwargs: Any) -> Any:
         output = call(*args, **kwargs)
-        return see((*args, *kwargs.values()), output) if tf.is_tensor(output) else output
+        return see((*args, *kwargs.values()), output) if isinstance(output, tf.Tensor) else output
 
     return told

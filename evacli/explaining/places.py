@@ -58,8 +58,10 @@ def after(layer: Any, name: str, tensors: Sequence[Seen], arguments: Sequence[An
     kind = type(layer)
     # A class of the same name from elsewhere may do anything.
     step = STEPS.get(kind.__name__) if kind.__module__.partition(".")[0] == "keras" else None
-    border = step(before.border, layer, arguments, size, shape) if step and _is_channels_last(layer) else None
-    if border is None or len(shape) != 4:
+    if step is None or len(shape) != 4 or None in shape or not _is_channels_last(layer):
+        return _mixed(tensors, name)
+    border = step(before.border, layer, arguments, size, shape)
+    if border is None:
         return _mixed(tensors, name)
     return Places(border, before.learnt or kind.__name__ in LEARNING)
 
@@ -132,11 +134,13 @@ def _scaled(border: Border, layer: Any, _: Any, size: Shape, shape: Shape) -> Bo
 
 
 def _zero_padded(border: Border, layer: Any, *_: Any) -> Border:
-    return border + np.array(layer.padding)
+    padding: Border = np.array(layer.padding)
+    return border + padding
 
 
 def _cropped(border: Border, layer: Any, *_: Any) -> Border:
-    return border - np.array(layer.cropping)
+    cropping: Border = np.array(layer.cropping)
+    return border - cropping
 
 
 def _padded(border: Border, layer: Any, *_: Any) -> Border | None:
@@ -149,7 +153,8 @@ def _sliced(border: Border, _: Any, arguments: Sequence[Any], size: Shape, shape
     key = arguments[1]
     if not isinstance(key, tuple) or not all(isinstance(part, slice) for part in key):
         return None
-    chosen = [range(length)[part] for length, part in zip(size[1:3], (*key[1:], slice(None), slice(None)), strict=False)]
+    all_parts = (*key, slice(None), slice(None), slice(None))
+    chosen = [range(length)[part] for length, part in zip(size[1:3], all_parts[1:3], strict=True)]
     if any(not places or places.step < 1 for places in chosen):
         return None
     ends = zip(chosen, size[1:3], strict=True)
@@ -163,7 +168,7 @@ Step = Callable[[Border, Any, Sequence[Any], Shape, Shape], Border | None]
 ELEMENTWISE = """
     Activation ReLU LeakyReLU PReLU ELU Softmax Dropout SpatialDropout2D AlphaDropout GaussianDropout GaussianNoise
     ActivityRegularization Identity BatchNormalization GroupNormalization LayerNormalization RMSNormalization
-    UnitNormalization Normalization Rescaling Dense LayerScale
+    UnitNormalization Normalization Rescaling Dense LayerScale CustomScaleLayer
     Add Subtract Multiply Average Maximum Minimum Divide TrueDivide DivideNoNan Power Where
     Absolute Abs Negative Reciprocal Square Sqrt Rsqrt Exp Log Log1p Tanh Sin Cos Erf Clip Cast StopGradient LogSoftmax
     Relu Relu6 LeakyRelu Elu Selu Celu Gelu Silu Sigmoid LogSigmoid HardSigmoid HardSilu HardTanh Softplus Softsign
@@ -171,19 +176,20 @@ ELEMENTWISE = """
 """
 STEPS: dict[str, Step] = {
     **dict.fromkeys(ELEMENTWISE.split(), _kept),
-    **dict.fromkeys("Conv2D DepthwiseConv2D SeparableConv2D".split(), _window),
-    **dict.fromkeys("MaxPooling2D AveragePooling2D MaxPool AveragePool".split(), _window),
-    **dict.fromkeys("UpSampling2D Conv2DTranspose Resizing Resize".split(), _scaled),
-    **dict.fromkeys("AdaptiveAveragePooling2D AdaptiveMaxPooling2D".split(), _scaled),
+    **dict.fromkeys(("Conv2D", "DepthwiseConv2D", "SeparableConv2D"), _window),
+    **dict.fromkeys(("MaxPooling2D", "AveragePooling2D", "MaxPool", "AveragePool"), _window),
+    **dict.fromkeys(("UpSampling2D", "Conv2DTranspose", "Resizing", "Resize"), _scaled),
+    **dict.fromkeys(("AdaptiveAveragePooling2D", "AdaptiveMaxPooling2D"), _scaled),
     "Concatenate": _by_channel,
     "ZeroPadding2D": _zero_padded,
     "Cropping2D": _cropped,
     "Pad": _padded,
     "GetItem": _sliced,
 }
-LEARNING = frozenset("Conv2D DepthwiseConv2D SeparableConv2D Conv2DTranspose Dense".split())
-# What a model that is written by hand puts between its layers.
-TENSORFLOW = frozenset("""
+LEARNING = frozenset(("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose", "Dense"))
+# Operations of TensorFlow, by their type, that a model which is written by hand may put between its layers.
+WRITTEN_BY_HAND = """
     Identity Cast StopGradient AddV2 Sub Mul RealDiv Maximum Minimum Neg Abs Square Sqrt Rsqrt Exp Log Tanh Sigmoid
     Relu Relu6 LeakyRelu Elu Selu Softplus
-""".split())
+"""
+TENSORFLOW = frozenset(WRITTEN_BY_HAND.split())
