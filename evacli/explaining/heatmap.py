@@ -20,7 +20,7 @@ EPSILON = 1e-7
 def grad_cam(
     model: keras.Model, images: NDArray[Any], class_indices: NDArray[np.integer], layer: str | None = None
 ) -> NDArray[np.float32]:
-    r"""Computes class activation maps of `images`, each for its own class or classes, in one batched pass.
+    r"""Compute class activation maps of `images`, each for its own class or classes, in one batched pass.
 
     With $A^k$ channel k of the feature map and $y^c$ the score of class c before the softmax,
     $L^c = \mathrm{ReLU}(\sum_k \alpha_k^c A^k)$ and $\alpha_k^c = \mathrm{mean}_{ij}\,\partial y^c / \partial A^k_{ij}$

@@ -44,7 +44,7 @@ class Call:
 
 
 def feature_maps(model: keras.Model, image_shape: Shape) -> dict[str, Shape]:
-    """Names the layers of `model` that give feature maps, with (h, w, channels), in the order of computation.
+    """Name the layers of `model` that give feature maps, with (h, w, channels), in the order of computation.
 
     A feature map is a 4-D output of more than one pixel. A layer inside a nested model is called `model/layer`.
     """
@@ -52,7 +52,7 @@ def feature_maps(model: keras.Model, image_shape: Shape) -> dict[str, Shape]:
 
 
 def choose_layer(model: keras.Model, image_shape: Shape, layer: str | None = None) -> str:
-    """Returns the full name of the feature map called `layer`, or of the one that suits Grad-CAM best.
+    """Return the full name of the feature map called `layer`, or of the one that suits Grad-CAM best.
 
     That is the last layer that every path from the pixels to the scores passes, since the map of another one leaves out
     what the network sees elsewhere; whose rows and columns still are those of the picture; after a layer that has
@@ -72,7 +72,7 @@ def choose_layer(model: keras.Model, image_shape: Shape, layer: str | None = Non
 
 
 def caveat(model: keras.Model, image_shape: Shape, layer: str) -> str:
-    """Returns why the map of a layer may mislead, in one sentence; nothing if there is no reason.
+    """Return why the map of a layer may mislead, in one sentence; nothing if there is no reason.
 
     For example: "The map of late may not show where the network looks: the scores also depend on paths around it."
 
@@ -88,7 +88,7 @@ def caveat(model: keras.Model, image_shape: Shape, layer: str) -> str:
 
 def _displaced(places: Places) -> str:
     if places.mixed_by:
-        return f"after {places.mixed_by} its rows and columns are not those of the picture"
+        return f"from {places.mixed_by} on, rows and columns are not those of the picture"
     return "" if places.are_shown else "it is padded or cropped"
 
 
@@ -100,7 +100,7 @@ def _repeated(own: list[Call]) -> str:
     if len(own) == 1:
         return ""
     # Of several calls the maps are those of the last one, so it is told from the first.
-    first, last = own[0].follows, own[-1].follows - {own[-1].name}
+    first, last = (call.follows - {call.name} for call in (own[0], own[-1]))
     differences = [f", after {name}" for name in sorted(last - first)]
     differences += [f", not after {name}" for name in sorted(first - last)]
     return f"it is computed {len(own)} times, and this is the last" + "".join(differences[:1])
@@ -142,7 +142,7 @@ def _listed(names: list[str], most: int = 60) -> str:
 
 @lru_cache(maxsize=1)
 def calls(model: keras.Model, image_shape: Shape) -> tuple[Call, ...]:
-    """Returns what the layers of `model` do to one image, in the order of computation.
+    """Return what the layers of `model` do to one image, in the order of computation.
 
     The network is traced, not run. TensorFlow's own graph tells what depends on what, also inside a model that is no
     graph of Keras layers, and with the sizes that a nested model leaves open.
@@ -216,7 +216,7 @@ def _followed(graph: tf.Graph, noted: dict[Any, _Noted]) -> Iterator[Call]:
 
 
 def named_layers(model: keras.Model, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Gives every layer and operation with its name, nested models opened instead of listed."""
+    """Give every layer and operation with its name, nested models opened instead of listed."""
     for layer in getattr(model, "operations", model.layers):
         if isinstance(layer, keras.Model):
             yield from named_layers(layer, f"{prefix}{layer.name}/")
@@ -226,7 +226,7 @@ def named_layers(model: keras.Model, prefix: str = "") -> Iterator[tuple[str, An
 
 @contextmanager
 def observed(layers: Iterable[tuple[str, Any]], see: See) -> Iterator[None]:
-    """Calls `see` each time that one of `layers` has computed; the network goes on with what it returns.
+    """Call `see` each time that one of `layers` has computed; the network goes on with what it returns.
 
     Keras has no forward hooks, and a functional model to an inner output cannot reach into a nested or subclassed one;
     a `call` set on the layer object itself works in all of them.

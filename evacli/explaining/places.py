@@ -42,13 +42,13 @@ PIXELS = Places(np.zeros((2, 2)))
 
 
 def after(layer: Any, name: str, tensors: Sequence[Seen], arguments: Sequence[Any], shape: Shape) -> Places:
-    """Returns what a layer leaves of the places in its inputs.
+    """Return what a layer leaves of the places in its inputs.
 
     Args:
         layer: a Keras layer or operation.
         name: by which it is blamed.
         tensors: those that it was given.
-        arguments: all that it was called with by position.
+        arguments: all that it was called with, what came by position first.
         shape: of its output.
     """
     together = merged(tensors)
@@ -67,7 +67,7 @@ def after(layer: Any, name: str, tensors: Sequence[Seen], arguments: Sequence[An
 
 
 def after_tensorflow(operation: Any, tensors: Sequence[Seen]) -> Places:
-    """Returns what an operation of TensorFlow leaves of the places in its inputs, between layers or inside one."""
+    """Return what an operation of TensorFlow leaves of the places in its inputs, between layers or inside one."""
     together = merged(tensors)
     if together and operation.type in TENSORFLOW and tuple(operation.outputs[0].shape[1:3]) == together[1][1:3]:
         return together[0]
@@ -81,7 +81,7 @@ def _mixed(tensors: Sequence[Seen], by: str) -> Places:
 
 
 def merged(tensors: Sequence[Seen]) -> Seen | None:
-    """Returns what tensors have in common that are added, multiplied or put side by side; None if they do not fit.
+    """Return what tensors have in common that are added, multiplied or put side by side; None if they do not fit.
 
     A tensor of a single pixel, such as a gate that weighs channels, has no places to mix.
     """
