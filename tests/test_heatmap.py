@@ -8,7 +8,8 @@ from keras import layers
 
 from evacli.errors import ConfigError
 from evacli.explaining import heatmap
-from evacli.explaining.heatmap import choose_layer, feature_maps, grad_cam
+from evacli.explaining.heatmap import grad_cam
+from evacli.explaining.layers import choose_layer, feature_maps
 from evacli.models import build
 from evacli.models.logits import logits_model
 
