@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from evacli import models
+from evacli import backend, models
 from evacli.engine.fast.twin import training_twin
 from evacli.errors import ModelError
 from evacli.models.logits import logits_model
@@ -287,3 +287,57 @@ def test_saved_networks_open_in_a_process_that_only_knows_keras(user_file, tmp_p
     subprocess.run([sys.executable, "-c", dedent(code), *made], cwd=tmp_path, check=True, capture_output=True)
     for name, model in made.items():
         np.testing.assert_allclose(np.load(tmp_path / f"{name}.npy"), model(pixels()), atol=1e-5)
+
+
+POLICIES = {
+    "mixed_float16": ("keras.mixed_precision.set_global_policy('mixed_float16')", "dtype_policy", "--precision"),
+    "mixed_bfloat16": ("keras.config.set_dtype_policy('mixed_bfloat16')", "dtype_policy", "--precision"),
+    "float64": ("keras.config.set_floatx('float64')", "floatx", "--precision"),
+    "channels_first": ("keras.config.set_image_data_format('channels_first')", "image_data_format", "Leave that out"),
+    "0.5": ("keras.config.set_epsilon(0.5)", "epsilon", "Leave that out"),
+    "3": ("keras.config.set_max_epochs(3)", "max_epochs", "Leave that out"),
+}
+
+
+@pytest.mark.parametrize("place", ["top", "function"])
+@pytest.mark.parametrize("value", POLICIES)
+def test_what_a_user_file_sets_for_all_of_keras_is_refused_and_put_back(user_file, value, place):
+    line, setting, fix = POLICIES[value]
+    text = sequential("layers.Flatten()", "layers.Dense(num_classes, dtype='float32')")
+    at, indent = ("def build", "") if place == "top" else ("    return", "    ")
+    with pytest.raises(ModelError, match=rf"sets {setting} of keras\.config to {value}") as error:
+        custom(user_file(text.replace(at, f"{indent}{line}\n{at}")))
+    assert fix in error.value.fix
+    assert backend.moved() == {}
+
+
+def test_settings_are_put_back_after_a_file_that_fails(user_file):
+    with pytest.raises(ModelError, match="ZeroDivisionError"):
+        custom(user_file("import keras\nkeras.config.set_floatx('float16')\n1 / 0\n"))
+    assert backend.moved() == {}
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "bfloat16", "mixed_float16", "float16", "float64"])
+def test_a_layer_that_computes_in_another_type_is_refused_by_name(user_file, dtype):
+    inner = f"keras.Sequential([layers.Conv2D(4, 3, dtype='{dtype}', name='odd')])"
+    for layer in (f"layers.Conv2D(4, 3, dtype='{dtype}', name='odd')", inner):
+        text = sequential(layer, "layers.Flatten()", "layers.Dense(num_classes, dtype='float32')")
+        with pytest.raises(ModelError, match=f"its layer odd is made with the dtype {dtype}") as error:
+            custom(user_file(text))
+        assert "--precision" in error.value.fix
+
+
+def test_a_layer_that_is_to_stay_in_float32_is_welcome(user_file):
+    text = sequential("layers.Flatten(dtype='float32')", "layers.Dense(num_classes, dtype='float32')")
+    assert custom(user_file(text)).output.dtype == "float32"
+
+
+def test_what_a_notebook_has_set_is_back_afterwards():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        with backend.pinned():
+            assert keras.layers.Dense(1).dtype_policy.name == "float32"
+            keras.config.set_floatx("float16")
+        assert backend.moved() == {"dtype_policy": "mixed_bfloat16"}
+    finally:
+        keras.config.set_dtype_policy("float32")

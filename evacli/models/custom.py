@@ -3,7 +3,7 @@
 `--model path/to/file.py:build` names a callable `(input_shape, num_classes) -> keras.Model`. It gets the shape of one
 image, (H, W, channels), already normalised when it arrives. Its model gives one value a class: probabilities, through a
 softmax at its end, or scores, to which evacli adds the softmax. It has to consist of Keras' own layers and operations,
-since `best.keras` opens where nobody has heard of the file.
+since `best.keras` opens where nobody has heard of the file. What its layers compute in is for `--precision` to say.
 """
 
 import sys
@@ -16,10 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from evacli.backend import keras
+from evacli.backend import keras, moved, pinned
 from evacli.errors import ModelError
 from evacli.models.logits import ends_in_softmax, last_operation
+from evacli.models.nested import all_layers
 from evacli.network_file import split
+
+_PRECISION = "Leave that out; --precision says what the layers compute in."
 
 
 def apply(reference: str, x: Any, num_classes: int) -> Any:
@@ -54,17 +57,31 @@ def _make(reference: str, input_shape: tuple[int, ...], num_classes: int) -> ker
         raise _error(reference, "there is no such file")
     try:
         # What the file prints, often a model summary, must not mix with the results on stdout.
-        with redirect_stdout(sys.stderr), _imported(path) as module:
+        with redirect_stdout(sys.stderr), pinned(), _imported(path) as module:
             function: Callable[..., Any] | None = getattr(module, name, None)
             model = function(input_shape, num_classes) if function else None
+            settings = moved()
     # A script that ends in sys.exit() must not end the command without a word.
     except (Exception, SystemExit) as e:
         raise _error(reference, _reason(e, path)) from e
+    for setting, value in settings.items():
+        fix = _PRECISION if setting in ("floatx", "dtype_policy") else "Leave that out."
+        raise _error(reference, f"it sets {setting} of keras.config to {value}, for all of evacli", fix)
     if function is None:
         raise _error(reference, f"{path.name} defines no {name}")
     if not isinstance(model, keras.Model):
         raise _error(reference, f"{name} returned {type(model).__name__} instead of a keras.Model")
+    _require_float32(reference, model)
     return model
+
+
+def _require_float32(reference: str, model: keras.Model) -> None:
+    # A layer that is to stay in float32 whatever the precision is welcome; one of another type would be trained in it.
+    for layer in all_layers(model):
+        types = {layer.compute_dtype, layer.variable_dtype} & {"float16", "bfloat16", "float64"}
+        if types and not isinstance(layer, keras.layers.InputLayer):
+            name = layer.dtype_policy.name
+            raise _error(reference, f"its layer {layer.name} is made with the dtype {name}", _PRECISION)
 
 
 @contextmanager
