@@ -7,13 +7,13 @@ obeyed only after the log system is up.
 import ctypes
 import os
 import platform
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from evacli import console
 from evacli.errors import ConfigError
+from evacli.streams import Stderr
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def _no_native_stderr() -> Iterator[None]:
     except OSError:  # the process has no stderr
         yield
         return
-    sys.stderr.flush()
+    Stderr().flush()
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)

@@ -21,6 +21,7 @@ from evacli.errors import ModelError
 from evacli.models.logits import ends_in_softmax, last_operation
 from evacli.models.nested import all_layers
 from evacli.network_file import split
+from evacli.streams import Stderr
 
 _PRECISION = "Leave that out; --precision says what the layers compute in."
 
@@ -57,7 +58,7 @@ def _make(reference: str, input_shape: tuple[int, ...], num_classes: int) -> ker
         raise _error(reference, "there is no such file")
     try:
         # What the file prints, often a model summary, must not mix with the results on stdout.
-        with redirect_stdout(sys.stderr), pinned(), _imported(path) as module:
+        with redirect_stdout(Stderr()), pinned(), _imported(path) as module:
             function: Callable[..., Any] | None = getattr(module, name, None)
             model = function(input_shape, num_classes) if function else None
             settings = moved()
