@@ -13,13 +13,13 @@ from json import dumps
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from evacli.streams import Stderr
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import BarColumn, Progress
 
 _state = {"quiet": False, "json": False}
 
@@ -118,19 +118,26 @@ def table(title: str, columns: Iterable[str | Text], rows: Iterable[Iterable[obj
     return grid
 
 
+def bar() -> "BarColumn":
+    """The bar of a progress display; in a narrow terminal it makes room for the text beside it."""
+    from rich.progress import BarColumn
+
+    return BarColumn(bar_width=None, table_column=Column(min_width=4, max_width=40))
+
+
 def progress() -> "Progress":
     """A progress display on stderr, silent without a terminal.
 
     Use: `with progress() as bars: task = bars.add_task("reading", total=n); bars.advance(task)`.
     """
     # Not needed for --help, which is to answer at once.
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        bar(),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
         console=stderr(),
         transient=True,
         disable=not is_terminal(),
