@@ -35,7 +35,7 @@ def printable(text: object) -> str:
 
 
 # Characters of a message that anybody will read: what a stranger's file says of itself may be megabytes.
-_LONGEST = 4000
+_LONGEST = 2000
 
 
 def _readable(message: str) -> str:
