@@ -11,6 +11,7 @@ from evacli import backend, models
 from evacli.engine.fast.twin import training_twin
 from evacli.errors import ModelError
 from evacli.models.logits import logits_model
+from evacli.models.regularisation import Regularisation
 
 MEAN, STD = (125, 123, 114), (62.99, 62.08, 66.7)
 
@@ -341,3 +342,62 @@ def test_what_a_notebook_has_set_is_back_afterwards():
         assert backend.moved() == {"dtype_policy": "mixed_bfloat16"}
     finally:
         keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("name", ["pixels", "normalise", "input_noise", "probabilities"])
+def test_names_in_a_users_network_do_not_collide_with_evaclis(user_file, name, tmp_path):
+    last = f"layers.Dense(num_classes, 'softmax', name='{name}')"
+    inside = sequential("layers.Flatten()", last)
+    named = inside.replace(", layers.Flatten", f", layers.Conv2D(2, 3, name='{name}'), layers.Flatten")
+    for text in (inside, named.replace(last, "layers.Dense(num_classes)").replace("])\n", f"], name='{name}')\n")):
+        noisy = Regularisation(input_noise=0.1)
+        model = models.build(user_file(text), (8, 8, 3), 5, MEAN, STD, noisy)
+        np.testing.assert_allclose(
+            keras.ops.softmax(training_twin(model, "float32")(pixels())), model(pixels()), atol=1e-6
+        )
+        model.save(tmp_path / "saved.keras")
+        np.testing.assert_array_equal(keras.models.load_model(tmp_path / "saved.keras")(pixels()), model(pixels()))
+
+
+INNER = "keras.Sequential([layers.Conv2D(2, 3), Mine(name='culprit')])"
+CULPRITS = {
+    "a function of TensorFlow": (
+        "import tensorflow as tf\n" + sequential(FLAT, "layers.Dense(num_classes, tf.nn.softmax, name='culprit')"),
+        r"layer culprit \(Dense\)",
+    ),
+    "a subclassed model": (
+        "import keras\nfrom keras import layers\n" + CUSTOM_MODEL + user_function("    return Net(num_classes)\n"),
+        r"model net\S* \(Net\), NotImplementedError: \S",
+    ),
+    "a subclassed model inside": (
+        "import keras\nfrom keras import layers\n" + CUSTOM_MODEL + sequential("Net(num_classes)"),
+        r"model net\S* \(Net\), ",
+    ),
+    "an unregistered layer": (
+        "from keras import layers\nclass Mine(layers.Layer):\n    def call(self, x):\n        return x\n"
+        + sequential(FLAT, "layers.Dense(num_classes)", "Mine(name='culprit')"),
+        r"layer culprit \(Mine\), ",
+    ),
+    "a layer in a nested model": (
+        "import keras\nfrom keras import layers\n" + CUSTOM_LAYER
+        + sequential(INNER, FLAT, "layers.Dense(num_classes)"),
+        r"layer culprit \(Mine\), ",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CULPRITS)
+def test_the_layer_that_is_to_blame_is_named_with_the_remedy(user_file, case):
+    text, culprit = CULPRITS[case]
+    with pytest.raises(ModelError, match=culprit) as error:
+        custom(user_file(text))
+    assert "keras.Model(inputs, outputs)" in error.value.fix
+    assert "activation='softmax'" in error.value.fix
+
+
+@pytest.mark.parametrize("last", ["'log_softmax'), layers.Activation('linear'", "'log_softmax'"])
+def test_logarithms_of_probabilities_are_scores(user_file, last):
+    model = custom(user_file(USER_MODEL.format(last=last)))
+    (nested,) = (layer for layer in model.layers if isinstance(layer, keras.Model))
+    inputs = (pixels() - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
+    np.testing.assert_allclose(model(pixels()), np.exp(nested(inputs)), atol=1e-6)

@@ -8,7 +8,7 @@ since `best.keras` opens where nobody has heard of the file. What its layers com
 
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -24,6 +24,8 @@ from evacli.network_file import split
 from evacli.streams import Stderr
 
 _PRECISION = "Leave that out; --precision says what the layers compute in."
+# Names of the layers beside the user's model, one name each.
+_TAKEN = ("pixels", "normalise", "input_noise", "probabilities")
 
 
 def apply(reference: str, x: Any, num_classes: int) -> Any:
@@ -73,6 +75,8 @@ def _make(reference: str, input_shape: tuple[int, ...], num_classes: int) -> ker
     if not isinstance(model, keras.Model):
         raise _error(reference, f"{name} returned {type(model).__name__} instead of a keras.Model")
     _require_float32(reference, model)
+    if model.name in _TAKEN:
+        model.name = f"{model.name}_of_{path.stem}"
     return model
 
 
@@ -115,16 +119,29 @@ def _require_reloadable(reference: str, model: keras.Model) -> None:
     registered = dict(registry)
     registry.clear()
     try:
-        config = keras.saving.serialize_keras_object(model)
-        keras.saving.deserialize_keras_object(config, safe_mode=True)
-    except Exception as e:
-        raise _error(
-            reference,
-            f"its model could not be opened without the file: {_reason(e)}",
-            "Replace Lambda and custom layers by Keras' own layers and keras.ops.",
-        ) from e
+        problem = _unknown(model)
     finally:
         registry.update(registered)
+    if problem:
+        raise _error(
+            reference,
+            f"its model could not be opened without the file: {problem}",
+            "Replace Lambda and custom layers by Keras' own layers and keras.ops, models of a class of their own by "
+            "keras.Model(inputs, outputs), and functions by the names that Keras has for them: activation='softmax'.",
+        )
+
+
+def _unknown(part: Any) -> str:
+    """Which part of a network Keras cannot make anew by itself, and why; empty if there is none."""
+    try:
+        keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(part), safe_mode=True)
+    except Exception as e:
+        # Of a graph of layers one of them is to blame.
+        parts: Iterable[Any] = getattr(part, "operations", getattr(part, "layers", ()))
+        found = (_unknown(inner) for inner in parts)
+        what = "model" if isinstance(part, keras.Model) else "layer"
+        return next(filter(None, found), f"{what} {part.name} ({type(part).__name__}), {_reason(e)}")
+    return ""
 
 
 def _require_scores(reference: str, model: keras.Model, input_shape: tuple[int, ...]) -> None:
@@ -133,7 +150,8 @@ def _require_scores(reference: str, model: keras.Model, input_shape: tuple[int, 
     # (8, num_classes) values of noise
     values = np.asarray(model(np.random.default_rng(0).normal(size=(8, *input_shape)).astype(np.float32)))
     hidden = (values >= 0).all() and np.allclose(values.sum(axis=1), 1, atol=1e-3)
-    if hidden or activation not in (None, keras.activations.linear):
+    # The softmax of a log_softmax is the softmax of the scores.
+    if hidden or activation not in (None, keras.activations.linear, keras.activations.log_softmax):
         raise _error(
             reference,
             f"its model ends in {operation.name}, which gives neither scores nor a softmax",
@@ -148,6 +166,6 @@ def _error(reference: str, problem: str, fix: str = "") -> ModelError:
 
 def _reason(error: BaseException, path: Path | None = None) -> str:
     # The first line says what went wrong; Keras adds pages of configuration.
-    text = " ".join(str(error).split("\n")[0].split())[:300].rstrip(".")
+    text = " ".join(str(error).strip().split("\n")[0].split())[:300].rstrip(".")
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return f"{f'line {lines[-1]}: ' if lines else ''}{type(error).__name__}: {text}"
+    return f"{f'line {lines[-1]}: ' if lines else ''}{type(error).__name__}{f': {text}' if text else ''}"
