@@ -97,7 +97,8 @@ def test_of_many_classes_every_nth_is_named_where_it_is(num_classes, step):
     names = [f"class {i}" for i in range(num_classes)]
     axes = draw_confusion(np.eye(num_classes, dtype=int), names).axes[0]
     for axis, what in ((axes.xaxis, "predicted class"), (axes.yaxis, "true class")):
-        written = {int(tick): label.get_text() for tick, label in zip(axis.get_ticklocs(), axis.get_ticklabels())}
+        labels = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=True)
+        written = {int(tick): label.get_text() for tick, label in labels}
         assert written == {i: names[i] for i in range(0, num_classes, step)}
         told = "" if step == 1 else f", {len(written)} of {num_classes} named"
         assert axis.get_label_text() == what + told

@@ -47,7 +47,7 @@ def test_without_mistakes_nothing_is_confused():
 
 
 @given(answers)
-@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true", "ignore:A single label was found")
 def test_means_over_classes_are_those_of_scikit_learn(pairs):
     labels, predicted = pairs.T
     scores = score_classes(labels, predicted, NAMES)
