@@ -1,18 +1,18 @@
 """`python -m evacli`, and the `evacli` command."""
 
-import io
 import os
 import signal
-import sys
 from types import FrameType
+
+from evacli import streams
 
 
 def main() -> None:
     """Runs the command line."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # nohup and the like have it ignored
         signal.signal(signal.SIGINT, _leave)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # like stderr: no character is worth a traceback
+    streams.occupy()
+    streams.check_stdout()
     from evacli.cli import app
 
     app(prog_name="evacli")

@@ -1,4 +1,4 @@
-"""TensorFlow and Keras, set up for speed on a CPU and imported without noise.
+"""TensorFlow and Keras, set up for speed on a CPU, imported without noise, and the same whoever the user is.
 
 What TensorFlow's C++ side writes to stderr while it loads can only be kept from the file descriptor: its log level is
 obeyed only after the log system is up.
@@ -7,11 +7,13 @@ obeyed only after the log system is up.
 import ctypes
 import os
 import platform
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from evacli import console
+from evacli.errors import ConfigError
+from evacli.streams import Stderr
 
 
 @contextmanager
@@ -22,7 +24,7 @@ def _no_native_stderr() -> Iterator[None]:
     except OSError:  # the process has no stderr
         yield
         return
-    sys.stderr.flush()
+    Stderr().flush()
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
@@ -58,13 +60,70 @@ if platform.machine() in ("x86_64", "AMD64"):
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 with console.status("Starting TensorFlow"), _no_native_stderr():
-    import tensorflow as tf
+    try:
+        import tensorflow as tf
 
-    # The first operation starts the devices, which has lines of its own.
-    tf.constant(0)
-    import keras
+        # The first operation starts the devices, which has lines of its own.
+        tf.constant(0)
+        import keras
+    except (AssertionError, AttributeError, OSError, TypeError, ValueError) as e:  # each of them reads keras.json
+        raise ConfigError(
+            f"Keras does not start: {type(e).__name__}{f': {e}'.splitlines()[0] if str(e) else ''}.",
+            "Mend or remove keras.json, in $KERAS_HOME or ~/.keras, and the variables KERAS_*.",
+        ) from e
+if keras.config.backend() != "tensorflow":  # imported before evacli, as in a notebook
+    raise ConfigError(
+        f"Keras runs on {keras.config.backend()} in this process; evacli needs TensorFlow.",
+        "Restart it, with KERAS_BACKEND=tensorflow.",
+    )
 
 # Several models in one process, as in a notebook, are no reason to warn of functions traced anew.
 tf.get_logger().setLevel("ERROR")
 
-__all__ = ["keras", "tf"]
+# What a run depends on and a user's keras.json, variables or code may say otherwise: settings of `keras.config`.
+_SETTINGS: dict[str, Any] = {
+    "floatx": "float32",
+    "dtype_policy": "float32",
+    "epsilon": 1e-7,
+    "image_data_format": "channels_last",
+    "max_epochs": None,
+    "max_steps_per_epoch": None,
+}
+
+
+def _current() -> dict[str, Any]:
+    # Read before anything is set: the dtype policy follows floatx as long as nobody has chosen one.
+    found = {name: getattr(keras.config, name)() for name in _SETTINGS}
+    return found | {"dtype_policy": found["dtype_policy"].name}
+
+
+def _set(settings: dict[str, Any]) -> None:
+    for name, value in settings.items():
+        getattr(keras.config, f"set_{name}")(value)
+
+
+def moved() -> dict[str, Any]:
+    """Return the settings of Keras that are not what evacli needs, with their values; none where all is well."""
+    return {name: value for name, value in _current().items() if value != _SETTINGS[name]}
+
+
+@contextmanager
+def pinned() -> Iterator[None]:
+    """Set what a run depends on for the time of a block, and put back what was there before, whatever the block did.
+
+    Example:
+        with pinned():
+            run_a_strangers_code()
+            print(moved())  # what it has set
+    """
+    before = _current()
+    _set(_SETTINGS)
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+_set(_SETTINGS)
+
+__all__ = ["keras", "moved", "pinned", "tf"]

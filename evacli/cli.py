@@ -1,7 +1,12 @@
 """The app: registers the commands and turns errors into one line and an exit code."""
 
+import ast
+import inspect
 import os
 import sys
+from collections.abc import Callable
+from contextlib import suppress
+from textwrap import dedent
 from typing import Annotated, Any
 
 import typer
@@ -42,15 +47,17 @@ class OneLineErrors(TyperGroup):
         except Exception as e:
             if debug or not hasattr(e, "format_message"):
                 raise
-            _complain(e.format_message(), getattr(e, "ctx", None))
-            sys.exit(getattr(e, "exit_code", 2))
+            sys.exit(_complain(e.format_message(), e))
 
 
-def _complain(message: str, context: Any) -> None:
+def _complain(message: str, error: Any) -> int:
     """Reports Typer's own complaint about a command line: an unknown option, a value of the wrong type."""
-    if message:  # there is none when no command was given and the help has just been printed
-        command = context.command_path if context is not None else "evacli"
-        console.fail(message if message.endswith("?") else message.rstrip(".") + ".", f"See: {command} --help")
+    if not message:  # no command was given and the help has just been printed
+        return 0
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "evacli"
+    console.fail(message if message.endswith("?") else message.rstrip(".") + ".", f"See: {command} --help")
+    return int(getattr(error, "exit_code", 2))
 
 
 app = typer.Typer(
@@ -63,16 +70,29 @@ app = typer.Typer(
 )
 
 
+def docstring(function: Callable[..., Any]) -> str | None:
+    """Return what is the help of a command: a docstring, also under `python -OO`, which leaves it in the source alone.
+
+    Example:
+        app.command("runs", help=docstring(runs_command))(runs_command)
+    """
+    if function.__doc__:
+        return inspect.getdoc(function)
+    with suppress(OSError):  # there is no source
+        (definition,) = ast.parse(dedent(inspect.getsource(function))).body
+        return ast.get_docstring(definition)  # type: ignore[arg-type]
+    return None
+
+
 def _show_version(value: bool) -> None:
     if value:
         console.result(f"evacli {__version__}")
         raise typer.Exit
 
 
-@app.callback()
 def evacli(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Train an image classifier and see why it errs.
@@ -81,10 +101,15 @@ def evacli(
     """
 
 
-app.command("lr-find")(lr_find_command)
-app.command("train")(train_command)
-app.command("report")(report_command)
-app.command("gradcam")(gradcam_command)
-app.command("compare")(compare_command)
-app.command("runs")(runs_command)
-app.command("recipes")(recipes_command)
+app.callback(help=docstring(evacli))(evacli)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "lr-find": lr_find_command,
+    "train": train_command,
+    "report": report_command,
+    "gradcam": gradcam_command,
+    "compare": compare_command,
+    "runs": runs_command,
+    "recipes": recipes_command,
+}
+for name, command in COMMANDS.items():
+    app.command(name, help=docstring(command))(command)

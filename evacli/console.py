@@ -1,7 +1,7 @@
 """The only output sink: results go to stdout, everything else to stderr.
 
-Text is never read as rich markup, so a class called `[/]` prints as it is spelled; control characters and lone
-surrogates, which a terminal would obey or refuse, are shown escaped.
+Text is never read as rich markup, so a class called `[/]` prints as it is spelled; control characters, those that turn
+the direction of writing included, and lone surrogates, which a terminal would obey or refuse, are shown escaped.
 """
 
 import os
@@ -13,11 +13,13 @@ from json import dumps
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
+from evacli.streams import Stderr
+
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import BarColumn, Progress
 
 _state = {"quiet": False, "json": False}
 
@@ -28,29 +30,38 @@ def configure(*, quiet: bool = False, json: bool = False) -> None:
 
 
 def printable(text: object) -> str:
-    """`text` with control characters and lone surrogates escaped, safe for any terminal and any encoding."""
+    """`text` with characters that are not to be seen escaped, safe for any terminal and any encoding."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+# Characters of a message that anybody will read: what a stranger's file says of itself may be megabytes.
+_LONGEST = 2000
+
+
+def _readable(message: str) -> str:
+    half = _LONGEST // 2
+    return printable(message if len(message) <= _LONGEST else f"{message[:half]} ... {message[-half:]}")
 
 
 # Without a terminal there is no width to fold lines to; tables keep theirs whole up to this many columns.
 _WIDE = 160
 
 
-def _console(stream: TextIO | None, *, stderr: bool) -> Console:
+def _console(stream: TextIO | None, file: Any = None) -> Console:
     watched = stream is not None and stream.isatty()  # None: closed before the program began
     width = None if watched else _WIDE
-    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=not watched, width=width)
+    return Console(file=file, markup=False, emoji=False, highlight=False, soft_wrap=not watched, width=width)
 
 
 def stdout() -> Console:
     """Where results go."""
-    return _console(sys.stdout, stderr=False)
+    return _console(sys.stdout)
 
 
 @cache
 def stderr() -> Console:
     """Where everything else goes; one console, so that lines printed during a live display stay above it."""
-    return _console(sys.stderr, stderr=True)
+    return _console(sys.stderr, Stderr())
 
 
 def is_terminal() -> bool:
@@ -71,29 +82,30 @@ def json(value: object) -> None:
 
         # Not msgspec's encoder: it refuses the lone surrogates that a class name, once a folder name, may hold.
         sys.stdout.write(dumps(msgspec.to_builtins(value), indent=2) + "\n")
+        sys.stdout.flush()  # a full disk is to be told while there is somebody to tell
 
 
 def note(message: str, style: str = "dim") -> None:
     """Tells in a line on stderr what happens."""
     if not (_state["quiet"] or _state["json"]):
-        stderr().print(Text(printable(message), style=style))
+        stderr().print(Text(_readable(message), style=style))
 
 
 def warn(message: str) -> None:
     """Tells in a line on stderr what the user should know, also with `--quiet`."""
-    stderr().print(Text.assemble(("warning: ", "yellow"), printable(message)))
+    stderr().print(Text.assemble(("warning: ", "yellow"), _readable(message)))
 
 
 def fail(message: str, fix: str = "") -> None:
     """The one line of an error on stderr: what was wrong and what to do."""
-    fix = f" {printable(fix)}" if fix else ""
-    stderr().print(Text.assemble(("error: ", "bold red"), printable(message), (fix, "cyan")))
+    fix = f" {_readable(fix)}" if fix else ""
+    stderr().print(Text.assemble(("error: ", "bold red"), _readable(message), (fix, "cyan")))
 
 
 def stopped(message: str, fix: str = "") -> None:
     """The one line, on stderr, of a command that was asked to stop and did so in good order."""
-    fix = f" {printable(fix)}" if fix else ""
-    stderr().print(Text.assemble(("stopped: ", "bold"), printable(message), (fix, "cyan")))
+    fix = f" {_readable(fix)}" if fix else ""
+    stderr().print(Text.assemble(("stopped: ", "bold"), _readable(message), (fix, "cyan")))
 
 
 def table(title: str, columns: Iterable[str | Text], rows: Iterable[Iterable[object]]) -> Table:
@@ -106,19 +118,26 @@ def table(title: str, columns: Iterable[str | Text], rows: Iterable[Iterable[obj
     return grid
 
 
+def bar() -> "BarColumn":
+    """The bar of a progress display; in a narrow terminal it makes room for the text beside it."""
+    from rich.progress import BarColumn
+
+    return BarColumn(bar_width=None, table_column=Column(min_width=4, max_width=40))
+
+
 def progress() -> "Progress":
     """A progress display on stderr, silent without a terminal.
 
     Use: `with progress() as bars: task = bars.add_task("reading", total=n); bars.advance(task)`.
     """
     # Not needed for --help, which is to answer at once.
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        bar(),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
         console=stderr(),
         transient=True,
         disable=not is_terminal(),

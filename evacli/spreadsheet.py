@@ -7,7 +7,9 @@ from collections.abc import Iterable
 
 # With these a spreadsheet takes a cell for a formula (OWASP, "CSV injection"); the last four are the full-width forms.
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# Those of ASCII and Latin-1, line separators, and what turns the direction of writing (UAX 9, table 1), so that a name
+# would read as another one.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def to_csv(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> str:

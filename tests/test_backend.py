@@ -1,9 +1,11 @@
 """What TensorFlow is told before it starts, in processes of their own."""
 
+import json
 import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,3 +42,30 @@ def test_fast_kernels_and_a_large_tensor_takes_the_memory_of_the_one_before() ->
 def test_slow_kernels_for_who_wants_them() -> None:
     program = "import os, evacli.backend; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
     assert printed(program, TF_ENABLE_ONEDNN_OPTS="0") == "0"
+
+
+SURROUNDINGS = """
+import evacli.backend as backend
+from evacli.backend import keras
+c = keras.config
+print(c.floatx(), c.epsilon(), c.image_data_format(), c.dtype_policy().name, c.backend(), c.max_epochs())
+print(keras.layers.Dense(1).dtype_policy.name, keras.layers.Conv2D(1, 1).data_format, backend.moved())
+"""
+
+
+def test_no_setting_of_the_users_keras_changes_a_run(tmp_path: Path) -> None:
+    settings = {"floatx": "float64", "epsilon": 0.5, "image_data_format": "channels_first", "backend": "jax"}
+    (tmp_path / "keras.json").write_text(json.dumps(settings))
+    variables = {"KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "torch", "KERAS_MAX_EPOCHS": "1"}
+    first, second = printed(SURROUNDINGS, **variables).splitlines()
+    assert first == "float32 1e-07 channels_last float32 tensorflow None"
+    assert second == "float32 channels_last {}"
+
+
+def test_a_garbled_keras_json_is_one_line_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "keras.json").write_text('{"floatx": "int8"}')
+    program = "import evacli.errors\ntry: import evacli.backend\nexcept evacli.errors.ConfigError as e: print(e, e.fix)"
+    found = printed(program, KERAS_HOME=str(tmp_path))
+    assert found.startswith("Keras does not start: ")
+    assert "keras.json" in found
+    assert found.count("\n") == 0

@@ -53,6 +53,11 @@ def test_help_lists_the_commands_and_each_has_an_example(evacli: Evacli) -> None
         assert f"Example: evacli {name}" in evacli(name, "--help").out
 
 
+def test_help_is_the_same_where_python_leaves_docstrings_out() -> None:
+    for arguments in (["--help"], *([name, "--help"] for name in COMMANDS)):
+        assert python("-OO", "-m", "evacli", *arguments).out == python("-m", "evacli", *arguments).out
+
+
 def test_every_setting_is_an_option_of_train(evacli: Evacli) -> None:
     from evacli.config import Config, option
 
@@ -63,13 +68,14 @@ def test_every_setting_is_an_option_of_train(evacli: Evacli) -> None:
 
 def test_no_command_shows_the_help(evacli: Evacli) -> None:
     found = evacli()
-    assert found.code == 2
+    assert found.code == 0
     assert found.out.strip() == evacli("--help").out.strip()
     assert found.err == ""
 
 
-def test_version(evacli: Evacli) -> None:
-    found = evacli("--version")
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_version(evacli: Evacli, option: str) -> None:
+    found = evacli(option)
     assert (found.code, found.out, found.err) == (0, f"evacli {package.__version__}\n", "")
 
 

@@ -1,7 +1,7 @@
 import io
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given
@@ -41,6 +41,27 @@ def test_hostile_names_are_shown_literally(capsys: pytest.CaptureFixture[str], n
         assert console.printable(name) in capsys.readouterr().err
     console.result(console.table("title", ["class"], [[name]]))
     assert console.printable(name) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("character", "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+def test_what_turns_the_direction_of_writing_is_shown(character: str) -> None:
+    assert console.printable(f"a{character}b") == f"a\\u{ord(character):04x}b"
+
+
+@pytest.mark.parametrize("say", [console.note, console.warn, console.fail, console.stopped])
+def test_a_message_of_megabytes_keeps_its_ends(capsys: pytest.CaptureFixture[str], say: Callable[[str], None]) -> None:
+    say(f"file.json has {'x' * 2**23} where a number belongs")
+    said = capsys.readouterr().err
+    assert len(said) < 10_000
+    assert "file.json has xxx" in said
+    assert said.endswith("xxx where a number belongs\n")
+
+
+def test_what_is_to_be_done_about_it_is_cut_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    console.fail("wrong.", "Run " + "\x1b" * 2**20 + " now")
+    said = capsys.readouterr().err
+    assert len(said) < 20_000
+    assert said.endswith(" now\n")
 
 
 def test_an_encoding_without_the_character_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:

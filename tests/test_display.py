@@ -21,12 +21,12 @@ class Terminal(io.StringIO):
 
 
 @contextmanager
-def terminal() -> Iterator[Terminal]:
+def terminal(columns: int = 120) -> Iterator[Terminal]:
     """Takes the place of stderr."""
     screen = Terminal()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TERM", "xterm")
-        patch.setenv("COLUMNS", "120")
+        patch.setenv("COLUMNS", str(columns))
         patch.setattr(sys, "stderr", screen)
         console.stderr.cache_clear()
         yield screen
@@ -84,5 +84,58 @@ def test_without_a_terminal_only_lines_are_written(
             display.epoch_ends(rows[: i + 1])
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 4
-    assert lines[0].split() == ["epoch", "lr", "train", "loss", "accuracy", "test", "loss", "accuracy", *best, "time"]
-    assert lines[3].split() == ["3/3", "0.0333", "0.3333", "83.33%", "0.4000", "80.00%", "80.00%", "0:01"]
+    assert lines[0].split() == [
+        "epoch",
+        "peak",
+        "lr",
+        "train",
+        "loss",
+        "accuracy",
+        "test",
+        "loss",
+        "accuracy",
+        *best,
+        "time",
+    ]
+    assert lines[3].split() == ["3/3", "0.1", "0.3333", "83.33%", "0.4000", "80.00%", "80.00%", "0:01"]
+
+
+@pytest.mark.parametrize("validated", [False, True])
+@pytest.mark.parametrize("epochs", [1, 100, 1000, 10_000])
+@pytest.mark.parametrize(("loss", "accuracy"), [(12345.6, 1.0), (1e12, 0.0), (1.5, 0.5), (float("nan"), 0.1)])
+def test_every_line_fits_80_columns_and_stands_under_its_heading(
+    capsys: pytest.CaptureFixture[str], validated: bool, epochs: int, loss: float, accuracy: float
+) -> None:
+    console.stderr.cache_clear()
+    wide = {"train_loss": loss, "test_loss": loss, "train_accuracy": accuracy, "test_accuracy": accuracy}
+    row = msgspec.structs.replace(make_rows(1, validated)[0], epoch=epochs, lr=1.23e-05, seconds=35_999.0, **wide)
+    with TrainingDisplay(epochs, steps=1, first_step=0, validated=validated) as display:
+        display.epoch_ends([row])
+    header, line = capsys.readouterr().err.splitlines()
+    assert len(header) == len(line) <= 80
+    assert [
+        m.end() for m in re.finditer(r"epoch|peak lr|train loss|accuracy|test loss|best val|best|time", header)
+    ] == [m.end() for m in re.finditer(r"\S+", line)]
+
+
+def test_bars_stay_one_line_each_at_80_columns() -> None:
+    with terminal(80) as screen, TrainingDisplay(1000, steps=391_000, first_step=390_000, validated=True) as display:
+        display.epoch_begins(999, 0, steps=391, batch_size=128)
+        display.batch_ends(1.23e-05, 12.345, 1.0)
+        display._progress.refresh()
+    drawn = [line for line in text(screen).replace("\r", "\n").splitlines() if line.strip()]
+    assert max(map(len, drawn)) <= 80
+    assert re.search(r"training .* 390001/391000 .* left [\d,]+ images/s  lr 1\.23e-05 *$", drawn[-2])
+    assert re.search(r"epoch 1000/1000 .* 1/391 .* left loss 12\.345  accuracy 100\.0% *$", drawn[-1])
+
+
+def test_the_rate_of_an_epoch_is_its_highest(capsys: pytest.CaptureFixture[str]) -> None:
+    console.stderr.cache_clear()
+    first, second = make_rows(2)
+    with TrainingDisplay(epochs=2, steps=4, first_step=0, validated=False) as display:
+        for number, (row, rates) in enumerate(((first, (0.1, 0.4, 1e-7)), (second, (0.2, 0.3)))):
+            display.epoch_begins(number, 0, steps=2, batch_size=8)
+            for rate in rates:
+                display.batch_ends(rate, 1.0, 0.5)
+            display.epoch_ends([row])
+    assert [line.split()[1] for line in capsys.readouterr().err.splitlines()[1:]] == ["0.4", "0.3"]

@@ -92,6 +92,18 @@ def test_the_matrix_is_drawn_for_any_number_of_classes(num_classes, tmp_path):
     assert imread(tmp_path / "matrix.png").shape[0] > 500
 
 
+@pytest.mark.parametrize(("num_classes", "step"), [(120, 1), (121, 2), (240, 2), (1000, 9)])
+def test_of_many_classes_every_nth_is_named_where_it_is(num_classes, step):
+    names = [f"class {i}" for i in range(num_classes)]
+    axes = draw_confusion(np.eye(num_classes, dtype=int), names).axes[0]
+    for axis, what in ((axes.xaxis, "predicted class"), (axes.yaxis, "true class")):
+        labels = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=True)
+        written = {int(tick): label.get_text() for tick, label in labels}
+        assert written == {i: names[i] for i in range(0, num_classes, step)}
+        told = "" if step == 1 else f", {len(written)} of {num_classes} named"
+        assert axis.get_label_text() == what + told
+
+
 def test_numbers_stand_out_from_their_cell():
     figure = draw_confusion(np.array([[99, 1], [50, 50]]), ["a", "b"])
     assert [text.get_color() for text in figure.axes[0].texts] == ["white", "black", "white", "white"]

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from evacli.reporting.metrics import count_confusions, most_confused, score_classes
+from evacli.reporting.metrics import balanced_accuracy, count_confusions, macro_f1, most_confused, score_classes
 
 NAMES = ("cat", "dog", "frog", "deer")
 answers = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60).map(np.array)
@@ -43,3 +44,19 @@ def test_confusions_are_the_largest_off_the_diagonal_in_order(pairs):
 
 def test_without_mistakes_nothing_is_confused():
     assert most_confused(np.diag([3, 4, 0, 5]), NAMES) == []
+
+
+@given(answers)
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true", "ignore:A single label was found")
+def test_means_over_classes_are_those_of_scikit_learn(pairs):
+    labels, predicted = pairs.T
+    scores = score_classes(labels, predicted, NAMES)
+    assert balanced_accuracy(scores) == pytest.approx(balanced_accuracy_score(labels, predicted))
+    assert macro_f1(scores) == pytest.approx(f1_score(labels, predicted, average="macro"))
+
+
+def test_a_rare_class_counts_as_much_as_a_frequent_one():
+    labels, predicted = np.array([0] * 99 + [1]), np.zeros(100, int)
+    scores = score_classes(labels, predicted, NAMES)
+    assert balanced_accuracy(scores) == 0.5
+    assert macro_f1(scores) == pytest.approx((2 * 99 / (99 + 100) + 0) / 2)

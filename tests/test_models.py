@@ -7,11 +7,12 @@ import keras
 import numpy as np
 import pytest
 
-from evacli import models
+from evacli import backend, models
 from evacli.catalogue.networks import NETWORKS
 from evacli.engine.fast.twin import training_twin
 from evacli.errors import ModelError
 from evacli.models.logits import logits_model
+from evacli.models.regularisation import Regularisation
 
 MEAN, STD = (125, 123, 114), (62.99, 62.08, 66.7)
 
@@ -288,3 +289,116 @@ def test_saved_networks_open_in_a_process_that_only_knows_keras(user_file, tmp_p
     subprocess.run([sys.executable, "-c", dedent(code), *made], cwd=tmp_path, check=True, capture_output=True)
     for name, model in made.items():
         np.testing.assert_allclose(np.load(tmp_path / f"{name}.npy"), model(pixels()), atol=1e-5)
+
+
+POLICIES = {
+    "mixed_float16": ("keras.mixed_precision.set_global_policy('mixed_float16')", "dtype_policy", "--precision"),
+    "mixed_bfloat16": ("keras.config.set_dtype_policy('mixed_bfloat16')", "dtype_policy", "--precision"),
+    "float64": ("keras.config.set_floatx('float64')", "floatx", "--precision"),
+    "channels_first": ("keras.config.set_image_data_format('channels_first')", "image_data_format", "Leave that out"),
+    "0.5": ("keras.config.set_epsilon(0.5)", "epsilon", "Leave that out"),
+    "3": ("keras.config.set_max_epochs(3)", "max_epochs", "Leave that out"),
+}
+
+
+@pytest.mark.parametrize("place", ["top", "function"])
+@pytest.mark.parametrize("value", POLICIES)
+def test_what_a_user_file_sets_for_all_of_keras_is_refused_and_put_back(user_file, value, place):
+    line, setting, fix = POLICIES[value]
+    text = sequential("layers.Flatten()", "layers.Dense(num_classes, dtype='float32')")
+    at, indent = ("def build", "") if place == "top" else ("    return", "    ")
+    with pytest.raises(ModelError, match=rf"sets {setting} of keras\.config to {value}") as error:
+        custom(user_file(text.replace(at, f"{indent}{line}\n{at}")))
+    assert fix in error.value.fix
+    assert backend.moved() == {}
+
+
+def test_settings_are_put_back_after_a_file_that_fails(user_file):
+    with pytest.raises(ModelError, match="ZeroDivisionError"):
+        custom(user_file("import keras\nkeras.config.set_floatx('float16')\n1 / 0\n"))
+    assert backend.moved() == {}
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "bfloat16", "mixed_float16", "float16", "float64"])
+def test_a_layer_that_computes_in_another_type_is_refused_by_name(user_file, dtype):
+    inner = f"keras.Sequential([layers.Conv2D(4, 3, dtype='{dtype}', name='odd')])"
+    for layer in (f"layers.Conv2D(4, 3, dtype='{dtype}', name='odd')", inner):
+        text = sequential(layer, "layers.Flatten()", "layers.Dense(num_classes, dtype='float32')")
+        with pytest.raises(ModelError, match=f"its layer odd is made with the dtype {dtype}") as error:
+            custom(user_file(text))
+        assert "--precision" in error.value.fix
+
+
+def test_a_layer_that_is_to_stay_in_float32_is_welcome(user_file):
+    text = sequential("layers.Flatten(dtype='float32')", "layers.Dense(num_classes, dtype='float32')")
+    assert custom(user_file(text)).output.dtype == "float32"
+
+
+def test_what_a_notebook_has_set_is_back_afterwards():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        with backend.pinned():
+            assert keras.layers.Dense(1).dtype_policy.name == "float32"
+            keras.config.set_floatx("float16")
+        assert backend.moved() == {"dtype_policy": "mixed_bfloat16"}
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("name", ["pixels", "normalise", "input_noise", "probabilities"])
+def test_names_in_a_users_network_do_not_collide_with_evaclis(user_file, name, tmp_path):
+    last = f"layers.Dense(num_classes, 'softmax', name='{name}')"
+    inside = sequential("layers.Flatten()", last)
+    named = inside.replace(", layers.Flatten", f", layers.Conv2D(2, 3, name='{name}'), layers.Flatten")
+    for text in (inside, named.replace(last, "layers.Dense(num_classes)").replace("])\n", f"], name='{name}')\n")):
+        noisy = Regularisation(input_noise=0.1)
+        model = models.build(user_file(text), (8, 8, 3), 5, MEAN, STD, noisy)
+        np.testing.assert_allclose(
+            keras.ops.softmax(training_twin(model, "float32")(pixels())), model(pixels()), atol=1e-6
+        )
+        model.save(tmp_path / "saved.keras")
+        np.testing.assert_array_equal(keras.models.load_model(tmp_path / "saved.keras")(pixels()), model(pixels()))
+
+
+INNER = "keras.Sequential([layers.Conv2D(2, 3), Mine(name='culprit')])"
+CULPRITS = {
+    "a function of TensorFlow": (
+        "import tensorflow as tf\n" + sequential(FLAT, "layers.Dense(num_classes, tf.nn.softmax, name='culprit')"),
+        r"layer culprit \(Dense\)",
+    ),
+    "a subclassed model": (
+        "import keras\nfrom keras import layers\n" + CUSTOM_MODEL + user_function("    return Net(num_classes)\n"),
+        r"model net\S* \(Net\), NotImplementedError: \S",
+    ),
+    "a subclassed model inside": (
+        "import keras\nfrom keras import layers\n" + CUSTOM_MODEL + sequential("Net(num_classes)"),
+        r"model net\S* \(Net\), ",
+    ),
+    "an unregistered layer": (
+        "from keras import layers\nclass Mine(layers.Layer):\n    def call(self, x):\n        return x\n"
+        + sequential(FLAT, "layers.Dense(num_classes)", "Mine(name='culprit')"),
+        r"layer culprit \(Mine\), ",
+    ),
+    "a layer in a nested model": (
+        "import keras\nfrom keras import layers\n" + CUSTOM_LAYER
+        + sequential(INNER, FLAT, "layers.Dense(num_classes)"),
+        r"layer culprit \(Mine\), ",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CULPRITS)
+def test_the_layer_that_is_to_blame_is_named_with_the_remedy(user_file, case):
+    text, culprit = CULPRITS[case]
+    with pytest.raises(ModelError, match=culprit) as error:
+        custom(user_file(text))
+    assert "keras.Model(inputs, outputs)" in error.value.fix
+    assert "activation='softmax'" in error.value.fix
+
+
+@pytest.mark.parametrize("last", ["'log_softmax'), layers.Activation('linear'", "'log_softmax'"])
+def test_logarithms_of_probabilities_are_scores(user_file, last):
+    model = custom(user_file(USER_MODEL.format(last=last)))
+    (nested,) = (layer for layer in model.layers if isinstance(layer, keras.Model))
+    inputs = (pixels() - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
+    np.testing.assert_allclose(model(pixels()), np.exp(nested(inputs)), atol=1e-6)

@@ -1,4 +1,7 @@
 import json
+import os
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +57,28 @@ def test_a_run_itself_is_listed_alone(folder):
 def test_links_in_a_circle_are_not_followed(folder):
     (folder / "circle").symlink_to(folder)
     assert len(runs(folder)) == 5
+
+
+@pytest.fixture
+def deep(tmp_path, monkeypatch):
+    """A folder with a run below more folders than calls may be nested."""
+    depth = sys.getrecursionlimit() + 300
+    monkeypatch.chdir(tmp_path)
+    for _ in range(depth):
+        Path("d").mkdir()
+        os.chdir("d")
+    make_run(Path("run"))
+    os.chdir(tmp_path)
+    yield depth
+    os.chdir("d/" * depth)
+    shutil.rmtree("run")
+    for _ in range(depth):  # which shutil.rmtree would do by recursion
+        os.chdir("..")
+        Path("d").rmdir()
+
+
+def test_folders_may_be_nested_deeper_than_calls(deep):
+    assert [len(Path(listing.run).parts) for listing in runs(".")] == [deep + 1]
 
 
 def test_missing_folder_is_one_error(tmp_path):

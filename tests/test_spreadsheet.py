@@ -20,3 +20,17 @@ def test_no_text_and_no_heading_starts_a_formula(start):
     for cell in (table.columns[0], table.iloc[0, 0]):
         assert cell[0] not in "=+-@\t\uff1d"
         assert cell.endswith("1+1")
+
+
+TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+@pytest.mark.parametrize("character", [*TURNING, "\u2028", "\u2029", "\x1b", "\x9b", "\x7f"])
+def test_what_a_terminal_or_a_reader_would_be_misled_by_is_spelled_out(character):
+    text = spreadsheet.to_csv(("a",), [(f"cat{character}dog",)])
+    assert character not in text
+    assert pd.read_csv(io.StringIO(text)).a[0] == f"cat{character}dog".encode("unicode_escape").decode()
+
+
+def test_other_scripts_stay_as_they_are():
+    assert spreadsheet.harmless("猫 قط 🐈 é") == "猫 قط 🐈 é"

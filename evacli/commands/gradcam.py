@@ -34,7 +34,9 @@ def gradcam_command(  # noqa: PLR0913 - each parameter is an option
         str | None, Option("--class", help="Only images that truly are of this class.", autocompletion=_classes)
     ] = None,
     target: Annotated[Target, Option(help="Explain the predicted class, the true one, or both.")] = "both",
-    layer: Annotated[str | None, Option(help="Layer whose feature map is used. [dim]default: the last[/]")] = None,
+    layer: Annotated[
+        str | None, Option(help="Layer whose feature map is used. [dim]default: the last on every path[/]")
+    ] = None,
     alpha: Annotated[float, Option(help="Weight of the image under the heat map, 0 to 1.")] = 0.5,
     json: JsonOption = False,
     quiet: QuietOption = False,

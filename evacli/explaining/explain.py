@@ -79,7 +79,8 @@ def gradcam(
         select: `worst`: the highest losses; `random`: drawn with the run's seed; `first`: in the order of the data.
         class_name: only images that truly are of this class.
         target: the class whose evidence is shown: predicted, true, or one beside the other.
-        layer: the layer whose feature map is used; by default the last that has one.
+        layer: the layer whose feature map is used; by default the last on every path from pixels to scores whose rows
+            and columns are the picture's.
         alpha: weight of the image in the overlay, 0 to 1; the heat map has the rest.
 
     Raises:
@@ -131,7 +132,10 @@ def _open(stored: Trained, layer: str | None) -> "tuple[EvaluatedRun, str]":
     if opened.difference:
         console.warn(opened.difference)
     # Before the long work, so that a wrong name is told at once.
-    return opened, heatmap.choose_layer(opened.network, opened.data.image_shape, layer)
+    chosen = heatmap.choose_layer(opened.network, opened.data.image_shape, layer)
+    if doubt := heatmap.caveat(opened.network, opened.data.image_shape, chosen):
+        console.warn(doubt)
+    return opened, chosen
 
 
 def _candidates(run: "EvaluatedRun", class_name: str | None) -> set[int]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from evacli.figures.style import literal, styled
 
 MOST_WITH_NUMBERS = 20  # classes up to which a number fits into a cell
-MOST_WITH_NAMES = 120
+MOST_WITH_NAMES = 120  # beyond, every n-th name is written
 
 
 @styled
@@ -51,15 +51,16 @@ def _label(axes: Axes, class_names: Sequence[str]) -> None:
     axes.grid(visible=False)
     axes.set(xlabel="predicted class", ylabel="true class", title="Confusion matrix, test images")
     axes.spines[:].set_visible(False)
-    if n > MOST_WITH_NAMES:
-        return
-    names = [literal(name, limit=20) for name in class_names]
-    size = 9 if n <= MOST_WITH_NUMBERS else float(np.clip(640 / n, 5.5, 9))
-    axes.set_xticks(range(n), names, rotation=90 if n > 12 else 45, ha="center" if n > 12 else "right", fontsize=size)
+    shown = range(0, n, -(-n // MOST_WITH_NAMES))
+    names = [literal(class_names[i], limit=20) for i in shown]
+    if len(shown) < n:
+        axes.set(xlabel=f"predicted class, {len(shown)} of {n} named", ylabel=f"true class, {len(shown)} of {n} named")
+    size = 9 if n <= MOST_WITH_NUMBERS else float(np.clip(640 / len(shown), 5.5, 9))
+    axes.set_xticks(shown, names, rotation=90 if n > 12 else 45, ha="center" if n > 12 else "right", fontsize=size)
     if n <= 12:
         for label in axes.get_xticklabels():
             label.set_rotation_mode("anchor")
-    axes.set_yticks(range(n), names, fontsize=size)
+    axes.set_yticks(shown, names, fontsize=size)
     axes.tick_params(length=0, pad=3)
 
 

@@ -1,4 +1,4 @@
-"""The look that all pictures share, and how they are written."""
+"""The look that all pictures share, whatever the user's matplotlib is set to, and how they are written."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -7,10 +7,10 @@ from functools import wraps
 from pathlib import Path
 from typing import ParamSpec
 
-import matplotlib
 from matplotlib.figure import Figure
 
 from evacli.console import printable
+from evacli.figures import matplotlib
 from evacli.run.directory import write_atomically
 
 # Okabe & Ito's palette: distinguishable with every common colour blindness.
@@ -43,7 +43,12 @@ _STYLE = {
 
 @contextmanager
 def _style() -> Iterator[None]:
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+    with warnings.catch_warnings():
+        # Some of the defaults are deprecated.
+        warnings.simplefilter("ignore", matplotlib.MatplotlibDeprecationWarning)
+        defaults = {name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"}
+        context = matplotlib.rc_context(defaults | _STYLE)
+    with context, warnings.catch_warnings():
         # A class name in a script that the font lacks is drawn as boxes; that is no reason to alarm the user.
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
         yield

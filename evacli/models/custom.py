@@ -3,12 +3,12 @@
 `--model path/to/file.py:build` names a callable `(input_shape, num_classes) -> keras.Model`. It gets the shape of one
 image, (H, W, channels), already normalised when it arrives. Its model gives one value a class: probabilities, through a
 softmax at its end, or scores, to which evacli adds the softmax. It has to consist of Keras' own layers and operations,
-since `best.keras` opens where nobody has heard of the file.
+since `best.keras` opens where nobody has heard of the file. What its layers compute in is for `--precision` to say.
 """
 
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -16,10 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from evacli.backend import keras
+from evacli.backend import keras, moved, pinned
 from evacli.errors import ModelError
 from evacli.models.logits import ends_in_softmax, last_operation
+from evacli.models.nested import all_layers
 from evacli.network_file import split
+from evacli.streams import Stderr
+
+_PRECISION = "Leave that out; --precision says what the layers compute in."
+# Names of the layers beside the user's model, one name each.
+_TAKEN = ("pixels", "normalise", "input_noise", "probabilities")
 
 
 def apply(reference: str, x: Any, num_classes: int) -> Any:
@@ -54,17 +60,33 @@ def _make(reference: str, input_shape: tuple[int, ...], num_classes: int) -> ker
         raise _error(reference, "there is no such file")
     try:
         # What the file prints, often a model summary, must not mix with the results on stdout.
-        with redirect_stdout(sys.stderr), _imported(path) as module:
+        with redirect_stdout(Stderr()), pinned(), _imported(path) as module:
             function: Callable[..., Any] | None = getattr(module, name, None)
             model = function(input_shape, num_classes) if function else None
+            settings = moved()
     # A script that ends in sys.exit() must not end the command without a word.
     except (Exception, SystemExit) as e:
         raise _error(reference, _reason(e, path)) from e
+    for setting, value in settings.items():
+        fix = _PRECISION if setting in ("floatx", "dtype_policy") else "Leave that out."
+        raise _error(reference, f"it sets {setting} of keras.config to {value}, for all of evacli", fix)
     if function is None:
         raise _error(reference, f"{path.name} defines no {name}")
     if not isinstance(model, keras.Model):
         raise _error(reference, f"{name} returned {type(model).__name__} instead of a keras.Model")
+    _require_float32(reference, model)
+    if model.name in _TAKEN:
+        model.name = f"{model.name}_of_{path.stem}"
     return model
+
+
+def _require_float32(reference: str, model: keras.Model) -> None:
+    # A layer that is to stay in float32 whatever the precision is welcome; one of another type would be trained in it.
+    for layer in all_layers(model):
+        types = {layer.compute_dtype, layer.variable_dtype} & {"float16", "bfloat16", "float64"}
+        if types and not isinstance(layer, keras.layers.InputLayer):
+            name = layer.dtype_policy.name
+            raise _error(reference, f"its layer {layer.name} is made with the dtype {name}", _PRECISION)
 
 
 @contextmanager
@@ -97,16 +119,29 @@ def _require_reloadable(reference: str, model: keras.Model) -> None:
     registered = dict(registry)
     registry.clear()
     try:
-        config = keras.saving.serialize_keras_object(model)
-        keras.saving.deserialize_keras_object(config, safe_mode=True)
-    except Exception as e:
-        raise _error(
-            reference,
-            f"its model could not be opened without the file: {_reason(e)}",
-            "Replace Lambda and custom layers by Keras' own layers and keras.ops.",
-        ) from e
+        problem = _unknown(model)
     finally:
         registry.update(registered)
+    if problem:
+        raise _error(
+            reference,
+            f"its model could not be opened without the file: {problem}",
+            "Replace Lambda and custom layers by Keras' own layers and keras.ops, models of a class of their own by "
+            "keras.Model(inputs, outputs), and functions by the names that Keras has for them: activation='softmax'.",
+        )
+
+
+def _unknown(part: Any) -> str:
+    """Which part of a network Keras cannot make anew by itself, and why; empty if there is none."""
+    try:
+        keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(part), safe_mode=True)
+    except Exception as e:
+        # Of a graph of layers one of them is to blame.
+        parts: Iterable[Any] = getattr(part, "operations", getattr(part, "layers", ()))
+        found = (_unknown(inner) for inner in parts)
+        what = "model" if isinstance(part, keras.Model) else "layer"
+        return next(filter(None, found), f"{what} {part.name} ({type(part).__name__}), {_reason(e)}")
+    return ""
 
 
 def _require_scores(reference: str, model: keras.Model, input_shape: tuple[int, ...]) -> None:
@@ -115,7 +150,8 @@ def _require_scores(reference: str, model: keras.Model, input_shape: tuple[int, 
     # (8, num_classes) values of noise
     values = np.asarray(model(np.random.default_rng(0).normal(size=(8, *input_shape)).astype(np.float32)))
     hidden = (values >= 0).all() and np.allclose(values.sum(axis=1), 1, atol=1e-3)
-    if hidden or activation not in (None, keras.activations.linear):
+    # The softmax of a log_softmax is the softmax of the scores.
+    if hidden or activation not in (None, keras.activations.linear, keras.activations.log_softmax):
         raise _error(
             reference,
             f"its model ends in {operation.name}, which gives neither scores nor a softmax",
@@ -130,6 +166,6 @@ def _error(reference: str, problem: str, fix: str = "") -> ModelError:
 
 def _reason(error: BaseException, path: Path | None = None) -> str:
     # The first line says what went wrong; Keras adds pages of configuration.
-    text = " ".join(str(error).split("\n")[0].split())[:300].rstrip(".")
+    text = " ".join(str(error).strip().split("\n")[0].split())[:300].rstrip(".")
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return f"{f'line {lines[-1]}: ' if lines else ''}{type(error).__name__}: {text}"
+    return f"{f'line {lines[-1]}: ' if lines else ''}{type(error).__name__}{f': {text}' if text else ''}"

@@ -1,6 +1,7 @@
 """Which classes a classifier gets right, and which it takes for which."""
 
 from collections.abc import Sequence
+from statistics import fmean
 
 import msgspec
 import numpy as np
@@ -68,6 +69,34 @@ def score_classes(
         ClassScore(name=name, images=int(images), precision=_known(p), recall=_known(r), f1=_known(f))
         for name, p, r, f, images in zip(class_names, *columns, strict=True)
     ]
+
+
+def balanced_accuracy(scores: Sequence[ClassScore]) -> float:
+    """Return the mean recall of the classes that have images: accuracy as if each had as many as the others.
+
+    Args:
+        scores: what `score_classes` gives; at least one class has images.
+
+    Returns:
+        A share of 1.
+
+    Example:
+        >>> balanced_accuracy(score_classes(np.array([0, 0, 0, 1]), np.array([0, 0, 0, 0]), ("cat", "dog")))
+        0.5
+    """
+    return fmean(score.recall for score in scores if score.recall is not None)
+
+
+def macro_f1(scores: Sequence[ClassScore]) -> float:
+    """Return the mean F1 of the classes that have images or were predicted, whichever their numbers.
+
+    Args:
+        scores: what `score_classes` gives.
+
+    Returns:
+        A share of 1.
+    """
+    return fmean(score.f1 for score in scores if score.f1 is not None)
 
 
 def _known(value: float) -> float | None:

@@ -53,16 +53,16 @@ def runs(folder: str | Path = DEFAULT_RUN.parent) -> list[RunListing]:
 
 
 def _directories(folder: Path) -> Iterator[Path]:
-    try:
-        is_run = (folder / CONFIG).is_file()
-        inside = [] if is_run else [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
-    except OSError as e:
-        console.warn(f"{folder} cannot be read: {e.strerror or e}.")
-        return
-    if is_run:
-        yield folder  # What a run holds is its own.
-    for path in inside:
-        yield from _directories(path)
+    waiting = [folder]  # not a call for each level: folders may be nested deeper than calls
+    while waiting:
+        folder = waiting.pop()
+        try:
+            if (folder / CONFIG).is_file():
+                yield folder  # What a run holds is its own.
+            else:
+                waiting += [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
+        except OSError as e:
+            console.warn(f"{folder} cannot be read: {e.strerror or e}.")
 
 
 def _listing(run: RunDir) -> RunListing:

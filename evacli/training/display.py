@@ -1,10 +1,14 @@
-"""What a person sees of a training: bars for the epochs and the batches, and a line for each finished epoch."""
+"""What a person sees of a training: bars for the epochs and the batches, and a line for each finished epoch.
+
+All of them fit in the 80 columns of a terminal.
+"""
 
 import time
 from collections.abc import Sequence
 from types import TracebackType
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from evacli import console
@@ -13,15 +17,17 @@ from evacli.run import history
 from evacli.run.history import Row
 
 
-def _header(best: str) -> str:
-    return (
-        f"{'epoch':>9}  {'lr':>9}  {'train loss':>10} {'accuracy':>9}  {'test loss':>9} {'accuracy':>9}  "
-        f"{best:>8}  {'time':>7}"
-    )
+def _line(epoch: str, lr: str, train: tuple[str, str], test: tuple[str, str], best: str, seconds: str) -> str:
+    # Of 80 columns, also with the 11 characters of "10000/10000".
+    return f"{epoch} {lr:>8}  {train[0]:>10} {train[1]:>8}  {test[0]:>9} {test[1]:>8}  {best:>8} {seconds:>8}"
 
 
-def _cell(value: float | None, style: str) -> str:
-    return "-" if value is None else f"{value:{style}}"
+def _loss(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}" if value < 1e4 else f"{value:.3e}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"
 
 
 class _TimeLeft(ProgressColumn):
@@ -42,13 +48,18 @@ class TrainingDisplay:
 
         `validated` says that validation images choose the best epoch.
         """
-        self._header = _header("best val" if validated else "best")
+        losses = ("train loss", "accuracy"), ("test loss", "accuracy")
+        self._width = max(5, len(f"{epochs}/{epochs}"))
+        self._header = _line(
+            f"{'epoch':>{self._width}}", "peak lr", *losses, "best val" if validated else "best", "time"
+        )
         self.epochs, self._batch_size, self._images = epochs, 0, 0
+        self._peak = 0.0
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _TimeLeft(),
+            console.bar(),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            _TimeLeft(table_column=Column(no_wrap=True)),
             TextColumn("{task.fields[figures]}", markup=False),
             console=console.stderr(),
             transient=True,
@@ -71,7 +82,7 @@ class TrainingDisplay:
 
     def epoch_begins(self, epoch: int, first_batch: int, steps: int, batch_size: int) -> None:
         """Starts the bar of `epoch`, counted from 0: `steps` batches, of which `first_batch` are done."""
-        self._batch_size = batch_size
+        self._batch_size, self._peak = batch_size, 0.0
         # All fields anew: a reset forgets those that it is not given.
         self._progress.reset(
             self._epoch,
@@ -85,6 +96,7 @@ class TrainingDisplay:
     def batch_ends(self, lr: float, loss: float, accuracy: float) -> None:
         """Moves the bars on by a batch."""
         self._images += self._batch_size
+        self._peak = max(self._peak, lr)
         rate = self._images / (time.monotonic() - self._started)
         self._progress.update(self._all, advance=1, figures=f"{rate:,.0f} images/s  lr {lr:.3g}")
         self._progress.update(self._epoch, advance=1, figures=f"loss {loss:.3f}  accuracy {accuracy:.1%}")
@@ -92,9 +104,13 @@ class TrainingDisplay:
     def epoch_ends(self, rows: Sequence[Row]) -> None:
         """Prints the line of the last of `rows`."""
         row, best = rows[-1], history.best(rows)
-        line = (
-            f"{f'{row.epoch}/{self.epochs}':>9}  {row.lr:9.3g}  {row.train_loss:10.4f} {row.train_accuracy:9.2%}  "
-            f"{_cell(row.test_loss, '.4f'):>9} {_cell(row.test_accuracy, '.2%'):>9}  "
-            f"{_cell(best.deciding_accuracy if best else None, '.2%'):>8}  {duration(row.seconds):>7}"
+        line = _line(
+            f"{f'{row.epoch}/{self.epochs}':>{self._width}}",
+            # The rate of the last step may be next to nothing; without a step in this session it is all that is known.
+            f"{self._peak or row.lr:.3g}",
+            (_loss(row.train_loss), _share(row.train_accuracy)),
+            (_loss(row.test_loss), _share(row.test_accuracy)),
+            _share(best.deciding_accuracy if best else None),
+            duration(row.seconds),
         )
         console.note(line, style="green" if best is row else "")
