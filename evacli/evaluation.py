@@ -21,9 +21,6 @@ from evacli.run.directory import RunDir
 from evacli.run.summary import Summary
 from evacli.run.trained import Trained
 
-# Of what a layer computes for a batch. A few lines of a stranger's file can ask for any size.
-MAX_TENSOR_BYTES = 4 * 2**30
-
 
 @dataclass(frozen=True)
 class Predictions:
@@ -110,13 +107,14 @@ class EvaluatedRun:
     def shifted_test(self) -> Predictions:
         """What it says about the test images together with copies that are shifted by a pixel."""
         images, tta = self.data.test.images, self.config.uses_tta
-        answers = predict_shifted(
-            self.engine, self.network, images, "shifted test images", self.test.probabilities, tta=tta
-        )
+        unshifted = self.test.probabilities
+        with saved.using(self.network):
+            answers = predict_shifted(self.engine, self.network, images, "shifted test images", unshifted, tta=tta)
         return Predictions(answers, self.data.test.labels)
 
     def _about(self, split: Split, description: str) -> Predictions:
-        answers = predict(self.engine, self.network, split.images, description, tta=self.config.uses_tta)
+        with saved.using(self.network):
+            answers = predict(self.engine, self.network, split.images, description, tta=self.config.uses_tta)
         return Predictions(answers, split.labels)
 
 
@@ -149,15 +147,13 @@ def load_best(run: RunDir) -> keras.Model:
     fix = f"Delete it and run evacli train{run.option}, which writes it again from its checkpoint."
     try:
         model = saved.load(run.best_model)
-        largest = 4 * saved.largest_tensor(model, batch_size(model.input_shape[1:]))
+        saved.try_out(model, batch_size(model.input_shape[1:]))
     except ModelError as e:
         raise RunError(e.message, fix) from e
     if model.output_shape != (None, num_classes):
         raise RunError(
             f"{run.best_model} gives outputs of shape {model.output_shape}; the run has {num_classes} classes.", fix
         )
-    if largest > MAX_TENSOR_BYTES:
-        raise RunError(f"{run.best_model} would need {largest / 2**30:,.0f} GiB for a single layer's output.", fix)
     return model
 
 

@@ -206,3 +206,82 @@ def test_a_header_that_claims_terabytes_costs_nothing(tmp_path, files):
 def test_meta_of_cifar10_is_read_in_protocol_0(tmp_path, files):
     assert files["batches.meta"].startswith(META_HEAD % 2)
     assert load(write(tmp_path, files)).class_names == ("cat", "dog", "owl")
+
+
+def header(name, kind, size, content=b""):
+    """A tar member with a header that may lie about the size of its content."""
+    info = tarfile.TarInfo(name)
+    info.type = kind
+    raw = bytearray(info.tobuf(tarfile.USTAR_FORMAT))
+    raw[124:136] = tarfile.itn(size, 12, tarfile.GNU_FORMAT)
+    raw[148:156] = b" " * 8
+    raw[148:156] = b"%06o\0 " % sum(raw)
+    return bytes(raw) + content + bytes(-len(content) % 512)
+
+
+def record(key, value):
+    """A line of a pax header, which begins with its own length."""
+    rest = b" %s=%s\n" % (key, value)
+    length = next(n for n in range(len(rest), len(rest) + 30) if n == len(str(n)) + len(rest))
+    return b"%d%s" % (length, rest)
+
+
+DIGITS = b"1" * 600_000
+SPARSE = record(b"GNU.sparse.major", b"1") + record(b"GNU.sparse.minor", b"0") + record(b"GNU.sparse.name", b"a")
+SMALL = record(b"mtime", b"1.5")
+HEADERS = {
+    "digits": (header("x", tarfile.XHDTYPE, len(DIGITS), DIGITS), "headers that are too large"),
+    "digits for all": (header("x", tarfile.XGLTYPE, len(DIGITS), DIGITS), "headers that are too large"),
+    "digits of Solaris": (header("x", tarfile.SOLARIS_XHDTYPE, len(DIGITS), DIGITS), "headers that are too large"),
+    "long name": (header("x", tarfile.GNUTYPE_LONGNAME, len(DIGITS), DIGITS), "headers that are too large"),
+    "long link": (header("x", tarfile.GNUTYPE_LONGLINK, len(DIGITS), DIGITS), "headers that are too large"),
+    "chain of pax": (header("x", tarfile.XHDTYPE, len(SMALL), SMALL) * 2000, "x.tar"),
+    "chain of names": (header("x", tarfile.GNUTYPE_LONGNAME, 2, b"a") * 2000, "x.tar"),
+    "terabytes of pax": (header("x", tarfile.XHDTYPE, 2**42), "headers that are too large"),
+    "negative pax": (header("x", tarfile.XHDTYPE, -512), "headers that are too large"),
+    "negative file": (header("x", tarfile.REGTYPE, -512), "no plain file"),
+    "sparse": (header("x", tarfile.GNUTYPE_SPARSE, 0), "no plain file"),
+    "sparse in pax": (
+        header("x", tarfile.XHDTYPE, len(SPARSE), SPARSE) + header("a", tarfile.REGTYPE, 2**20, b"9\n" * 2**19),
+        "no plain file",
+    ),
+    "negative size in pax": (
+        header("x", tarfile.XHDTYPE, 13, record(b"size", b"-512")[:13]) + header("a", tarfile.REGTYPE, 0),
+        "no plain file",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+def test_headers_that_cost_time_or_memory_are_refused_before_they_are_read(tmp_path, kind):
+    content, words = HEADERS[kind]
+    (tmp_path / "x.tar").write_bytes(content + bytes(1024))
+    message = refusal(tmp_path / "x.tar")
+    assert "x.tar" in message
+    assert words in message
+    assert len(message) < 600
+
+
+def test_a_long_name_is_cut_in_messages(tmp_path, files):
+    message = refusal(write_tar(tmp_path / "x.tar", {**files, "a/../" + "n" * 5000: b"x"}, "w"))
+    assert "leads out of the archive" in message
+    assert len(message) < 600
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_archives_of_a_mac_and_of_python_are_read(tmp_path, files, form):
+    with tarfile.open(tmp_path / "x.tar", "w", format=form) as tar:
+        for name, content in files.items():
+            for member, data_of in ((f"c/._{name}", b"x"), (f"__MACOSX/c/{name}", b"x"), (f"c/{name}", content)):
+                info = tarfile.TarInfo(member)
+                info.size, info.mtime = len(data_of), 1.5
+                info.pax_headers = {"LIBARCHIVE.xattr.com.apple.quarantine": "MDA4MTs1" * 20}
+                tar.addfile(info, io.BytesIO(data_of))
+    check_cifar10(load(tmp_path / "x.tar"))
+
+
+@pytest.mark.parametrize("names", [("cat", "cat", "owl"), ("cat",)])
+def test_wrong_class_names_are_told_with_the_archive(tmp_path, names):
+    files = cifar10(IMAGES, [0] * 12, names=names)
+    message = refusal(write_tar(tmp_path / "x.tar.gz", {f"c/{name}": content for name, content in files.items()}))
+    assert "x.tar.gz/c/batches.meta" in message

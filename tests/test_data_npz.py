@@ -78,7 +78,14 @@ def test_labels_may_be_a_column(tmp_path):
         ({"y_train": np.array([0, 1, 2, 0, 1, -1])}, "-1"),
         ({"y_test": np.array([2, 3])}, "without any: 3"),
         ({"y_test": np.array([2, 10**15])}, "too many classes"),
-        ({"y_test": np.array([2, 2**64 - 1], np.uint64)}, "-1"),
+        ({"y_test": np.array([2, 2**64 - 1], np.uint64)}, "class number 18446744073709551615"),
+        ({"y_train": np.array([False, True] * 3)}, "y_train"),
+        ({"y_train": np.zeros(6, [("a", "i4"), ("b" * 5000, "i4")])}, "expected integers"),
+        ({"x_train": np.zeros((6, 9, 8, 3), [("r", "u1")])}, "expected uint8"),
+        ({"x_train": np.zeros((10**12, 0, 8, 3), np.uint8)}, "x_train"),
+        ({"x_train": np.zeros((10**6, 1, 1), np.uint8)}, "1x1 pixels"),
+        ({"class_names": np.array(list("abcdefg"))}, "too many for 6 training images"),
+        ({"class_names": np.array(["a", "b", "c"], "S1")}, "expected text"),
         ({"y_train": np.zeros(6, int), "y_test": np.zeros(2, int)}, "two classes"),
         ({"y_train": np.array([0, 1, 3, 0, 1, 3])}, "without any: 2"),
         ({"x_test": GOOD["x_test"][:0], "y_test": GOOD["y_test"][:0]}, "y_test"),
@@ -99,6 +106,19 @@ def test_float_images_are_answered_with_the_way_to_uint8(tmp_path):
         load(tmp_path, x_train=GOOD["x_train"] / 255)
     assert "float64, expected uint8" in caught.value.message
     assert "astype('uint8')" in caught.value.fix
+
+
+def test_the_order_of_bytes_and_of_axes_is_no_matter(tmp_path):
+    loaded = load(tmp_path, x_train=np.asfortranarray(GOOD["x_train"]), y_train=GOOD["y_train"].astype(">i8"))
+    np.testing.assert_array_equal(loaded.train.images.array, GOOD["x_train"])
+    assert loaded.train.images.array.flags.c_contiguous
+    assert loaded.train.labels.tolist() == [0, 1, 2, 0, 1, 2]
+    assert loaded.train.labels.dtype == np.int64
+
+
+def test_a_slash_behind_the_name_of_a_file_is_no_matter(tmp_path):
+    load(tmp_path)
+    assert len(data.load(make({"data": f"{tmp_path / 'data'}/"})).train) == 6
 
 
 def _file(tmp_path, members, compression=zipfile.ZIP_STORED):
@@ -126,3 +146,54 @@ def test_a_header_that_claims_terabytes_costs_nothing(tmp_path):
 def test_a_zip_of_something_else_is_told_what_it_lacks(tmp_path):
     with pytest.raises(DataError, match="lacks x_train, y_train, x_test, y_test"):
         data.load(_file(tmp_path, {"train/cat/1.png": b"x"}))
+
+
+def npy(array):
+    out = io.BytesIO()
+    np.save(out, array)
+    return out.getvalue()
+
+
+MEMBERS = {f"{name}.npy": npy(array) for name, array in GOOD.items()}
+
+
+def member_refusal(tmp_path, members):
+    with pytest.raises(DataError) as caught:
+        data.load(_file(tmp_path, members))
+    assert "\n" not in caught.value.message + caught.value.fix
+    return caught.value
+
+
+@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x93NUMPY", b"\x93NUMPY\x01\x00\x05\x00hello"])
+def test_a_member_that_is_no_array_is_named_with_what_was_expected(tmp_path, name, content):
+    for suffix in ("", ".npy"):
+        others = {other: array for other, array in MEMBERS.items() if other != f"{name}.npy"}
+        refused = member_refusal(tmp_path, others | {name + suffix: content})
+        assert f"{name} in " in refused.message
+        assert refused.fix.startswith("Expected: ")
+
+
+def test_an_array_that_is_there_twice_is_refused(tmp_path):
+    assert "holds x_train more than once" in member_refusal(tmp_path, MEMBERS | {"x_train": b""}).message
+
+
+def test_a_folder_in_the_place_of_an_array_is_missed(tmp_path):
+    others = {name: array for name, array in MEMBERS.items() if name != "y_test.npy"}
+    assert "lacks y_test" in member_refusal(tmp_path, others | {"y_test.npy/": b""}).message
+
+
+def test_an_encrypted_array_is_named(tmp_path):
+    _file(tmp_path, MEMBERS)
+    path = tmp_path / "data.npz"
+    content = path.read_bytes()
+    start = content.index(b"PK\x01\x02")  # the flags of the first member, in the directory at the end
+    path.write_bytes(content[: start + 8] + b"\x01" + content[start + 9 :])
+    with pytest.raises(DataError, match=r"x_train in .*encrypted"):
+        data.load(make({"data": str(path)}))
+
+
+def test_a_trillion_names_without_letters_cost_nothing(tmp_path):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<U0", "fortran_order": False, "shape": (10**12,)})
+    assert "class_names in " in member_refusal(tmp_path, MEMBERS | {"class_names.npy": header.getvalue()}).message

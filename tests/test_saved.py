@@ -171,6 +171,122 @@ def test_models_of_something_else_are_refused(tmp_path: Path, model: keras.Model
         saved.load(tmp_path / "a.keras")
 
 
+def array_of(dtype: Any) -> Callable[[Parts], Parts]:
+    """Puts an array of another kind in the place of a number."""
+    array = {"class_name": "__numpy__", "config": {"value": ["a"], "dtype": dtype}}
+    return lambda p: configured(p, lambda described: layer(described, "Rescaling")["config"].update(scale=array))
+
+
+@pytest.mark.parametrize("dtype", ["U500000000", "S9", "V500000000", "<U4", "object", [["a", "U500000000"]], None])
+def test_arrays_of_something_else_than_numbers_are_refused(honest: Path, tmp_path: Path, dtype: Any) -> None:
+    with pytest.raises(ModelError, match="an array of something else than numbers"):
+        saved.load(write(tmp_path / "a.keras", array_of(dtype)(parts(honest))))
+
+
+@pytest.mark.parametrize("make", [lambda x: {"a": x}, lambda x: [x, x], lambda x: keras.ops.argmax(x, axis=-1)])
+def test_outputs_that_are_not_one_array_of_numbers_are_refused(tmp_path: Path, make: Callable[[Any], Any]) -> None:
+    functional(lambda x: make(layers.Dense(3)(layers.Flatten()(x)))).save(tmp_path / "a.keras")
+    with pytest.raises(ModelError, match="does not give one array of numbers"):
+        saved.try_out(saved.load(tmp_path / "a.keras"), 4)
+
+
+def stacked(*stack: Any, shape: tuple[int, int, int] = (8, 8, 3)) -> keras.Model:
+    return keras.Sequential([layers.Input(shape), *stack, layers.Dense(3)])
+
+
+def functional(apply: Callable[[Any], Any]) -> keras.Model:
+    inputs = keras.Input((8, 8, 3))
+    return keras.Model(inputs, apply(inputs))
+
+
+def many(pixels: Any) -> Any:
+    """Branches that are each small enough."""
+    return layers.Add()([layers.GlobalAveragePooling2D()(layers.UpSampling2D((900, 901))(pixels)) for _ in range(20)])
+
+
+# What each would take was multiplied out by hand; a recurrence has 50 to 60 operations a step.
+TOO_MUCH: dict[str, tuple[Callable[[], keras.Model], str]] = {
+    "recurrence": (
+        lambda: stacked(layers.Reshape((192, 1)), layers.UpSampling1D(1000), layers.GRU(2)),
+        r"would need 1\d,\d{3},\d{3} operations, more than 2,000,000",
+    ),
+    "layer": (lambda: stacked(layers.UpSampling2D(3000), layers.GlobalAveragePooling2D()), "26 GiB for a single layer"),
+    "branches": (lambda: functional(many), r"would need \d+ GiB at once, more than 8"),
+    "window": (
+        lambda: stacked(
+            layers.UpSampling2D(100), layers.MaxPooling2D(500, 1, padding="same"), layers.GlobalAveragePooling2D()
+        ),
+        r"would need 2e\+14 multiplications, more than 4e\+12",
+    ),
+    "unknown size": (
+        lambda: functional(lambda x: keras.ops.tile(keras.ops.nonzero(layers.Flatten()(x))[0], (500,))),
+        "a tensor whose size cannot be told",
+    ),
+    "decomposition": (
+        lambda: functional(lambda x: keras.ops.svd(layers.Resizing(4000, 4000)(x)[..., 0])[1]),
+        "multiplications, more than 4e",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", TOO_MUCH)
+def test_what_would_take_too_much_is_refused_before_it_runs(kind: str) -> None:
+    make, words = TOO_MUCH[kind]
+    with pytest.raises(ModelError, match=words) as caught:
+        saved.try_out(make(), 4)
+    assert "\n" not in caught.value.message
+
+
+def test_a_loop_that_is_spelled_out_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stacked(layers.Reshape((64, 3)), layers.GRU(2, unroll=True)).save(tmp_path / "a.keras")
+    model = saved.load(tmp_path / "a.keras")
+    saved.try_out(model, 4)
+    monkeypatch.setattr(saved, "MAX_OPERATIONS", 500)
+    with pytest.raises(ModelError, match="consist of more than 500 operations"):
+        saved.try_out(model, 4)
+
+
+def scores(pixels: Any) -> Any:
+    rows = layers.Reshape((64, 3))(pixels)
+    return keras.ops.matmul(keras.ops.transpose(rows, (0, 2, 1)), rows)
+
+
+FAILING: dict[str, tuple[Callable[[], keras.Model], str]] = {
+    "embedding": (lambda: stacked(layers.Embedding(2, 4), layers.Flatten()), r"is not in \[0, 2\)"),
+    "decomposition": (lambda: functional(lambda x: keras.ops.cholesky(-scores(x))), "cannot be computed"),
+    "shape": (lambda: functional(lambda x: keras.ops.reshape(x, (-1, 7))), "divisible by 7"),
+}
+
+
+@pytest.mark.parametrize("kind", FAILING)
+def test_whatever_a_layer_raises_is_one_line(kind: str) -> None:
+    make, words = FAILING[kind]
+    model = make()
+    with pytest.raises(ModelError, match=words) as caught:
+        saved.try_out(model, 4)
+    with pytest.raises(ModelError, match=words) as later, saved.using(model):
+        model.predict_on_batch(np.full((4, 8, 8, 3), 200, np.float32))
+    for e in (caught.value, later.value):
+        assert "\n" not in e.message
+        assert len(e.message) < 400
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        stacked(layers.Reshape((192, 1)), layers.Bidirectional(layers.LSTM(4))),
+        stacked(layers.Reshape((4, 2, 8, 3)), layers.ConvLSTM2D(2, 1), layers.Flatten()),
+        stacked(layers.Reshape((8, 24)), layers.Masking(), layers.GRU(4, return_sequences=True), layers.SimpleRNN(4)),
+        stacked(layers.RandomFlip(), layers.Resizing(64, 48), layers.CenterCrop(40, 40), layers.Flatten()),
+        stacked(layers.TimeDistributed(layers.Dense(2)), layers.Conv2DTranspose(4, 3), layers.GlobalMaxPooling2D()),
+        stacked(make_model(), layers.Dense(4)),
+    ],
+)
+def test_honest_networks_are_loaded_and_tried_out(tmp_path: Path, model: keras.Model) -> None:
+    model.save(tmp_path / "a.keras")
+    saved.try_out(saved.load(tmp_path / "a.keras"), 256)
+
+
 @pytest.mark.parametrize("batch_size", [1, 7])
 def test_largest_tensor_is_found_inside_layers_too(batch_size: int) -> None:
     inputs = keras.Input((8, 8, 3))

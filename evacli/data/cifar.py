@@ -3,6 +3,7 @@
 Format: A. Krizhevsky (2009), https://www.cs.toronto.edu/~kriz/cifar.html.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 
 from evacli.data import pickles
 from evacli.data.containers import Files
-from evacli.data.hostile import reading
+from evacli.data.hostile import reading, short
 from evacli.data.images import InMemory
 from evacli.data.types import Source, Split
 from evacli.errors import DataError
+from evacli.messages import listed
 
 SIDE = 32
 ROW = 3 * SIDE * SIDE  # red, green and blue planes, each row by row
@@ -77,8 +79,16 @@ def read(files: Files, where: str) -> Source:
         raise DataError(f"{where} holds {version.title} but lacks {', '.join(missing)}.", "Unpack the archive again.")
     with reading(f"{where}/{version.meta}"):
         meta = version.parse_meta(files[version.meta]())
+        if len(set(meta.class_names)) < len(meta.class_names):
+            raise ValueError(f"it gives several classes the same name: {short(listed(_repeated(meta.class_names)))}")
+        if len(meta.class_names) < 2:
+            raise ValueError(f"it names {len(meta.class_names)} classes, at least two are needed")
     load = partial(_batch, version, meta, files, where)
     return Source(_split([load(name) for name in version.train]), _split([load(version.test)]), meta.class_names)
+
+
+def _repeated(names: tuple[str, ...]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]
 
 
 def _batch(version: Layout, meta: Meta, files: Files, where: str, name: str) -> Batch:
@@ -90,7 +100,9 @@ def _batch(version: Layout, meta: Meta, files: Files, where: str, name: str) -> 
             raise ValueError(f"it has {count} images, {len(batch.labels)} labels and {names} names")
         if meta.batch_size not in (None, count):
             raise ValueError(f"it has {count} images, {version.meta} says {meta.batch_size}")
-        if count and not 0 <= batch.labels.min() <= batch.labels.max() < len(meta.class_names):
+        if count == 0:
+            raise ValueError("it has no images")
+        if not 0 <= batch.labels.min() <= batch.labels.max() < len(meta.class_names):
             raise ValueError(f"it has labels outside 0 to {len(meta.class_names) - 1}")
     return batch
 

@@ -8,11 +8,21 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Self
 
-from evacli.data.hostile import MAX_BYTES
+from evacli.data.hostile import MAX_BYTES, short
 from evacli.errors import DataError
 
 MAX_MEMBERS = 10_000
+# What a member has beside its plain header, such as a long name: a few hundred bytes where macOS or Python made the
+# archive. Python before 3.11.10 and 3.12.6 takes a time that grows as the square of it (CVE-2024-6232).
+MAX_HEADER_BYTES = 8 * 2**10
+MAX_HEADERS_BYTES = 2**20  # of all members together
+EXTENDED = {
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+}
+FIX = "Take the official archive."
 GZIP_MAGIC = b"\x1f\x8b"
 
 # What each file of a folder holds, read when called.
@@ -50,19 +60,51 @@ def archived(path: Path) -> dict[str, Files]:
     Raises:
         DataError: if it holds links, devices or paths that lead out of it, or unpacks to more than `MAX_BYTES`.
     """
-    content = _unpacked(path)
+    file = io.BytesIO(_unpacked(path))
+    content = file.getbuffer()
     found: dict[str, dict[str, Callable[[], bytes]]] = defaultdict(dict)
-    with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
+    with tarfile.open(fileobj=file, mode="r:", tarinfo=_careful(file, path)) as tar:
         for count, member in enumerate(tar):
             _check_member(member, count, path)
-            if member.isfile():
-                name = PurePosixPath(member.name)
-                found[str(path / name.parent)][name.name] = partial(_part, content, member.offset_data, member.size)
+            name = PurePosixPath(member.name)
+            if member.isfile() and not _is_of_macos(name):
+                where = str(path / short(name.parent))
+                found[where][name.name] = partial(_part, content, member.offset_data, member.size)
     return dict(found)
 
 
-def _part(content: bytes, start: int, length: int) -> bytes:
-    return content[start : start + length]
+def _careful(file: io.BytesIO, path: Path) -> type[tarfile.TarInfo]:
+    """What tarfile is to read the headers of `file` with: before it interprets one, what that may cost is known."""
+    left = MAX_HEADERS_BYTES
+
+    class Careful(tarfile.TarInfo):
+        @classmethod
+        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+            nonlocal left
+            header = super().frombuf(buf, encoding, errors)
+            if header.type in EXTENDED:
+                left -= tarfile.BLOCKSIZE + header.size
+                if not 0 <= header.size <= MAX_HEADER_BYTES or left < 0:
+                    raise DataError(f"{path} has headers that are too large.", FIX)
+                start = file.tell()
+                # The map of a sparse file may be as long as it likes.
+                sparse = b"GNU.sparse" in file.getbuffer()[start : start + header.size].tobytes()
+            else:
+                sparse = header.type == tarfile.GNUTYPE_SPARSE
+            if sparse or header.size < 0:
+                raise DataError(f"{path} holds {short(header.name)}, which is no plain file.", FIX)
+            return header
+
+    return Careful
+
+
+def _is_of_macos(name: PurePosixPath) -> bool:
+    # Attributes of files, which macOS puts beside them under nearly the same names.
+    return name.name.startswith("._") or "__MACOSX" in name.parts
+
+
+def _part(content: memoryview, start: int, length: int) -> bytes:
+    return content[start : start + length].tobytes()
 
 
 def _unpacked(path: Path) -> bytes:
@@ -77,8 +119,9 @@ def _unpacked(path: Path) -> bytes:
 def _check_member(member: tarfile.TarInfo, count: int, path: Path) -> None:
     name = PurePosixPath(member.name)
     if name.is_absolute() or ".." in name.parts:
-        raise DataError(f"{path} holds {member.name}, which leads out of the archive.", "Take the official archive.")
-    if not (member.isfile() or member.isdir()) or member.issparse():
-        raise DataError(f"{path} holds {member.name}, which is no plain file.", "Take the official archive.")
+        raise DataError(f"{path} holds {short(member.name)}, which leads out of the archive.", FIX)
+    # An extended header may have changed the size again.
+    if not (member.isfile() or member.isdir()) or member.issparse() or member.size < 0:
+        raise DataError(f"{path} holds {short(member.name)}, which is no plain file.", FIX)
     if count >= MAX_MEMBERS:
-        raise DataError(f"{path} holds more than {MAX_MEMBERS:,} files.", "Take the official archive.")
+        raise DataError(f"{path} holds more than {MAX_MEMBERS:,} files.", FIX)

@@ -7,6 +7,7 @@ from evacli.errors import DataError, EvacliError
 
 # Of the formats read as a whole, the largest is CIFAR-100's archive: it unpacks to 186 MB.
 MAX_BYTES = 512 * 2**20
+MAX_TEXT = 200
 
 
 @contextmanager
@@ -31,6 +32,17 @@ def reason(error: BaseException) -> str:
         return "it needs more memory than there is"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    line = " ".join(str(error).split()) or type(error).__name__
+    line = short(error) or type(error).__name__
     line = f"no entry {line}" if isinstance(error, KeyError) else line
-    return line[:200].rstrip(".")
+    return line.rstrip(".")
+
+
+def short(text: object) -> str:
+    """What strangers wrote as a message may have it: on one line, of sane length.
+
+    Example:
+        >>> len(short("x" * 10**6))
+        203
+    """
+    line = " ".join(str(text).split())
+    return line if len(line) <= MAX_TEXT else f"{line[:MAX_TEXT]}..."

@@ -9,13 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evacli.data.arrays import indices, rgb
-from evacli.data.hostile import reading
+from evacli.data.checks import MIN_SIDE
+from evacli.data.hostile import reading, short
 from evacli.data.images import InMemory
 from evacli.data.types import Source, Split
 from evacli.errors import DataError
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 NAMES = "class_names"
+EXPECTED = {
+    **dict.fromkeys(("x_train", "x_test"), "Expected: uint8 images from 0 to 255, (N, H, W), (N, H, W, 1 or 3)."),
+    **dict.fromkeys(("y_train", "y_test"), "Expected: class numbers from 0, integers of shape (N,) or (N, 1)."),
+    NAMES: "Expected: text of shape (C,).",
+}
 # A file may unpack to this, or to so many times its own size: real images do not compress further, bombs do.
 HARMLESS = 2**30
 MOST_COMPRESSED = 20
@@ -31,10 +37,19 @@ def read(path: Path) -> Source:
     with reading(path, FIX):
         _refuse_bomb(path)
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in (*KEYS, NAMES) if key in archive.files}
             _require_keys(path, archive.files)
+            arrays = {key: _array(archive, key, path) for key in (*KEYS, NAMES) if key in archive.files}
     train, test = (_split(arrays, path, role) for role in ("train", "test"))
     return Source(train, test, _class_names(arrays, path, train, test))
+
+
+def _array(archive: Mapping[str, Any], key: str, path: Path) -> NDArray[Any]:
+    with reading(f"{key} in {path}", EXPECTED[key]):
+        array = archive[key]
+    # Of a member that is no .npy file, NumPy gives the bytes.
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"{key} in {path} is no .npy array.", EXPECTED[key])
+    return array
 
 
 def _refuse_bomb(path: Path) -> None:
@@ -47,42 +62,59 @@ def _refuse_bomb(path: Path) -> None:
 def _require_keys(path: Path, found: list[str]) -> None:
     if missing := [key for key in KEYS if key not in found]:
         raise DataError(f"{path} lacks {', '.join(missing)}.", FIX)
+    # NumPy would take one of them; the end of a name, .npy, it leaves out.
+    if twice := [key for key in (*KEYS, NAMES) if found.count(key) > 1]:
+        raise DataError(f"{path} holds {', '.join(twice)} more than once.", FIX)
 
 
 def _split(arrays: Mapping[str, NDArray[Any]], path: Path, role: str) -> Split:
     images, labels = arrays[f"x_{role}"], arrays[f"y_{role}"]
     _check_images(images, f"x_{role} in {path}")
     _check_labels(labels, f"y_{role} in {path}")
+    # Before anything is made for each image: those without pixels can be any number.
+    if len(images) != len(labels):
+        raise DataError(
+            f"x_{role} in {path} has {len(images)} images but {len(labels)} labels.", "Give each image one."
+        )
     return Split(InMemory(rgb(images)), labels.reshape(-1).astype(np.int64), indices(len(images)))
 
 
 def _check_images(images: NDArray[Any], what: str) -> None:
     if images.dtype != np.uint8:
         raise DataError(
-            f"{what} is {images.dtype}, expected uint8 from 0 to 255.",
+            f"{what} is {short(images.dtype)}, expected uint8 from 0 to 255.",
             "Save the images as they were, or as (x * 255).round().astype('uint8') if they go from 0 to 1.",
         )
     if not (images.ndim == 3 or (images.ndim == 4 and images.shape[-1] in (1, 3))):
         raise DataError(f"{what} has the shape {images.shape}, expected (N, H, W), (N, H, W, 1) or (N, H, W, 3).")
+    height, width = images.shape[1:3]
+    if min(height, width) < MIN_SIDE:
+        raise DataError(f"The images {what} are {width}x{height} pixels, expected {MIN_SIDE}x{MIN_SIDE} or more.")
 
 
 def _check_labels(labels: NDArray[Any], what: str) -> None:
     is_column = labels.ndim == 1 or (labels.ndim == 2 and labels.shape[1] == 1)
     if labels.dtype.kind not in "iu" or not is_column or labels.size == 0:
         raise DataError(
-            f"{what} is {labels.dtype} of shape {labels.shape}, expected integers of shape (N,) or (N, 1).",
-            "Save class numbers from 0; for one-hot rows y.argmax(axis=1).",
+            f"{what} is {short(labels.dtype)} of shape {labels.shape}, expected integers of shape (N,) or (N, 1).",
+            "Save class numbers from 0, whole numbers as y.astype('int64'); for one-hot rows y.argmax(axis=1).",
         )
+    # Before it is made smaller, as which it could be any class.
+    if labels.max() > np.iinfo(np.int64).max:
+        raise DataError(f"{what} has the class number {labels.max()}.", "Number the classes from 0 without gaps.")
 
 
 def _class_names(arrays: Mapping[str, NDArray[Any]], path: Path, train: Split, test: Split) -> tuple[str, ...]:
+    # Each class needs a training image. Names of no letters, or a number such as 10**15, could count up to anything.
     if NAMES in arrays:
         names = arrays[NAMES]
         if names.ndim != 1 or names.dtype.kind != "U":
-            raise DataError(f"{NAMES} in {path} is {names.dtype} of shape {names.shape}, expected text of shape (C,).")
+            kind = f"{short(names.dtype)} of shape {names.shape}"
+            raise DataError(f"{NAMES} in {path} is {kind}, expected text of shape (C,).")
+        if len(names) > len(train):
+            raise DataError(f"{NAMES} in {path} has {len(names)} names, too many for {len(train)} training images.")
         return tuple(names.tolist())
     highest = int(max(train.labels.max(), test.labels.max()))
-    # Each class needs a training image, and a number such as 10**15 must not be counted up to.
     if highest >= len(train):
         raise DataError(
             f"The labels in {path} go up to {highest}, too many classes for {len(train)} training images.",

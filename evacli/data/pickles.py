@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evacli.data.hostile import short
+
 # CIFAR-100's training batch takes 250,000.
 MAX_STEPS = 1_000_000
 MAX_TEXT = 1000
@@ -143,7 +145,7 @@ class _Machine:
 
     def name(self, spelled: str) -> None:
         if spelled not in _KNOWN:
-            raise ValueError(f"it asks for {spelled.replace(' ', '.')}, which no data set needs")
+            raise ValueError(f"it asks for {short(spelled).replace(' ', '.')}, which no data set needs")
         self.push(Record(spelled))
 
     def reduce(self) -> None:

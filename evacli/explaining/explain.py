@@ -128,11 +128,13 @@ def _open(stored: Trained, layer: str | None) -> "tuple[EvaluatedRun, str]":
     with console.status("loading TensorFlow"):
         from evacli import evaluation
         from evacli.explaining import heatmap
+        from evacli.models import saved
     opened = evaluation.open_run(stored)
     if opened.difference:
         console.warn(opened.difference)
     # Before the long work, so that a wrong name is told at once.
-    chosen = heatmap.choose_layer(opened.network, opened.data.image_shape, layer)
+    with saved.using(opened.network):
+        chosen = heatmap.choose_layer(opened.network, opened.data.image_shape, layer)
     if doubt := heatmap.caveat(opened.network, opened.data.image_shape, chosen):
         console.warn(doubt)
     return opened, chosen
@@ -162,13 +164,15 @@ def _explain(run: "EvaluatedRun", layer: str, indices: list[int], target: Target
 
     from evacli.explaining.heatmap import grad_cam
     from evacli.figures.gradcam import Explanation
+    from evacli.models import saved
 
     if not indices:
         return []
     said, class_names = run.test, run.data.class_names
     images, predicted, true = run.data.test.images.read(indices), said.predicted[indices], said.labels[indices]
     targets = {"pred": [predicted], "true": [true], "both": [predicted, true]}[target]
-    maps = grad_cam(run.network, images, np.stack(targets, axis=1), layer)  # (N, T, h, w)
+    with saved.using(run.network):
+        maps = grad_cam(run.network, images, np.stack(targets, axis=1), layer)  # (N, T, h, w)
     return [
         Explanation(
             index=i,

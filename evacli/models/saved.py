@@ -1,39 +1,70 @@
-"""Opening a `.keras` file that a stranger may have written: no code in it runs, and it cannot ask for much memory.
+"""Opening a `.keras` file that a stranger may have written: no code in it runs, and it cannot ask for much.
 
 evacli writes such files uncompressed. So nothing about an honest one is larger than the file itself: neither its
-unpacked parts, nor the arrays in them, nor the weights that its layers ask for.
+unpacked parts, nor the arrays in them, nor the weights that its layers ask for. What its layers compute is as large,
+and takes as long, as they say; that is bounded by what the largest networks of `keras.applications` need.
 """
 
+import json
 import math
+import re
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
+from tensorflow.python.framework import op_callbacks
 
 from evacli.backend import keras, tf
-from evacli.errors import ModelError
+from evacli.errors import EvacliError, ModelError
+from evacli.models import cost
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
+MAX_TEXT = 200
+# What TensorFlow and Keras put before the line that says what went wrong, and the colours around it.
+AROUND = re.compile(
+    r"Exception encountered when calling .*|in user code:|Graph execution error:|Detected at node .*|\s*File \".*"
+    r"|\{\{function_node .*?\}\} |\x1b\[\d+m"
+)
 PARTS = {CONFIG, WEIGHTS, "metadata.json"}
 # Keras describes the largest networks of its own, of a thousand layers, in one million bytes.
 MAX_CONFIG_BYTES = 2 * 2**20
+
+
+# Of the kinds of elements that an array in the configuration may have. A text's would have any size.
+NUMBERS = {
+    *("bool", "bfloat16", "float16", "float32", "float64"),
+    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+}
+# What a network may take for a batch. In keras.applications, of 2**20 pixels, EfficientNetV2L has 9,000 operations;
+# ConvNeXtXLarge multiplies and adds 1.2e12 times, a minute on two cores, and its tensors have 39 GiB together, of which
+# less than 1 is held at once. A recurrence over all of 224 x 224 pixels starts two million operations, in ten seconds.
+MAX_OPERATIONS = 20_000
+MAX_STEPS = 2_000_000
+MAX_WORK = 4 * 10**12
+MAX_TENSOR_BYTES = 4 * 2**30
+MAX_LIVE_BYTES = 8 * 2**30
+MAX_TOTAL_BYTES = 64 * 2**30
 
 
 def load(path: Path) -> keras.Model:
     """The model in a file, not compiled.
 
     Raises:
-        ModelError: if it is cut short, garbled, larger inside than outside, or does not take images of one size.
+        ModelError: if it is cut short, garbled, larger inside than outside, or does not turn images of one size into
+            one array of numbers.
     """
     try:
         _check_parts(path)
     except Exception as e:  # of a stranger's bytes, whatever the first parser that stumbles over them raises
         raise ModelError(f"{path} is damaged or no .keras file: {_first_sentence(e)}") from e
     try:
-        with _weights_within(path.stat().st_size):
+        _check_config(path)
+        with _weights_within(path.stat().st_size), _operations_within(MAX_OPERATIONS):
             model = keras.models.load_model(path, compile=False, safe_mode=True)
         _check_ends(model)
     except Exception as e:
@@ -41,20 +72,65 @@ def load(path: Path) -> keras.Model:
     return model
 
 
-def largest_tensor(model: keras.Model, batch_size: int) -> int:
-    """How many values the largest of all tensors has that the model computes for a batch.
+def try_out(model: keras.Model, batch_size: int) -> None:
+    """Makes sure that a stranger's model can be used: what it would take is told before it runs on one batch.
+
+    Args:
+        model: takes (B, H, W, channels) pixels 0..255.
+        batch_size: of how many images the batches will be that it is to work on.
 
     Raises:
-        ModelError: if its layers cannot work on such a batch.
+        ModelError: if its layers cannot work on such a batch, or would take implausibly much memory or time.
     """
-    images = tf.TensorSpec((batch_size, *model.input_shape[1:]), tf.float32)
+    with using(model):
+        computed, taken = _trace(model, batch_size)
+        for amount, most, words in (
+            (taken.largest / 2**30, MAX_TENSOR_BYTES / 2**30, "{:,.0f} GiB for a single layer's output"),
+            (taken.live / 2**30, MAX_LIVE_BYTES / 2**30, "{:,.0f} GiB at once"),
+            (taken.total / 2**30, MAX_TOTAL_BYTES / 2**30, "{:,.0f} GiB for all layers' outputs"),
+            (taken.steps, MAX_STEPS, "{:,} operations"),
+            (taken.work, MAX_WORK, "{:.0e} multiplications"),
+        ):
+            if amount > most:
+                needed, limit = words.format(amount), words.format(most).partition(" ")[0]
+                raise ModelError(f"The model {short(model.name)} would need {needed}, more than {limit}.")
+        # All grey levels. In another thread, so that a signal such as Ctrl-C is heard in this one meanwhile.
+        images = np.resize(np.arange(256, dtype=np.float32), (batch_size, *model.input_shape[1:]))
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(computed, tf.constant(images)).result()
+
+
+@contextmanager
+def using(model: keras.Model) -> Iterator[None]:
+    """Turns every error of the block, in which a stranger's `model` computes something, into one line.
+
+    Raises:
+        ModelError: for whatever the block ran into, unless that was an EvacliError already.
+
+    Example:
+        >>> with using(model):
+        ...     probabilities = model.predict_on_batch(images)
+    """
     try:
-        # Traced, not run: a shape costs nothing, whatever it says.
-        graph = tf.function(lambda batch: model(batch, training=False)).get_concrete_function(images).graph
-    except Exception as e:
-        raise ModelError(f"The model {model.name} cannot be computed: {_first_sentence(e)}") from e
-    shapes = [tensor.shape for operation in graph.get_operations() for tensor in operation.outputs]
-    return max(shape.num_elements() or 0 for shape in shapes if shape.rank is not None)
+        yield
+    except EvacliError:
+        raise
+    except Exception as e:  # its operations may raise anything
+        raise ModelError(f"The model {short(model.name)} cannot be computed: {_first_sentence(e)}") from e
+
+
+def _trace(model: keras.Model, batch_size: int) -> tuple[Any, cost.Cost]:
+    def answer(batch: Any) -> Any:
+        said = model(batch, training=False)
+        if not tf.is_tensor(said):
+            raise ModelError(f"The model {short(model.name)} does not give one array of numbers.")
+        return said
+
+    # Traced, not run: a shape costs nothing, whatever it says. AutoGraph would put other words around an error.
+    traced = tf.function(answer, autograph=False)
+    with _operations_within(MAX_OPERATIONS):
+        computed = traced.get_concrete_function(tf.TensorSpec((batch_size, *model.input_shape[1:]), tf.float32))
+    return computed, cost.of(computed.graph)
 
 
 def _check_parts(path: Path) -> None:
@@ -71,6 +147,30 @@ def _check_parts(path: Path) -> None:
         with archive.open(WEIGHTS) as stored, h5py.File(stored) as arrays:
             if _declared_bytes(arrays) > limit:
                 raise ValueError("its arrays are larger than the file")
+
+
+def _check_config(path: Path) -> None:
+    # What Keras would do with these before anything bounds it.
+    with zipfile.ZipFile(path) as archive:
+        unread = [json.loads(archive.read(CONFIG))]
+    while unread:
+        value = unread.pop()
+        if isinstance(value, dict):
+            unread += value.values()
+            kind, settings = value.get("class_name"), value.get("config")
+            if kind in ("__numpy__", "__tensor__") and not _is_number(settings):
+                raise ValueError("it has an array of something else than numbers")
+            if kind == "__typespec__":
+                raise ValueError("it has a type in the place of a layer")
+        elif isinstance(value, list):
+            unread += value
+        elif isinstance(value, str) and value.lower().startswith("stft"):
+            raise ValueError("it has a layer for sounds, not for images")
+
+
+def _is_number(settings: Any) -> bool:
+    dtype = settings.get("dtype") if isinstance(settings, dict) else None
+    return isinstance(dtype, str) and dtype in NUMBERS
 
 
 def _declared_bytes(arrays: h5py.File) -> int:
@@ -102,6 +202,24 @@ def _weights_within(limit: int) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _operations_within(limit: int) -> Iterator[None]:
+    """Lets no more operations be made, in any graph or outside: a layer may spell out a loop of any length."""
+    made = 0
+
+    def count(*_: Any, **__: Any) -> None:
+        nonlocal made
+        made += 1
+        if made > limit:
+            raise ValueError(f"its layers consist of more than {limit:,} operations")
+
+    op_callbacks.add_op_callback(count)
+    try:
+        yield
+    finally:
+        op_callbacks.remove_op_callback(count)
+
+
 def _called(value: Any) -> Any:
     return value() if callable(value) else value
 
@@ -112,9 +230,17 @@ def _check_ends(model: keras.Model) -> None:
     shape = model.input_shape
     if len(model.inputs) != 1 or len(shape) != 4 or shape[0] is not None or not all(shape[1:]):
         raise ValueError("it does not take images of one size")
+    if len(model.outputs) != 1 or "float" not in model.outputs[0].dtype:
+        raise ValueError("it does not give one array of numbers")
+
+
+def short(text: str) -> str:
+    """A stranger's text as a message may have it: on one line, of sane length."""
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_TEXT else f"{line[:MAX_TEXT]}..."
 
 
 def _first_sentence(error: Exception) -> str:
-    # The first sentence says what went wrong; Keras adds advice, and pages of configuration.
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].split(". ")[0][:200].rstrip(".:") + "."
+    # The first sentence says what went wrong; Keras adds where, advice, and pages of configuration.
+    lines = [AROUND.sub("", line).strip() for line in str(error).splitlines()]
+    return short(next(filter(None, lines), type(error).__name__).split(". ")[0].rstrip(".:")) + "."
