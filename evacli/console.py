@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, ProgressColumn
 
 _state = {"quiet": False, "json": False}
 
@@ -112,17 +112,20 @@ def progress() -> "Progress":
     Use: `with progress() as bars: task = bars.add_task("reading", total=n); bars.advance(task)`.
     """
     # Not needed for --help, which is to answer at once.
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=stderr(),
-        transient=True,
-        disable=not is_terminal(),
+    return bars(
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     )
+
+
+def bars(*columns: "ProgressColumn") -> "Progress":
+    """A progress display of one's own columns on stderr, silent without a terminal."""
+    from rich.progress import Progress
+
+    shown = is_terminal()
+    # Disabled, rich 13 still ends with an empty line.
+    return Progress(*columns, console=stderr() if shown else Console(quiet=True), transient=True, disable=not shown)
 
 
 def track(items: Iterable[Any], description: str, total: int | None = None) -> Iterable[Any]:

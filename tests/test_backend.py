@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.tensorflow
+
 FAULTS = """
 import os, resource
 from evacli.backend import tf

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from evacli import console
@@ -44,15 +44,12 @@ class TrainingDisplay:
         """
         self._header = _header("best val" if validated else "best")
         self.epochs, self._batch_size, self._images = epochs, 0, 0
-        self._progress = Progress(
+        self._progress = console.bars(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             _TimeLeft(),
             TextColumn("{task.fields[figures]}", markup=False),
-            console=console.stderr(),
-            transient=True,
-            disable=not console.is_terminal(),
         )
         self._started = time.monotonic()
         # In steps, so that the time left moves within an epoch too.
