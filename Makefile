@@ -63,7 +63,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet 'uv>=0.9'
 	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct \
-		--editable . --group test 'protobuf>=5.28'
+		--editable . --group test 'protobuf>=5.29'
 	@touch $@
 
 clean:
