@@ -124,7 +124,7 @@ def bars(*columns: "ProgressColumn") -> "Progress":
     from rich.progress import Progress
 
     shown = is_terminal()
-    # Disabled, rich 13 still ends with an empty line.
+    # Disabled, older releases of rich still ends with an empty line.
     return Progress(*columns, console=stderr() if shown else Console(quiet=True), transient=True, disable=not shown)
 
 
