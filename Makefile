@@ -1,44 +1,70 @@
-# Everything runs in .venv, which the first target that needs it creates.
+# Everything runs in VENV, which the first target that needs it creates with PYTHON.
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test torture bad-inputs readme lint format clean
+.PHONY: demo test test-fast test-lowest test-versions torture bad-inputs readme lint format clean
 
-demo: .venv/installed  ## the four commands on the digits that come with scikit-learn; no network needed
+demo: $(VENV)/installed  ## the four commands on the digits that come with scikit-learn; no network needed
 	$(BIN)/evacli lr-find --dataset digits --batch-size 32 --run $(DEMO)
 	$(BIN)/evacli train --epochs 5 --run $(DEMO)
 	$(BIN)/evacli gradcam --n 25 --run $(DEMO)
 	$(BIN)/evacli report --run $(DEMO)
 	@echo "Open $(DEMO)/report.html"
 
-test: .venv/installed  ## all tests, warnings as errors, two at a time
+test: $(VENV)/installed  ## all tests, warnings as errors, two at a time
 	$(BIN)/pytest -n 2 --dist loadfile
 
-torture: .venv/installed  ## kills trainings at random moments, 300 times, and counts what is lost; a quarter of an hour
+test-fast: $(VENV)/installed  ## the tests that need no TensorFlow, with fewer examples; half a minute
+	PYTHONPATH=$(CURDIR)/tests/no_tensorflow $(BIN)/pytest -n 2 --dist loadfile -m 'not tensorflow' --hypothesis-profile fast
+
+test-lowest: .venv-lowest/installed  ## all tests with the lowest releases that pyproject.toml admits
+	.venv-lowest/bin/pytest -n 2 --dist loadfile -W ignore::DeprecationWarning
+
+test-versions:  ## all tests with each Python from 3.11 to 3.13 that can be had
+	@for version in 3.11 3.12 3.13; do \
+		if python$$version -c '' 2>/dev/null; then \
+			echo "Python $$version:"; \
+			$(MAKE) --no-print-directory test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
+			ran="$$ran $$version"; \
+		else \
+			missing="$$missing $$version"; \
+		fi; \
+	done; echo "Passed with Python$${ran:- none}. Not to be had:$${missing:- none}."
+
+torture: $(VENV)/installed  ## kills trainings at random moments, 300 times, and counts what is lost; a quarter of an hour
 	$(BIN)/python tests/torture.py
 
-bad-inputs: .venv/installed  ## renews the list of bad inputs with what evacli answers to each
+bad-inputs: $(VENV)/installed  ## renews the list of bad inputs with what evacli answers to each
 	$(BIN)/python tests/bad_inputs.py
 
-readme: .venv/installed  ## renews the help texts in the README
+readme: $(VENV)/installed  ## renews the help texts in the README
 	$(BIN)/cog -r README.md
 
-lint: .venv/installed  ## style, format, types, and that imports go downward
+lint: $(VENV)/installed  ## style, format, types, and that imports go downward
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
 
-format: .venv/installed
+format: $(VENV)/installed
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-.venv/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
 	@touch $@
 
+# Only uv knows how to look for the lowest releases. Of what TensorFlow brings along, protobuf decides what else can stay.
+.venv-lowest/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet 'uv>=0.9'
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct \
+		--editable . --group test 'protobuf>=5.29'
+	@touch $@
+
 clean:
-	rm -rf .venv $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis

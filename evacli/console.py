@@ -19,7 +19,7 @@ from rich.text import Text
 from evacli.streams import Stderr
 
 if TYPE_CHECKING:
-    from rich.progress import BarColumn, Progress
+    from rich.progress import BarColumn, Progress, ProgressColumn
 
 _state = {"quiet": False, "json": False}
 
@@ -131,17 +131,23 @@ def progress() -> "Progress":
     Use: `with progress() as bars: task = bars.add_task("reading", total=n); bars.advance(task)`.
     """
     # Not needed for --help, which is to answer at once.
-    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
-    return Progress(
+    return bars(
         TextColumn("{task.description}", markup=False),
         bar(),
         MofNCompleteColumn(table_column=Column(no_wrap=True)),
         TimeRemainingColumn(table_column=Column(no_wrap=True)),
-        console=stderr(),
-        transient=True,
-        disable=not is_terminal(),
     )
+
+
+def bars(*columns: "ProgressColumn") -> "Progress":
+    """A progress display of one's own columns on stderr, silent without a terminal."""
+    from rich.progress import Progress
+
+    shown = is_terminal()
+    # Disabled, older releases of rich still ends with an empty line.
+    return Progress(*columns, console=stderr() if shown else Console(quiet=True), transient=True, disable=not shown)
 
 
 def track(items: Iterable[Any], description: str, total: int | None = None) -> Iterable[Any]:

@@ -1,6 +1,7 @@
 """One evaluated run: its best network, its data, and what the network says about the images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -20,6 +21,9 @@ from evacli.run import summary
 from evacli.run.directory import RunDir
 from evacli.run.summary import Summary
 from evacli.run.trained import Trained
+
+# Told how many images are done.
+Watch = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -108,14 +112,22 @@ class EvaluatedRun:
         """What it says about the test images together with copies that are shifted by a pixel."""
         images, tta = self.data.test.images, self.config.uses_tta
         unshifted = self.test.probabilities
-        with saved.using(self.network):
-            answers = predict_shifted(self.engine, self.network, images, "shifted test images", unshifted, tta=tta)
+        with saved.using(self.network), _bar("shifted test images", 2 * len(images)) as watch:
+            answers = predict_shifted(self.engine, self.network, images, unshifted, tta=tta, watch=watch)
         return Predictions(answers, self.data.test.labels)
 
     def _about(self, split: Split, description: str) -> Predictions:
-        with saved.using(self.network):
-            answers = predict(self.engine, self.network, split.images, description, tta=self.config.uses_tta)
+        with saved.using(self.network), _bar(description, len(split)) as watch:
+            answers = predict(self.engine, self.network, split.images, tta=self.config.uses_tta, watch=watch)
         return Predictions(answers, split.labels)
+
+
+@contextmanager
+def _bar(description: str, total: int) -> Iterator[Watch]:
+    """Show a progress bar, which is moved on by calling what is yielded."""
+    with console.progress() as bars:
+        task = bars.add_task(description, total=total)
+        yield lambda done: bars.update(task, completed=done)
 
 
 def open_run(stored: Trained) -> EvaluatedRun:
@@ -161,22 +173,20 @@ def predict(
     computes: Engine,
     network: keras.Model,
     images: Images,
-    description: str,
     *,
     tta: bool = False,
     view: View = as_it_is,
-    between: Callable[[], None] = lambda: None,
+    watch: Watch = lambda done: None,
 ) -> NDArray[np.float32]:
-    """Compute class probabilities of images under a progress bar.
+    """Compute class probabilities of images.
 
     Args:
         computes: the engine.
         network: takes (B, H, W, 3) pixels 0..255, gives (B, C) probabilities.
         images: N of them.
-        description: what the progress bar says.
         tta: whether each image is evaluated together with its mirror image (test-time augmentation).
         view: what is shown of each block of images.
-        between: called before each block; what it raises ends the work.
+        watch: told before each block how many images are done; what it raises ends the work.
 
     Returns:
         (N, C) float32; with `tta` the mean over both.
@@ -186,14 +196,7 @@ def predict(
     """
     check_shape(network, images.shape)
     views: list[View] = [view, partial(_mirrored, view=view)] if tta else [view]
-    with console.progress() as bars:
-        task = bars.add_task(description, total=len(images))
-
-        def watch(done: int) -> None:
-            between()
-            bars.update(task, completed=done)
-
-        found = computes.predict(network, images, views, watch)  # (V, N, C)
+    found = computes.predict(network, images, views, watch)  # (V, N, C)
     probabilities: NDArray[np.float32] = (found[0] + found[1]) / 2 if tta else found[0]
     return probabilities
 
@@ -202,10 +205,10 @@ def predict_shifted(
     computes: Engine,
     network: keras.Model,
     images: Images,
-    description: str,
     unshifted: NDArray[np.float32],
     *,
     tta: bool,
+    watch: Watch = lambda done: None,
 ) -> NDArray[np.float32]:
     """Compute class probabilities of images, each evaluated together with two shifted copies.
 
@@ -213,19 +216,24 @@ def predict_shifted(
     and right, each with half the weight of the image itself. What is averaged are probabilities, there scores.
 
     Args:
-        computes: as for `predict`, like the next three.
+        computes: as for `predict`, like the next two.
         network: from pixels to probabilities.
         images: N of them.
-        description: what the progress bars say.
         unshifted: (N, C), what `predict` said about them.
         tta: whether each image was, and each copy shall be, evaluated together with its mirror image.
+        watch: as for `predict`, of both copies together.
 
     Returns:
         (N, C) float32.
     """
-    one, other = (
-        predict(computes, network, images, description, tta=tta, view=partial(_shifted, shift=shift))
-        for shift in (1, -1)
+    one = predict(computes, network, images, tta=tta, view=partial(_shifted, shift=1), watch=watch)
+    other = predict(
+        computes,
+        network,
+        images,
+        tta=tta,
+        view=partial(_shifted, shift=-1),
+        watch=lambda done: watch(len(images) + done),
     )
     mean: NDArray[np.float32] = np.mean([unshifted, unshifted, one, other], axis=0)
     return mean

@@ -11,6 +11,16 @@ from evacli import console
 # A machine that has other work is no reason for a test to fail.
 settings.register_profile("evacli", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("evacli")
+# For make test-fast: what is told of a test by hundreds of examples, a few tell quickly.
+settings.register_profile("fast", settings.get_profile("evacli"), max_examples=20)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The processes of `evacli` start TensorFlow whatever the command."""
+    for item in items:
+        if "evacli" in getattr(item, "fixturenames", ()):
+            item.add_marker("tensorflow")
 
 
 @pytest.fixture(scope="session", autouse=True)

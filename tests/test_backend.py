@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.tensorflow
+
 FAULTS = """
 import os, resource
 from evacli.backend import tf

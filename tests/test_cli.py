@@ -91,6 +91,7 @@ def settings(digits: Path) -> tuple[object, ...]:
     return "--data", digits, "--model", TINY, "--batch-size", 32, "--lr", 0.05, "--precision", "float32", "--epochs", 1
 
 
+@pytest.mark.tensorflow
 def test_nothing_of_tensorflows_log_reaches_the_user(tmp_path: Path, digits: Path) -> None:
     found = python("-m", "evacli", "train", "--run", tmp_path / "run", *settings(digits))
     assert found.code == 0

@@ -33,7 +33,11 @@ WRONG = [
     ("--batch-size half", "'half' is neither a number nor full."),
     ("--batch-size 0", "--batch-size 0: "),
     ("--dropout some", "'some' is neither a number nor none or own."),
-    ("--spatial-dropout --model resnet20", "--spatial-dropout: the network resnet20 has no dropout layers."),
+    pytest.param(
+        "--spatial-dropout --model resnet20",
+        "--spatial-dropout: the network resnet20 has no dropout layers.",
+        marks=pytest.mark.tensorflow,
+    ),
     ("--grow-batch 500", "--grow-batch 500 means nothing to --schedule one-cycle."),
 ]
 
@@ -47,6 +51,7 @@ def train(run: Path, data: Path, options: str) -> tuple[int, str]:
 
 
 # The other methods train in test_resuming.py, or stand in OPTIONS.
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("options", [*(f"--optimizer {name}" for name in ("sgd", "adagrad", "adadelta")), *OPTIONS])
 def test_what_is_asked_for_is_what_trains(tmp_path: Path, digits: Path, options: str) -> None:
     code, err = train(tmp_path, digits, options)
@@ -71,6 +76,7 @@ def test_what_cannot_be_is_refused_in_one_line(tmp_path: Path, digits: Path, opt
     assert not run.exists()
 
 
+@pytest.mark.tensorflow
 def test_a_run_remembers_its_optimizer_and_refuses_another(tmp_path: Path, digits: Path) -> None:
     assert train(tmp_path, digits, "--optimizer adam")[0] == 0
     assert config_file.read(RunDir(tmp_path)).optimizer == "adam"

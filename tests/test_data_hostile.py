@@ -16,7 +16,7 @@ from evacli.errors import DataError
 
 CIFAR = cifar10(random_images(6), [0, 1, 2, 0, 1, 2])
 CAREFUL = settings(
-    max_examples=150,
+    max_examples=settings.default.max_examples * 3 // 2,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -115,7 +115,7 @@ def test_damaged_batches(folder, name, content):
     outcome(folder)
 
 
-@settings(CAREFUL, max_examples=400)
+@settings(CAREFUL, max_examples=settings.default.max_examples * 4)
 @given(kind=st.sampled_from(sorted(IMAGES)), skip=st.booleans(), content=st.data())
 def test_damaged_images(tmp_path_factory, kind, skip, content):
     root = tmp_path_factory.getbasetemp() / "images"

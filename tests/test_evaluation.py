@@ -32,7 +32,7 @@ def run(tmp_path: Path, model: keras.Model) -> RunDir:
 
 
 def predict(model: keras.Model, images: np.ndarray, **options: object) -> np.ndarray:
-    return evaluation.predict(engine.create(), model, InMemory(images), "test", **options)
+    return evaluation.predict(engine.create(), model, InMemory(images), **options)
 
 
 def pixels(n: int) -> np.ndarray:
@@ -80,7 +80,7 @@ def test_shifted_copies_weigh_half_of_the_image_and_reflect_its_borders(monkeypa
         both = [view, view[:, :, ::-1]] if mirror else [view]
         expected += weight * np.mean([model(x, training=False).numpy() for x in both], axis=0)
     alone = predict(model, images, tta=mirror)
-    got = evaluation.predict_shifted(engine.create(), model, InMemory(images), "test", alone, tta=mirror)
+    got = evaluation.predict_shifted(engine.create(), model, InMemory(images), alone, tta=mirror)
     np.testing.assert_allclose(got, expected, atol=1e-5)
     assert not np.allclose(got, alone, atol=1e-3)
 

@@ -34,6 +34,7 @@ def test_the_assignment_has_cutout_alone_and_a_rate_cut_on_plateaus() -> None:
     assert made.cutout is None  # half of the image
 
 
+@pytest.mark.tensorflow
 def test_fast_does_not_mirror_what_has_no_mirror_image(tmp_path: Path) -> None:
     small = {"dataset": "digits", "limit_train": 64, "limit_test": 32, "model": TINY, "epochs": 1, "batch_size": 32}
     small["precision"] = "float32"
@@ -44,6 +45,7 @@ def test_fast_does_not_mirror_what_has_no_mirror_image(tmp_path: Path) -> None:
     assert again.epochs_done == 2
 
 
+@pytest.mark.tensorflow
 def test_options_go_before_a_recipe_and_the_run_remembers_both(tmp_path: Path) -> None:
     run = tmp_path / "run"
     data = ["--dataset", "digits", "--limit-train", "64", "--limit-test", "32"]

@@ -36,9 +36,9 @@ def time_tests(clock: Clock) -> None:
     """Gives the time of the tests between epochs to the clock."""
     measure = Loop._measure
 
-    def measure_and_time(training: Loop, split: Split) -> tuple[float, float]:
+    def measure_and_time(training: Loop, split: Split, display: Any) -> tuple[float, float]:
         clock.training_ends()
-        measured = measure(training, split)
+        measured = measure(training, split, display)
         clock.test_ends()
         return measured
 

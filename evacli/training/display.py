@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
-from rich.progress import MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import MofNCompleteColumn, ProgressColumn, Task, TextColumn
 from rich.table import Column
 from rich.text import Text
 
@@ -55,15 +55,12 @@ class TrainingDisplay:
         )
         self.epochs, self._batch_size, self._images = epochs, 0, 0
         self._peak = 0.0
-        self._progress = Progress(
+        self._progress = console.bars(
             TextColumn("{task.description}", markup=False),
             console.bar(),
             MofNCompleteColumn(table_column=Column(no_wrap=True)),
             _TimeLeft(table_column=Column(no_wrap=True)),
             TextColumn("{task.fields[figures]}", markup=False),
-            console=console.stderr(),
-            transient=True,
-            disable=not console.is_terminal(),
         )
         self._started = time.monotonic()
         # In steps, so that the time left moves within an epoch too.
@@ -71,6 +68,7 @@ class TrainingDisplay:
             "training", total=steps, completed=first_step, figures="", resumed_at=first_step
         )
         self._epoch = self._progress.add_task("epoch", total=None, figures="", resumed_at=0)
+        self._test = self._progress.add_task("testing", total=None, figures="", resumed_at=0, visible=False)
 
     def __enter__(self) -> "TrainingDisplay":
         console.note(self._header, style="bold")
@@ -101,8 +99,15 @@ class TrainingDisplay:
         self._progress.update(self._all, advance=1, figures=f"{rate:,.0f} images/s  lr {lr:.3g}")
         self._progress.update(self._epoch, advance=1, figures=f"loss {loss:.3f}  accuracy {accuracy:.1%}")
 
+    def tested(self, done: int, total: int) -> None:
+        """Show how many images of a split have been tested."""
+        if not done:
+            self._progress.reset(self._test, total=total, figures="", resumed_at=0)
+        self._progress.update(self._test, completed=done, visible=True)
+
     def epoch_ends(self, rows: Sequence[Row]) -> None:
-        """Prints the line of the last of `rows`."""
+        """Print the line of the last of `rows`."""
+        self._progress.update(self._test, visible=False)
         row, best = rows[-1], history.best(rows)
         line = _line(
             f"{f'{row.epoch}/{self.epochs}':>{self._width}}",

@@ -53,7 +53,7 @@ class Loop:
             entered.enter_context(display)
             for epoch in range(len(state.rows), self.config.epochs):
                 figures = self._train(epoch, display)
-                self._finish(epoch, figures)
+                self._finish(epoch, figures, display)
                 display.epoch_ends(state.rows)
                 if epoch + 1 < self.config.epochs:
                     self.asking.ask()
@@ -86,11 +86,11 @@ class Loop:
         ]
         return self.learner.engine.run(batching.deal(epoch, controls, first), hooks)
 
-    def _finish(self, epoch: int, trained: EpochFigures) -> None:
+    def _finish(self, epoch: int, trained: EpochFigures, display: TrainingDisplay) -> None:
         """Test the epoch's network if it is to be tested, keep it if it is the best, and save everything."""
         began, state = time.monotonic(), self.state
         state.require_sound()  # before the epoch counts as done
-        (test_loss, test_accuracy), (val_loss, val_accuracy) = self._test(epoch)
+        (test_loss, test_accuracy), (val_loss, val_accuracy) = self._test(epoch, display)
         row = Row(
             epoch=epoch + 1,
             lr=self._last_rate(epoch),
@@ -117,25 +117,27 @@ class Loop:
         (controls,) = self.rates.controls(range(last, last + 1), self.state.rows)
         return float(np.float32(controls.lr))  # as the optimizer keeps it
 
-    def _test(self, epoch: int) -> list[tuple[float | None, float | None]]:
+    def _test(self, epoch: int, display: TrainingDisplay) -> list[tuple[float | None, float | None]]:
         """Measure loss and accuracy on the test and the validation images, where `--test-every` says so."""
         number, data = epoch + 1, self.learner.data
         if number % self.config.test_every and number < self.config.epochs:
             return [(None, None)] * 2
         self.learner.engine.sync(self.learner.network)
-        return [(None, None) if split is None else self._measure(split) for split in (data.test, data.validation)]
+        return [
+            (None, None) if split is None else self._measure(split, display) for split in (data.test, data.validation)
+        ]
 
-    def _measure(self, split: Split) -> tuple[float, float]:
+    def _measure(self, split: Split, display: TrainingDisplay) -> tuple[float, float]:
         """Measure the network that is saved, up to float32 rounding: mean cross-entropy and accuracy."""
         # The epoch's steps are done. One that is interrupted here is measured anew when the training goes on.
         learner = self.learner
+
+        def watch(done: int) -> None:
+            self.signals.heed()
+            display.tested(done, len(split))
+
         probabilities = evaluation.predict(
-            learner.engine,
-            learner.network,
-            split.images,
-            "testing",
-            tta=self.config.uses_tta,
-            between=self.signals.heed,
+            learner.engine, learner.network, split.images, tta=self.config.uses_tta, watch=watch
         )
         predictions = Predictions(probabilities, split.labels)
         loss = float(np.mean(predictions.losses))

@@ -1,0 +1,3 @@
+"""Keras needs TensorFlow; see there."""
+
+import tensorflow  # noqa: F401
