@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test test-fast test-lowest test-versions torture bad-inputs readme lint format clean
+.PHONY: demo test test-fast test-lowest test-versions torture fuzz bad-inputs readme lint format clean
 
 demo: $(VENV)/installed  ## the four commands on the digits that come with scikit-learn; no network needed
 	$(BIN)/evacli lr-find --dataset digits --batch-size 32 --run $(DEMO)
@@ -35,6 +35,13 @@ test-versions:  ## all tests with each Python from 3.11 to 3.13 that can be had
 
 torture: $(VENV)/installed  ## kills trainings at random moments, 300 times, and counts what is lost; a quarter of an hour
 	$(BIN)/python tests/torture.py
+
+READER ?= config summary history lr_result lr_curve checkpoint recipe data picture model
+SECONDS ?= 60
+
+fuzz: $(VENV)/installed  ## fuzzes the READERs of strangers' files, guided by coverage, for SECONDS each
+	$(BIN)/python -m pip install --quiet --group fuzz
+	@for reader in $(READER); do $(BIN)/python tests/fuzz.py $$reader -max_total_time=$(SECONDS) -max_len=65536 || exit 1; done
 
 bad-inputs: $(VENV)/installed  ## renews the list of bad inputs with what evacli answers to each
 	$(BIN)/python tests/bad_inputs.py
