@@ -13,18 +13,20 @@ if TYPE_CHECKING:
     from evacli.reporting.report import report
     from evacli.run.listing import runs
     from evacli.training.train import train
+    from evacli.using.predict import predict
 
 _WORKFLOWS = {
     "lr_find": "evacli.lr_finder.range_test",
     "train": "evacli.training.train",
     "report": "evacli.reporting.report",
     "gradcam": "evacli.explaining.explain",
+    "predict": "evacli.using.predict",
     "compare": "evacli.comparing.compare",
     "runs": "evacli.run.listing",
     "recipe": "evacli.recipes",
 }
 
-__all__ = ["__version__", "compare", "gradcam", "lr_find", "recipe", "report", "runs", "train"]
+__all__ = ["__version__", "compare", "gradcam", "lr_find", "predict", "recipe", "report", "runs", "train"]
 
 
 def __getattr__(name: str) -> Any:

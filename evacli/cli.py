@@ -16,6 +16,7 @@ from evacli import console
 from evacli.commands.compare import compare_command
 from evacli.commands.gradcam import gradcam_command
 from evacli.commands.lr_find import lr_find_command
+from evacli.commands.predict import predict_command
 from evacli.commands.recipes import recipes_command
 from evacli.commands.report import report_command
 from evacli.commands.runs import runs_command
@@ -107,6 +108,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train_command,
     "report": report_command,
     "gradcam": gradcam_command,
+    "predict": predict_command,
     "compare": compare_command,
     "runs": runs_command,
     "recipes": recipes_command,

@@ -85,6 +85,15 @@ def json(value: object) -> None:
         sys.stdout.flush()  # a full disk is to be told while there is somebody to tell
 
 
+def json_line(value: object) -> None:
+    """Print `value` as one line of JSON, if the caller asked for `--json`."""
+    if _state["json"]:
+        import msgspec
+
+        sys.stdout.write(dumps(msgspec.to_builtins(value)) + "\n")
+        sys.stdout.flush()
+
+
 def note(message: str, style: str = "dim") -> None:
     """Tells in a line on stderr what happens."""
     if not (_state["quiet"] or _state["json"]):

@@ -73,9 +73,17 @@ def pixels(path: Path, size: Size) -> NDArray[np.uint8]:
     with opened(path) as image:
         # JPEG decodes large pictures at a fraction of their size in a fraction of the time.
         image.draft(None, (2 * max(size), 2 * max(size)))
-        picture = rgb(image)
-        # Pillow's linear filter averages over the area when it shrinks, and interpolates when it enlarges.
-        return np.asarray(picture if picture.size == size else picture.resize(size, Image.Resampling.BILINEAR))
+        return _fitted(rgb(image), size)
+
+
+def resized(image: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
+    """Bring decoded pixels (H, W, 3) to `size` as `pixels` does."""
+    return _fitted(Image.fromarray(image), size)
+
+
+def _fitted(picture: Image.Image, size: Size) -> NDArray[np.uint8]:
+    # Pillow's linear filter averages over the area when it shrinks, and interpolates when it enlarges.
+    return np.asarray(picture if picture.size == size else picture.resize(size, Image.Resampling.BILINEAR))
 
 
 def rgb(image: Image.Image) -> Image.Image:

@@ -51,6 +51,8 @@ class RunDir:
         self.confusion_png = self.path / "confusion_matrix.png"
         self.misclassified = self.path / "misclassified.csv"
         self.report = self.path / "report.html"
+        # written by predict
+        self.predictions = self.path / "predictions.csv"
         # written by gradcam
         self.gradcam_png = self.path / "gradcam.png"
         self.gradcam_folder = self.path / "gradcam"

@@ -1,0 +1,81 @@
+"""`evacli predict`."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Exit, Option
+
+from evacli import console
+from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output
+from evacli.errors import ConfigError, DataError
+from evacli.using.predict import Prediction, Predictor, PredictResult, Skipped, predict
+
+MOST_SHOWN = 40
+
+
+def predict_command(
+    pictures: Annotated[
+        list[str], Argument(help="Pictures: files, folders, patterns; - for paths from stdin.", metavar="PICTURE")
+    ],
+    run: RunOption = RUN,
+    top: Annotated[int, Option(help="Show the N most probable classes.", metavar="N")] = 1,
+    out: Annotated[Path | None, Option(help="The table. [dim]default: predictions.csv in the run[/]")] = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Say what pictures show, by the run's best network.
+
+    Example: evacli predict photos/*.jpg --top 3 --run runs/first
+    """
+    configure_output(json, quiet)
+    if top < 1:
+        raise ConfigError(f"--top {top}: must be at least 1.")
+    named = list(_named(pictures))
+    if json:
+        skipped = _as_they_come(run, named)
+    else:
+        result = predict(run, named, out=out)
+        _show(result, top)
+        skipped = result.skipped
+    for one in skipped:
+        console.warn(f"{one.picture} is left out: {one.reason}.")
+    if skipped:
+        raise Exit(1)
+
+
+def _named(pictures: list[str]) -> Iterator[str]:
+    for picture in pictures:
+        if picture == "-":
+            yield from filter(None, (line.rstrip("\r\n") for line in sys.stdin))
+        else:
+            yield picture
+
+
+def _as_they_come(run: Path, named: list[str]) -> list[Skipped]:
+    """Print a line of JSON for each picture while the work goes on; the table is not written."""
+    skipped = []
+    for one in Predictor(run).each(named):
+        console.json_line(one)
+        if isinstance(one, Skipped):
+            skipped.append(one)
+    return skipped
+
+
+def _show(result: PredictResult, top: int) -> None:
+    shown = result.predictions[:MOST_SHOWN]
+    if not shown:
+        raise DataError(
+            "None of the pictures can be read.", "; ".join(f"{s.picture}: {s.reason}" for s in result.skipped)
+        )
+    headings = "picture", "class", "probability", *(("next",) if top > 1 else ())
+    console.result(console.table(f"Predictions of {result.run}", headings, (_row(one, result, top) for one in shown)))
+    if len(result.predictions) > len(shown):
+        console.result(f"These are the first {len(shown)} of {len(result.predictions):,}.")
+    console.result(f"{console.printable(result.table)} has them all with the probability of every class.")
+
+
+def _row(one: Prediction, result: PredictResult, top: int) -> list[str]:
+    others = [f"{name} {share:.1%}" for name, share in result.top(one, top)[1:]]
+    return [one.picture, one.predicted, f"{one.probability:.1%}", *([", ".join(others)] if top > 1 else [])]

@@ -1,0 +1,200 @@
+"""Predicting what pictures show with the best network of a run, a few at a time, however many there are."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from evacli import console, spreadsheet
+from evacli.errors import DataError
+from evacli.run import trained
+from evacli.run.directory import DEFAULT_RUN, RunDir, write_text_atomically
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Pictures = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | NDArray[np.uint8]
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+    """What a network says about a picture.
+
+    Attributes:
+        picture: the path of its file; of an array the index.
+        predicted: the most probable class.
+        probability: of that class, a share of 1.
+        probabilities: of every class, in the order of the run's classes.
+    """
+
+    picture: str
+    predicted: str
+    probability: float
+    probabilities: tuple[float, ...]
+
+
+class Skipped(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture that cannot be read, and the reason."""
+
+    picture: str
+    reason: str
+
+
+class PredictResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a network says about pictures.
+
+    Attributes:
+        run: the run directory.
+        class_names: the name of each probability.
+        tta: whether each picture was evaluated together with its mirror image, as in the run.
+        predictions: in the order of the pictures.
+        skipped: the pictures that cannot be read.
+        table: `predictions.csv`.
+    """
+
+    run: str
+    class_names: tuple[str, ...]
+    tta: bool
+    predictions: list[Prediction]
+    skipped: list[Skipped]
+    table: str
+
+    def top(self, prediction: Prediction, count: int) -> list[tuple[str, float]]:
+        """Return the most probable classes of a prediction with their probabilities, most probable first."""
+        return _top(prediction.probabilities, self.class_names, count)
+
+
+def predict(
+    run: "str | os.PathLike[str]" = DEFAULT_RUN, pictures: "Pictures" = (), *, out: str | Path | None = None
+) -> PredictResult:
+    """Predict what pictures show, and write `predictions.csv`.
+
+    Each is brought to the size of the network's images as in training, which may squeeze it, and is evaluated together
+    with its mirror image where the run evaluates so.
+
+    Args:
+        run: the run directory, with a trained model.
+        pictures: paths of files, folders or patterns; or an array (N, H, W, 3) or (H, W, 3), uint8, RGB.
+        out: where the table goes; by default `predictions.csv` in the run directory.
+
+    Raises:
+        RunError: if the run has no model, or it cannot be used.
+        DataError: if there is no such picture, or an array of another kind.
+
+    Example:
+        >>> predict("runs/first", ["cat.png"]).predictions[0].predicted
+        'cat'
+    """
+    predictor = Predictor(run)
+    found = list(predictor.each(pictures))
+    result = PredictResult(
+        run=str(predictor.stored.directory.path),
+        class_names=predictor.class_names,
+        tta=predictor.stored.config.uses_tta,
+        predictions=[one for one in found if isinstance(one, Prediction)],
+        skipped=[one for one in found if isinstance(one, Skipped)],
+        table=str(out or predictor.stored.directory.predictions),
+    )
+    write_text_atomically(Path(result.table), to_csv(result))
+    return result
+
+
+class Predictor:
+    """A run's best network, ready to predict."""
+
+    def __init__(self, run: "str | os.PathLike[str]") -> None:
+        self.stored = trained.read(RunDir(Path(run)))
+        with console.status("Loading the network"):
+            from evacli import engine, evaluation
+        self.network, self.engine = evaluation.load_best(self.stored.directory), engine.create()
+        self.class_names = self.stored.summary.class_names
+
+    def each(self, pictures: "Pictures") -> Iterator[Prediction | Skipped]:
+        """Yield what the network says about each picture as soon as it is known; only a few are in memory at a time."""
+        from evacli.engine.single import batch_size
+
+        read, total = self._reader(pictures)
+        with console.progress() as bars:
+            task = bars.add_task("predicting", total=total)
+            while some := list(islice(read, batch_size(self.network.input_shape[1:]))):
+                yield from self._about(some)
+                bars.advance(task, len(some))
+
+    def _about(self, some: "Sequence[tuple[str, Any]]") -> Iterator[Prediction | Skipped]:
+        """Predict a few pictures: arrays, or the reason why there is none."""
+        import numpy as np
+
+        from evacli import evaluation
+        from evacli.data.images import InMemory
+        from evacli.models import saved
+
+        good = [pixels for _, pixels in some if not isinstance(pixels, str)]
+        answers: Iterator[Any] = iter(())
+        if good:
+            with saved.using(self.network):
+                images = InMemory(np.stack(good))
+                answers = iter(evaluation.predict(self.engine, self.network, images, tta=self.stored.config.uses_tta))
+        for name, pixels in some:
+            if isinstance(pixels, str):
+                yield Skipped(picture=name, reason=pixels)
+            else:
+                probabilities = tuple(map(float, next(answers)))
+                ((predicted, probability),) = _top(probabilities, self.class_names, 1)
+                yield Prediction(
+                    picture=name, predicted=predicted, probability=probability, probabilities=probabilities
+                )
+
+    def _reader(self, pictures: "Pictures") -> "tuple[Iterator[tuple[str, Any]], int]":
+        """Read pictures one after the other: a name, and pixels of the network's size or why there are none."""
+        import numpy as np
+
+        from evacli.data import pictures as files
+        from evacli.data.hostile import reason
+        from evacli.using.pictures import named
+
+        height, width, _ = self.network.input_shape[1:]
+        size = width, height
+        if isinstance(pictures, np.ndarray):
+            array = _checked(pictures)
+            return ((str(i), files.resized(image, size)) for i, image in enumerate(array)), len(array)
+
+        def read(path: Path) -> Any:
+            try:
+                return files.pixels(path, size)
+            except Exception as e:  # Pillow on hostile bytes raises whatever its code runs into
+                return reason(e)
+
+        given = [pictures] if isinstance(pictures, str | os.PathLike) else list(pictures)
+        paths = list(named(given))
+        if not paths:
+            raise DataError("There are no pictures to predict.", "Name files, folders or a pattern.")
+        return ((str(path), read(path)) for path in paths), len(paths)
+
+
+def _checked(array: "NDArray[Any]") -> "NDArray[np.uint8]":
+    """Return (N, H, W, 3) from one picture or several; refuse other kinds."""
+    several = array[None] if array.ndim == 3 else array
+    if several.ndim != 4 or several.shape[-1] != 3 or several.dtype.name != "uint8":
+        raise DataError(
+            f"The array is {array.dtype} of shape {array.shape}, expected uint8 RGB of shape (N, H, W, 3).",
+            "Give pixels as a picture's file has them.",
+        )
+    return several
+
+
+def _top(probabilities: Sequence[float], class_names: Sequence[str], count: int) -> list[tuple[str, float]]:
+    order = sorted(range(len(probabilities)), key=lambda i: (-probabilities[i], i))
+    return [(class_names[i], probabilities[i]) for i in order[:count]]
+
+
+def to_csv(result: PredictResult) -> str:
+    """Return a line for each prediction: the picture, its class, and the probability of every class."""
+    columns = ["picture", "predicted", "probability", *(f"p_{name}" for name in result.class_names)]
+    rows = (
+        [one.picture, one.predicted, *(f"{share:.6g}" for share in (one.probability, *one.probabilities))]
+        for one in result.predictions
+    )
+    return spreadsheet.to_csv(columns, rows)

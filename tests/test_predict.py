@@ -1,0 +1,172 @@
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from tiny_run import CLASSES, HOSTILE, make_data, make_run
+from typer.testing import CliRunner
+
+import evacli
+from evacli.cli import app
+from evacli.config import Config
+from evacli.data import pictures
+from evacli.engine import single
+from evacli.errors import DataError, RunError
+from evacli.run import config_file
+from evacli.run.directory import RunDir
+from evacli.using.predict import Predictor
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    return make_run(tmp_path_factory.mktemp("trained") / "run", make_data())
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven pictures of the network's size and of others, two of them in a folder inside."""
+    folder, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(1)
+    (folder / "inside").mkdir()
+    for i, size in enumerate([(8, 8), (8, 8), (20, 31), (8, 8), (9, 5), (8, 8), (64, 64)]):
+        place = folder / "inside" if i > 4 else folder
+        Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8)).save(place / f"{i}.png")
+    (folder / "notes.txt").write_text("no picture")
+    (folder / ".hidden.png").write_bytes((folder / "0.png").read_bytes())
+    return folder
+
+
+def plain(run: RunDir, path: Path) -> np.ndarray:
+    """What Keras alone says about a picture of the network's size."""
+    pixels = np.asarray(Image.open(path).convert("RGB"), np.float32)
+    return keras.models.load_model(run.best_model)(pixels[None]).numpy()[0]
+
+
+def test_probabilities_are_those_of_plain_keras(trained: RunDir, photos: Path) -> None:
+    files = [photos / f"{i}.png" for i in (0, 1, 3)]
+    result = evacli.predict(trained.path, files)
+    assert [one.picture for one in result.predictions] == list(map(str, files))
+    for one, file in zip(result.predictions, files, strict=True):
+        expected = plain(trained, file)
+        assert one.probabilities == pytest.approx(expected, abs=1e-5)
+        assert one.predicted == CLASSES[expected.argmax()]
+        assert one.probability == max(one.probabilities)
+
+
+def test_a_picture_and_the_array_of_its_pixels_say_the_same(trained: RunDir, photos: Path) -> None:
+    for name in ("0.png", "2.png", "inside/6.png"):
+        pixels = np.asarray(Image.open(photos / name))
+        from_file, from_array = (evacli.predict(trained.path, given) for given in (photos / name, pixels))
+        assert from_file.predictions[0].probabilities == from_array.predictions[0].probabilities
+    several = evacli.predict(trained.path, np.stack([np.asarray(Image.open(photos / f"{i}.png")) for i in (0, 1)]))
+    assert [one.picture for one in several.predictions] == ["0", "1"]
+
+
+def test_pictures_are_evaluated_as_in_the_run(tmp_path: Path, photos: Path) -> None:
+    run = make_run(tmp_path / "run", make_data())
+    alone = evacli.predict(run.path, photos / "0.png").predictions[0].probabilities
+    config_file.write(run, Config(epochs=3, tta=True, flip=True))
+    result = evacli.predict(run.path, photos / "0.png")
+    pixels = np.asarray(Image.open(photos / "0.png"), np.float32)
+    both = keras.models.load_model(run.best_model)(np.stack([pixels, pixels[:, ::-1]])).numpy()
+    assert result.tta
+    assert result.predictions[0].probabilities == pytest.approx(both.mean(0), abs=1e-5)
+    assert alone != pytest.approx(both.mean(0), abs=1e-3)
+
+
+def test_folders_and_patterns_mean_the_pictures_in_them(trained: RunDir, photos: Path) -> None:
+    everything = evacli.predict(trained.path, photos)
+    assert [Path(one.picture).stem for one in everything.predictions] == list("0123456")
+    some = evacli.predict(trained.path, [f"{photos}/[1-3].png", photos / "inside"])
+    assert [Path(one.picture).stem for one in some.predictions] == list("12356")
+    with pytest.raises(DataError, match=r"nope\*\.png: there is no such picture"):
+        evacli.predict(trained.path, [photos / "0.png", "nope*.png"])
+
+
+def test_the_table_has_a_line_a_picture_and_a_column_a_class(trained: RunDir, photos: Path, tmp_path: Path) -> None:
+    result = evacli.predict(trained.path, photos, out=tmp_path / "table.csv")
+    table = pd.read_csv(tmp_path / "table.csv")
+    assert list(table.columns) == ["picture", "predicted", "probability", *(f"p_{name}" for name in CLASSES)]
+    shares = table[[f"p_{name}" for name in CLASSES]].to_numpy()
+    np.testing.assert_allclose(shares, [one.probabilities for one in result.predictions], rtol=1e-5)
+    assert table.predicted.tolist() == [CLASSES[i] for i in shares.argmax(1)]
+
+
+def test_only_a_few_pictures_are_in_memory_at_a_time(
+    trained: RunDir, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, decode = [], pictures.pixels
+    monkeypatch.setattr(pictures, "pixels", lambda path, size: read.append(path) or decode(path, size))
+    monkeypatch.setattr(single, "BATCH_SIZE", 2)
+    for number, _ in enumerate(Predictor(trained.path).each([photos]), start=1):
+        assert number <= len(read) <= number + 1
+    assert number == 7
+
+
+def test_what_cannot_be_read_is_named_at_the_end_and_the_rest_is_there(
+    trained: RunDir, photos: Path, tmp_path: Path
+) -> None:
+    whole = (photos / "2.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.png").write_text("no picture")
+    given = [str(tmp_path / "cut.png"), str(photos / "0.png"), str(tmp_path / "text.png")]
+    done = CliRunner().invoke(app, ["predict", *given, "--run", str(trained.path)])
+    assert done.exit_code == 1
+    warnings = done.stderr.splitlines()
+    assert len(warnings) == 2
+    assert "cut.png is left out: " in warnings[0]
+    assert "text.png is left out: not an image" in warnings[1]
+    assert "0.png" in done.stdout
+    assert len(pd.read_csv(trained.predictions)) == 1
+
+
+def test_nothing_but_what_cannot_be_read_is_an_error(trained: RunDir, tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no picture")
+    done = CliRunner().invoke(app, ["predict", str(tmp_path / "text.png"), "--run", str(trained.path)])
+    assert done.exit_code == 1
+    assert "None of the pictures can be read" in done.stderr
+
+
+def test_json_is_a_line_a_picture_from_paths_on_stdin(trained: RunDir, photos: Path) -> None:
+    paths = [str(photos / f"{i}.png") for i in range(3)]
+    done = CliRunner().invoke(
+        app, ["predict", "-", "--json", "--run", str(trained.path)], input="\n".join(paths) + "\n"
+    )
+    assert done.exit_code == 0
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["picture"] for line in lines] == paths
+    assert all(sum(line["probabilities"]) == pytest.approx(1, abs=1e-5) for line in lines)
+    assert done.stderr == ""
+
+
+def test_the_most_probable_classes_are_listed_in_their_order(trained: RunDir, photos: Path) -> None:
+    result = evacli.predict(trained.path, photos / "0.png")
+    ((first, most), (_, next_most), (_, least)) = result.top(result.predictions[0], 3)
+    assert (first, most) == (result.predictions[0].predicted, result.predictions[0].probability)
+    assert most >= next_most >= least
+    done = CliRunner().invoke(app, ["predict", str(photos / "0.png"), "--top", "3", "--run", str(trained.path)])
+    assert all(name in done.stdout for name in CLASSES)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((8, 8, 3), np.float32), np.zeros((8, 8), np.uint8), np.zeros((2, 8, 8, 4), np.uint8)],
+    ids=["float", "grey", "four channels"],
+)
+def test_arrays_of_another_kind_are_refused(trained: RunDir, array: np.ndarray) -> None:
+    with pytest.raises(DataError, match="expected uint8 RGB"):
+        evacli.predict(trained.path, array)
+
+
+def test_hostile_names_of_classes_stay_in_their_cells(tmp_path: Path, photos: Path) -> None:
+    run = make_run(tmp_path / "run", make_data(HOSTILE, num_test=24))
+    done = CliRunner().invoke(app, ["predict", str(photos), "--top", "2", "--run", str(run.path)])
+    assert done.exit_code == 0
+    assert len(pd.read_csv(run.predictions)) == 7
+
+
+def test_an_untrained_run_names_the_command_that_comes_first(tmp_path: Path, photos: Path) -> None:
+    with pytest.raises(RunError, match="no trained model"):
+        evacli.predict(tmp_path, photos)
