@@ -60,10 +60,10 @@ def archived(path: Path) -> dict[str, Files]:
     Raises:
         DataError: if it holds links, devices or paths that lead out of it, or unpacks to more than `MAX_BYTES`.
     """
-    file = io.BytesIO(_unpacked(path))
-    content = file.getbuffer()
+    content = _unpacked(path)
+    file = io.BytesIO(content)
     found: dict[str, dict[str, Callable[[], bytes]]] = defaultdict(dict)
-    with tarfile.open(fileobj=file, mode="r:", tarinfo=_careful(file, path)) as tar:
+    with tarfile.open(fileobj=file, mode="r:", tarinfo=_careful(file, content, path)) as tar:
         for count, member in enumerate(tar):
             _check_member(member, count, path)
             name = PurePosixPath(member.name)
@@ -73,7 +73,7 @@ def archived(path: Path) -> dict[str, Files]:
     return dict(found)
 
 
-def _careful(file: io.BytesIO, path: Path) -> type[tarfile.TarInfo]:
+def _careful(file: io.BytesIO, content: bytes, path: Path) -> type[tarfile.TarInfo]:
     """What tarfile is to read the headers of `file` with: before it interprets one, what that may cost is known."""
     left = MAX_HEADERS_BYTES
 
@@ -88,7 +88,7 @@ def _careful(file: io.BytesIO, path: Path) -> type[tarfile.TarInfo]:
                     raise DataError(f"{path} has headers that are too large.", FIX)
                 start = file.tell()
                 # The map of a sparse file may be as long as it likes.
-                sparse = b"GNU.sparse" in file.getbuffer()[start : start + header.size].tobytes()
+                sparse = b"GNU.sparse" in content[start : start + header.size]
             else:
                 sparse = header.type == tarfile.GNUTYPE_SPARSE
             if sparse or header.size < 0:
@@ -103,8 +103,8 @@ def _is_of_macos(name: PurePosixPath) -> bool:
     return name.name.startswith("._") or "__MACOSX" in name.parts
 
 
-def _part(content: memoryview, start: int, length: int) -> bytes:
-    return content[start : start + length].tobytes()
+def _part(content: bytes, start: int, length: int) -> bytes:
+    return content[start : start + length]
 
 
 def _unpacked(path: Path) -> bytes:
