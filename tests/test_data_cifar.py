@@ -194,12 +194,9 @@ def test_refuses_archives_that_are_cut_short(tmp_path, files):
 
 
 def test_a_header_that_claims_terabytes_costs_nothing(tmp_path, files):
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
-        info = tarfile.TarInfo("a/test_batch")
-        info.size = 2**42
-        tar.addfile(info)
-    (tmp_path / "x.tar").write_bytes(buffer.getvalue())
+    info = tarfile.TarInfo("a/test_batch")
+    info.size = 2**42
+    (tmp_path / "x.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(2 * tarfile.BLOCKSIZE))
     assert "x.tar" in refusal(tmp_path / "x.tar")
 
 
