@@ -272,8 +272,7 @@ def test_the_rate_of_an_epoch_is_its_highest_where_that_is_known(run, monkeypatc
     monkeypatch.setattr("evacli.figures.curves.draw_curves", lambda *_, peaks, **__: drawn.append(peaks))
     monkeypatch.setattr("evacli.figures.style.save", lambda figure, path: path.touch())
     report(run.path)
-    # A batch an epoch: the last step is the only one. One-cycle's peak rate comes within the first and second of three.
-    assert drawn == [[None, None, None]]
+    assert drawn == [[None, None, None]]  # the rates of the history are not those of the settings
     config_file.write(run, Config(epochs=3, schedule="linear", batch_size=4))
     rows = [msgspec.structs.replace(row, lr=lr) for row, lr in zip(make_rows(3), (0.075, 0.0375, 0.0), strict=True)]
     run.history.write_text(history.to_csv(rows))
