@@ -44,6 +44,7 @@ _data, _network, _augmentation, _optimisation, _schedule = (
     partial(Setting, panel) for panel in ("Data", "Network", "Augmentation", "Optimisation", "Schedule")
 )
 _networks = {name: network.about for name, network in NETWORKS.items()}
+_unmirrored = ", ".join(name for name, dataset in DATASETS.items() if not dataset.mirrored)
 _without_dropout = ", ".join(name for name, network in NETWORKS.items() if not network.own_dropout)
 
 
@@ -56,7 +57,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         str | None,
         _data("Your own data: CIFAR batches (folder or .tar.gz), an .npz, or a folder of images train/CLASS/*."),
     ] = None
-    val_split: Annotated[Share, _data("Share of the training images kept for choosing the best epoch, e.g. 0.1.")] = 0.0
+    val_split: Annotated[
+        Share,
+        _data("Share of the training images held back to choose the best epoch, e.g. 0.1; 0: test images choose it."),
+    ] = 0.0
     limit_train: Annotated[Count | None, _data("Use only N training images.", metavar="N")] = None
     limit_test: Annotated[Count | None, _data("Use only N test images.", metavar="N")] = None
     skip_bad: Annotated[bool, _data("Go on without image files that cannot be read.")] = False
@@ -66,54 +70,80 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = "eva"
     dropout: Annotated[
         Share | Literal["own", "none"] | None,
-        _network("One rate for all its dropout layers, or their own.", f"{_without_dropout} none, others own"),
+        _network(
+            "Share of values that all its dropout layers drop in training; own: each its own, none: 0.",
+            f"{_without_dropout} none, others own",
+        ),
     ] = None
-    spatial_dropout: Annotated[bool, _network("Drop whole feature maps instead of pixels.")] = False
-    input_noise: Annotated[Scale, _network("Gaussian noise on the normalised pixels: its standard deviation.")] = 0.0
+    spatial_dropout: Annotated[bool, _network("Let dropout drop whole feature maps instead of single values.")] = False
+    input_noise: Annotated[
+        Scale, _network("Standard deviation of Gaussian noise on the normalised pixels in training.")
+    ] = 0.0
     # augmentation; None: chosen from the size and the kind of the images
     cutout: Annotated[
-        Pixels | None, _augmentation("Side of the erased square in pixels, 0: off.", "half the image")
+        Pixels | None, _augmentation("Side in pixels of the square that is erased at random; 0: off.", "half the image")
     ] = None
     crop: Annotated[
-        Pixels | None, _augmentation("Pad by this many pixels, then crop at random; 0: off.", "1/8 of the image")
+        Pixels | None,
+        _augmentation("Shift at random by up to this many pixels: pad, then crop; 0: off.", "1/8 of the image"),
     ] = None
     crop_border: Annotated[CropBorder, _augmentation("What the padding shows: mean (the mean colour) or reflect.")] = (
         "mean"
     )
     flip: Annotated[
-        bool | None, _augmentation("Mirror each image in every other epoch.", "yes, but not for digits", negated=True)
+        bool | None,
+        _augmentation(
+            "Mirror each image left to right in every other epoch.",
+            f"yes, but not for --dataset {_unmirrored}",
+            negated=True,
+        ),
     ] = None
     # optimisation; lr auto: the suggestion of lr-find, else the optimizer's own; None: the optimizer's own
     optimizer: Annotated[Optimizer, _optimisation("{names}.")] = "sgdw"
     lr: Annotated[Rate | Literal["auto"], _optimisation("Peak learning rate; auto: what lr-find suggested.")] = "auto"
     momentum: Annotated[
-        Share | None, _optimisation("How much of the last step goes on.", optimizers.defaults("momentum"))
+        Share | None,
+        _optimisation("Share of the last step that goes on into the next.", optimizers.defaults("momentum")),
     ] = None
-    beta_1: Annotated[Share | None, _optimisation("Memory for gradients.", optimizers.defaults("beta_1"))] = None
+    beta_1: Annotated[
+        Share | None,
+        _optimisation(
+            "Memory for gradients: share of their running mean that is kept in a step.", optimizers.defaults("beta_1")
+        ),
+    ] = None
     beta_2: Annotated[
-        Share | None, _optimisation("Memory for their squares; lion: its momentum.", optimizers.defaults("beta_2"))
+        Share | None,
+        _optimisation("Memory for squared gradients, likewise; lion: its momentum.", optimizers.defaults("beta_2")),
     ] = None
-    rho: Annotated[Share | None, _optimisation("Memory for squared gradients.", optimizers.defaults("rho"))] = None
+    rho: Annotated[
+        Share | None, _optimisation("Memory for squared gradients, likewise.", optimizers.defaults("rho"))
+    ] = None
     epsilon: Annotated[
-        Rate | None, _optimisation("What an adaptive method adds to a divisor.", optimizers.defaults("epsilon"))
+        Rate | None,
+        _optimisation("Small number that keeps an adaptive method from dividing by 0.", optimizers.defaults("epsilon")),
     ] = None
     weight_decay: Annotated[
         Annotated[float, Meta(ge=0, le=1)] | None,
-        _optimisation("Decoupled decay, beside the network's own L2.", optimizers.weight_decays()),
+        _optimisation(
+            "Share by which weights shrink in a step, times the rate (decoupled); beside the network's own L2.",
+            optimizers.weight_decays(),
+        ),
     ] = None
     gradient_noise: Annotated[
         Scale, _optimisation("Noise on the gradients, of variance ETA / (1 + step)^0.55.", metavar="ETA")
     ] = 0.0
-    label_smoothing: Annotated[Share, _optimisation("Share of the target spread over all classes.")] = 0.0
+    label_smoothing: Annotated[
+        Share, _optimisation("Share of the target probability that is spread over all classes.")
+    ] = 0.0
     batch_size: Annotated[
-        Count | Literal["full"], _optimisation("Images in a step; full: all of them, a part at a time.")
+        Count | Literal["full"], _optimisation("Images in a step; full: all of them, a part at a time, to save memory.")
     ] = 128
     epochs: Annotated[Count, _optimisation("Passes over the training images.")] = 100
     # schedule; None: the schedule's own
     schedule: Annotated[Schedule, _schedule("{names}.")] = "one-cycle"
     warmup_epochs: Annotated[
         Annotated[float, Meta(ge=0, le=1e6)] | None,
-        _schedule("Epochs of rising rate.", "one-cycle a quarter of all, others 0"),
+        _schedule("Epochs in which the rate rises to its peak.", "one-cycle a quarter of all, others 0"),
     ] = None
     base_lr: Annotated[
         Rate | None, _schedule("Lower end of cyclical (default: from lr-find, else lr/10) and one-cycle (lr/25).")
@@ -131,7 +161,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     # tests
     test_every: Annotated[Count, _data("Test after every N-th epoch and after the last.", metavar="N")] = 1
     tta: Annotated[
-        bool, _data("Evaluate images together with their mirror images, if --flip trains on such.", negated=True)
+        bool,
+        _data(
+            "Test-time augmentation: evaluate each image together with its mirror image, where --flip is on.",
+            negated=True,
+        ),
     ] = False
     # both
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1), _optimisation("Seed of everything random.")] = 0

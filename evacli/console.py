@@ -6,8 +6,8 @@ the direction of writing included, and lone surrogates, which a terminal would o
 
 import os
 import sys
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from json import dumps
 from typing import TYPE_CHECKING, Any, TextIO
@@ -20,6 +20,7 @@ from evacli.streams import Stderr
 
 if TYPE_CHECKING:
     from rich.progress import BarColumn, Progress, ProgressColumn
+    from rich.status import Status
 
 _state = {"quiet": False, "json": False}
 
@@ -155,6 +156,7 @@ def bars(*columns: "ProgressColumn") -> "Progress":
     from rich.progress import Progress
 
     shown = is_terminal()
+    _make_room()
     # Disabled, older releases of rich still ends with an empty line.
     return Progress(*columns, console=stderr() if shown else Console(quiet=True), transient=True, disable=not shown)
 
@@ -171,6 +173,32 @@ def show_cursor() -> None:
         os.write(sys.stderr.fileno(), b"\x1b[?25h")
 
 
-def status(message: str) -> AbstractContextManager[object]:
-    """A spinner for work whose length is unknown, such as importing TensorFlow."""
-    return stderr().status(Text(printable(message))) if is_terminal() else nullcontext()
+@contextmanager
+def status(message: str) -> Iterator[None]:
+    """A spinner for work whose length is unknown, such as importing TensorFlow; silent without a terminal.
+
+    What is shown within takes its place: not all releases of rich show two things that move.
+    """
+    if not is_terminal():
+        yield
+        return
+    outer = _make_room()
+    with stderr().status(Text(printable(message))) as spinner:
+        _spinners.append(spinner)
+        try:
+            yield
+        finally:
+            _spinners.remove(spinner)
+    if outer:
+        outer.start()
+
+
+_spinners: "list[Status]" = []
+
+
+def _make_room() -> "Status | None":
+    """Takes the innermost spinner away and returns it."""
+    if not _spinners:
+        return None
+    _spinners[-1].stop()
+    return _spinners[-1]

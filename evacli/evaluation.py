@@ -16,6 +16,7 @@ from evacli.data.types import Data, Split
 from evacli.engine.base import Engine, View, as_it_is
 from evacli.engine.single import batch_size
 from evacli.errors import DataError, ModelError, RunError
+from evacli.formats import counted
 from evacli.models import saved
 from evacli.run import summary
 from evacli.run.directory import RunDir
@@ -100,12 +101,17 @@ class EvaluatedRun:
     @cached_property
     def test(self) -> Predictions:
         """What the network says about the test images."""
-        return self._about(self.data.test, "test images")
+        return Predictions(_mean(self._views_of_test), self.data.test.labels)
+
+    @cached_property
+    def plain_test(self) -> Predictions:
+        """What the network says about the test images by itself, without test-time augmentation."""
+        return Predictions(self._views_of_test[0], self.data.test.labels)
 
     @cached_property
     def train(self) -> Predictions:
         """What the network says about the training images, without augmentation."""
-        return self._about(self.data.train, "training images")
+        return Predictions(_mean(self._views(self.data.train, "training images")), self.data.train.labels)
 
     @cached_property
     def shifted_test(self) -> Predictions:
@@ -116,10 +122,13 @@ class EvaluatedRun:
             answers = predict_shifted(self.engine, self.network, images, unshifted, tta=tta, watch=watch)
         return Predictions(answers, self.data.test.labels)
 
-    def _about(self, split: Split, description: str) -> Predictions:
+    @cached_property
+    def _views_of_test(self) -> NDArray[np.float32]:
+        return self._views(self.data.test, "test images")
+
+    def _views(self, split: Split, description: str) -> NDArray[np.float32]:
         with saved.using(self.network), _bar(description, len(split)) as watch:
-            answers = predict(self.engine, self.network, split.images, tta=self.config.uses_tta, watch=watch)
-        return Predictions(answers, split.labels)
+            return predict_views(self.engine, self.network, split.images, tta=self.config.uses_tta, watch=watch)
 
 
 @contextmanager
@@ -142,7 +151,8 @@ def open_run(stored: Trained) -> EvaluatedRun:
         DataError: if the data cannot be read, or has other classes than the run.
     """
     run, settings, trained = stored
-    network, found = load_best(run), data.load(settings)
+    with console.status("Reading the model and the images"):
+        network, found = load_best(run), data.load(settings)
     difference = check_data(trained, found)
     check_shape(network, found.image_shape)
     return EvaluatedRun(run, settings, trained, network, found, difference, engine.create())
@@ -194,11 +204,42 @@ def predict(
     Raises:
         RunError: if the images do not have the size that the network was made for.
     """
+    return _mean(predict_views(computes, network, images, tta=tta, view=view, watch=watch))
+
+
+def predict_views(
+    computes: Engine,
+    network: keras.Model,
+    images: Images,
+    *,
+    tta: bool,
+    view: View = as_it_is,
+    watch: Watch = lambda done: None,
+) -> NDArray[np.float32]:
+    """Compute class probabilities of images as they are and, with `tta`, of their mirror images.
+
+    Args:
+        computes: as for `predict`, like all the others.
+        network: from pixels to probabilities.
+        images: N of them.
+        tta: whether there is a second view, the mirror images.
+        view: what is shown of each block of images.
+        watch: told before each block how many images are done.
+
+    Returns:
+        (V, N, C) float32, of one view or two; `predict` gives their mean.
+
+    Raises:
+        RunError: if the images do not have the size that the network was made for.
+    """
     check_shape(network, images.shape)
     views: list[View] = [view, partial(_mirrored, view=view)] if tta else [view]
-    found = computes.predict(network, images, views, watch)  # (V, N, C)
-    probabilities: NDArray[np.float32] = (found[0] + found[1]) / 2 if tta else found[0]
-    return probabilities
+    return computes.predict(network, images, views, watch)
+
+
+def _mean(views: NDArray[np.float32]) -> NDArray[np.float32]:
+    mean: NDArray[np.float32] = (views[0] + views[1]) / 2 if len(views) == 2 else views[0]
+    return mean
 
 
 def predict_shifted(
@@ -291,4 +332,4 @@ def check_data(trained: Summary, found: Data) -> str:
 
 def _sizes(train: int, validation: int, test: int) -> str:
     held_back = f" + {validation:,} validation" if validation else ""
-    return f"{train:,} training{held_back} + {test:,} test images"
+    return f"{train:,} training{held_back} + {counted(test, 'test image')}"

@@ -1,5 +1,7 @@
 """Numbers and settings as a person reads them."""
 
+from collections.abc import Sequence
+
 DASH = "\N{EN DASH}"  # where there is nothing
 
 
@@ -26,6 +28,27 @@ def loss(nats: float | None) -> str:
 def count(number: int) -> str:
     """A number of things, with its thousands set apart."""
     return f"{number:,}"
+
+
+def counted(number: int, thing: str) -> str:
+    """A number of things with their name, which ends in s unless there is one.
+
+    Example:
+        >>> counted(1, "epoch"), counted(2000, "test image"), counted(3, "class")
+        ('1 epoch', '2,000 test images', '3 classes')
+    """
+    plural = "" if number == 1 else "es" if thing.endswith(("s", "sh", "ch", "x")) else "s"
+    return f"{count(number)} {thing}{plural}"
+
+
+def joined(names: Sequence[str], word: str = "and") -> str:
+    """The names with commas between, and a word before the last.
+
+    Example:
+        >>> joined(["cutout", "crop", "flip"], "or")
+        'cutout, crop or flip'
+    """
+    return f" {word} ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def duration(seconds: float) -> str:

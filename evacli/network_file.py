@@ -12,10 +12,13 @@ from pathlib import Path
 
 import typer
 
+from evacli.catalogue.networks import NETWORKS
 from evacli.errors import ModelError
+from evacli.messages import meant
 from evacli.run.directory import RunDir
 
 DEFAULT_FUNCTION = "build"
+EXPECTED = "Expected: path/to/file.py:build, where build(input_shape, num_classes) returns a keras.Model."
 
 
 def is_reference(model: str) -> bool:
@@ -29,6 +32,22 @@ def split(reference: str) -> tuple[Path, str]:
     return (Path(path), function) if colon and path.endswith(".py") else (Path(reference), DEFAULT_FUNCTION)
 
 
+def require(model: str) -> None:
+    """Refuse what names neither a network nor a Python file that there is.
+
+    Raises:
+        ModelError: with the name that may have been meant.
+    """
+    if is_reference(model):
+        if not split(model)[0].is_file():
+            raise ModelError(f"--model {model}: there is no such file.", EXPECTED)
+    elif model not in NETWORKS:
+        raise ModelError(
+            f"--model {model}: there is no such network.",
+            f"{meant(model, NETWORKS)}Choose one of {', '.join(NETWORKS)}, or your own as path/to/file.py:build.",
+        )
+
+
 def allow(model: str, run: RunDir, *, named: bool) -> None:
     """Makes sure that the user wants the file of `model` to run, if it is one.
 
@@ -38,8 +57,10 @@ def allow(model: str, run: RunDir, *, named: bool) -> None:
         named: whether the command itself names it.
 
     Raises:
-        ModelError: if only the run directory names it, and this user has never done so.
+        ModelError: if there is no such network or file, or if only the run directory names the file, and this user has
+            never done so.
     """
+    require(model)
     if not is_reference(model):
         return
     if named:
@@ -53,7 +74,7 @@ def allow(model: str, run: RunDir, *, named: bool) -> None:
 
 def _remember(path: Path) -> None:
     note = _note(path)
-    if note.exists() or not path.is_file():
+    if note.exists():
         return
     with suppress(OSError):  # without a home to write to, later commands ask for the name again
         note.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 import typer
@@ -35,12 +36,13 @@ def test_it_prints_the_figures_and_where_the_report_is(tmp_path, monkeypatch):
     assert str(run.report) in done.stdout
 
 
-def test_it_says_if_images_were_judged_with_their_mirror_images(tmp_path, monkeypatch):
+def test_it_says_if_images_were_evaluated_with_their_mirror_images(tmp_path, monkeypatch):
     run = make_run(tmp_path / "run", make_data())
     run.config.write_text('{"tta": true, "flip": true}')
     monkeypatch.setattr(evacli.data, "load", lambda config: make_data())
     done = CliRunner().invoke(app, ["--run", str(run.path)])
     assert "each image together with its mirror image" in done.stdout
+    assert re.search(r"best.keras by itself .* \d+\.\d\d% of the test images", done.stdout)
 
 
 def test_with_shifts_it_says_what_they_bring(tmp_path, monkeypatch):

@@ -154,6 +154,25 @@ class Terminal(io.StringIO):
         return True
 
 
+def test_what_is_shown_within_a_spinner_takes_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    starts, stops = [], []
+    monkeypatch.setattr("rich.live.Live.start", lambda live, refresh=False: starts.append(live))
+    monkeypatch.setattr("rich.live.Live.stop", lambda live: stops.append(live))
+
+    def moving() -> int:
+        return len([live for live in set(starts) if starts.count(live) > stops.count(live)])
+
+    with console.status("reading"):
+        assert moving() == 1
+        with console.status("starting"):
+            assert moving() == 1
+        assert moving() == 1
+        with console.progress():
+            assert moving() == 1
+
+
 def test_a_terminal_shows_progress_unless_silence_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", Terminal())

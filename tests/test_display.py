@@ -58,6 +58,18 @@ def test_time_left_counts_from_where_this_session_began() -> None:
     assert re.search(r"epoch 10/10 .* 6/10 +0:00 left loss 1\.000  accuracy 50\.0%", text(screen))
 
 
+def test_it_says_what_the_first_step_waits_for() -> None:
+    with terminal() as screen, TrainingDisplay(2, steps=4, first_step=0, validated=False) as display:
+        display.epoch_begins(0, 0, steps=1, batch_size=8)
+        display._progress.refresh()
+        assert "preparing the first step" in text(screen)
+        display.batch_ends(0.1, 1.0, 0.5)
+        screen.truncate(0)
+        display.epoch_begins(1, 0, steps=1, batch_size=8)
+        display._progress.refresh()
+    assert "preparing the first step" not in text(screen)
+
+
 def test_an_epoch_that_was_not_tested_shows_no_figures_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     console.stderr.cache_clear()
     first, second = make_rows(2)

@@ -52,10 +52,29 @@ def test_validation_has_a_curve_of_its_own_and_chooses():
     assert "epoch chosen by validation accuracy" in figure.get_suptitle()
 
 
-def test_evaluating_with_mirror_images_is_said():
+def test_test_time_augmentation_is_said():
     rows = make_rows(3)
     assert draw_curves(rows, 3, "test").get_supxlabel() == ""
-    assert "evaluated together with its mirror image" in draw_curves(rows, 3, "test", mirrored=True).get_supxlabel()
+    assert "evaluated together with its mirror image" in draw_curves(rows, 3, "test", tta=True).get_supxlabel()
+
+
+@pytest.mark.parametrize("num_epochs", [1, 3, 100])
+def test_the_highest_rate_of_an_epoch_stands_beside_that_of_its_last_step(num_epochs, tmp_path):
+    rows = make_rows(num_epochs)
+    peaks = [None if row.epoch == 2 else 2 * row.lr for row in rows]
+    figure = draw_curves(rows, num_epochs, "test", peaks=peaks)
+    drawn = lines(figure.axes[2])
+    np.testing.assert_array_equal(drawn["last step"], [row.lr for row in rows])
+    np.testing.assert_array_equal(drawn["highest of the epoch"], np.array(peaks, float))
+    low, high = figure.axes[2].get_ylim()
+    assert low < rows[-1].lr < 2 * rows[0].lr < high
+    save(figure, tmp_path / "curves.png")
+
+
+def test_a_rate_that_stays_within_an_epoch_is_drawn_once():
+    rows = make_rows(3)
+    for peaks in ([row.lr for row in rows], [None] * 3, ()):
+        assert len(draw_curves(rows, 3, "test", peaks=peaks).axes[2].get_lines()) == 2  # with the mark of the best
 
 
 def test_a_growing_batch_is_drawn_beside_the_rate():

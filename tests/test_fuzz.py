@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 SLOW = {"model", "history", "data"}
+NAMES = [pytest.param(name, marks=pytest.mark.tensorflow) if name == "model" else name for name in READERS]
 
 
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_readers_use_what_they_were_made_for(name: str) -> None:
     reader = READERS[name]
     refused = 0
@@ -36,7 +37,7 @@ def mutations(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
     return content
 
 
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_whatever_becomes_of_a_file_is_used_or_refused_in_one_line(name: str) -> None:
     @settings(max_examples=15 if name in SLOW else 100)
     @given(mutations(READERS[name].seeds()))

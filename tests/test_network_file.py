@@ -2,10 +2,12 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from evacli_processes import Evacli
 
+import evacli
 from evacli import network_file
 from evacli.errors import ModelError
 from evacli.run.directory import RunDir
@@ -41,10 +43,36 @@ def test_references_name_a_file_and_a_function(reference: str, file: str, functi
     assert network_file.split(reference) == (Path(file), function)
 
 
-@pytest.mark.parametrize("name", ["eva", "resnet9", "net.txt:build", ""])
-def test_other_names_are_no_references_and_always_allowed(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["eva", "resnet9"])
+def test_networks_of_evacli_are_always_allowed(name: str, tmp_path: Path) -> None:
     assert not network_file.is_reference(name)
     network_file.allow(name, RunDir(tmp_path), named=False)
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("resnet18", "no such network. Did you mean resnet"),
+        ("Eva", "no such network. Did you mean eva?"),
+        ("net.txt:build", "no such network. Choose one of eva, "),
+        ("", "no such network. Choose one of eva, "),
+        ("nowhere.py:build", "no such file."),
+        ("nowhere.py", "no such file."),
+    ],
+)
+def test_a_network_that_there_is_not_is_refused(name: str, told: str, named: bool, tmp_path: Path) -> None:
+    with pytest.raises(ModelError) as e:
+        network_file.allow(name, RunDir(tmp_path), named=named)
+    assert told in f"{e.value.message} {e.value.fix}"
+
+
+@pytest.mark.parametrize("workflow", [evacli.train, evacli.lr_find])
+@pytest.mark.parametrize("model", ["resnet18", "nowhere.py:build"])
+def test_a_mistyped_network_is_told_before_data_is_looked_for(workflow: Any, model: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=model):
+        workflow(tmp_path / "run", model=model, data="no such data")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.usefixtures("_new_user")
@@ -65,7 +93,8 @@ def test_a_file_is_allowed_once_it_was_named(folder: Path, monkeypatch: pytest.M
 @pytest.mark.usefixtures("_new_user")
 def test_a_name_without_a_file_allows_nothing(folder: Path) -> None:
     run = RunDir(folder / "run")
-    network_file.allow(f"{folder}/later.py", run, named=True)
+    with pytest.raises(ModelError, match="no such file"):
+        network_file.allow(f"{folder}/later.py", run, named=True)
     (folder / "later.py").write_text(SIGNED)
     with pytest.raises(ModelError):
         network_file.allow(f"{folder}/later.py", run, named=False)

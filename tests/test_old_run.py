@@ -47,6 +47,7 @@ def test_its_documents_open_with_what_they_were_called_then(run: RunDir) -> None
     assert (listed.state, listed.epochs_done, listed.epochs, listed.tta) == ("unfinished", 1, 3, True)
 
 
+@pytest.mark.tensorflow
 def test_it_goes_on_to_where_version_0_1_0_came(run: RunDir) -> None:
     expected, whole = checkpoint.load(RunDir("finished"))
     evacli.train(run.path, model="network.py:build")
@@ -63,6 +64,7 @@ def test_it_goes_on_to_where_version_0_1_0_came(run: RunDir) -> None:
         assert one == pytest.approx(other, rel=1e-3, abs=0.011)  # an image may fall on the other side
 
 
+@pytest.mark.tensorflow
 def test_its_report_says_what_it_said(run: RunDir) -> None:
     before = (MADE / "finished" / "misclassified.csv").read_text().splitlines()
     result = evacli.report("finished")

@@ -1,3 +1,4 @@
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -46,6 +47,41 @@ def test_an_engine_gets_the_rates_of_many_steps_at_once_as_of_one_after_the_othe
 @pytest.mark.parametrize("schedule", ["cyclical", "one-cycle"])
 def test_base_rate_is_where_the_schedule_begins(schedule: str) -> None:
     assert rates(control(schedule=schedule, base_lr=0.1), range(1)) == pytest.approx([0.1])
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 10])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"schedule": "cyclical", "cycles": 3},
+        {"schedule": "linear", "warmup_epochs": 1},
+        {"schedule": "step", "drop_factor": 4, "grow_batch": 80},
+        {"schedule": "plateau", "batch_size": "full"},
+    ],
+)
+def test_the_peak_of_an_epoch_is_the_highest_of_its_rates(epochs: int, settings: dict[str, object]) -> None:
+    found = control(num_images=300, epochs=epochs, **settings)
+    rows, expected = make_rows(epochs), []
+    for epoch in range(epochs):
+        steps = range(found.batching.steps_before(epoch), found.batching.steps_before(epoch + 1))
+        used = [c.lr for c in found.controls(steps, rows[:epoch])]
+        rows[epoch] = msgspec.structs.replace(rows[epoch], lr=float(np.float32(used[-1])))
+        expected.append(max(used))
+    assert found.peaks(rows) == expected
+
+
+def test_long_epochs_tell_their_peak_as_well() -> None:
+    found = control(num_images=100_001, batch_size=1, epochs=2)
+    middle, *_, last = rates(found, range(100_000, 200_002))
+    rows = [msgspec.structs.replace(row, lr=lr) for row, lr in zip(make_rows(2), (middle, last), strict=True)]
+    assert found.peaks(rows) == pytest.approx([0.5, middle], rel=1e-3)
+
+
+def test_no_peak_is_told_of_an_epoch_that_had_other_settings() -> None:
+    *_, last = rates(control(), range(10))
+    one, two, *_ = make_rows(10)
+    assert control().peaks([msgspec.structs.replace(one, lr=last), two]) == [last, None]
 
 
 def test_rate_falls_only_where_the_batch_cannot_grow() -> None:

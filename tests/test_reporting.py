@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from base64 import b64decode
@@ -5,18 +6,20 @@ from dataclasses import replace
 from zlib import crc32
 
 import cv2
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
 from parsed_page import Page
-from tiny_run import CLASSES, HOSTILE, make_data, make_model, make_run
+from sklearn.metrics import balanced_accuracy_score, f1_score
+from tiny_run import CLASSES, HOSTILE, make_data, make_model, make_rows, make_run
 
 import evacli.data
 from evacli import console
 from evacli.config import Config
 from evacli.errors import DataError, RunError
 from evacli.reporting.report import report
-from evacli.run import config_file
+from evacli.run import config_file, history
 
 
 @pytest.fixture
@@ -169,31 +172,112 @@ def test_class_names_inject_no_element(tmp_path, monkeypatch):
     assert "\x1b" not in pages[1].text
 
 
-def test_evaluating_with_mirror_images_is_done_and_said(run, data):
+def test_test_time_augmentation_is_done_and_said(run, data):
     plain = report(run.path)
     assert "mirror image" not in page_of(run).text
     run.config.write_text('{"tta": true, "flip": true}')
-    judged = report(run.path)
+    found = report(run.path)
     answers, model = [], make_model()
     for image in data.test.images.array.astype(np.float32):
         answers.append(np.argmax(model(image[None]) + model(image[None, :, ::-1])))
-    assert judged.test_accuracy == pytest.approx(np.mean(answers == data.test.labels))
-    assert judged.most_confused != plain.most_confused
+    assert found.test_accuracy == pytest.approx(np.mean(answers == data.test.labels))
+    assert found.most_confused != plain.most_confused
+    assert found.plain_accuracy == plain.plain_accuracy == plain.test_accuracy != found.test_accuracy
+    assert f"Without TTA {plain.test_accuracy:.2%}" in " ".join(page_of(run).text.split())
     assert "each image evaluated together with its mirror image" in page_of(run).text
 
 
-def test_shifted_copies_are_judged_only_if_asked_for(run, data):
+def test_shifted_copies_are_evaluated_only_if_asked_for(run, data):
     assert report(run.path).shifted_accuracy is None
     assert "With shifts" not in page_of(run).text
-    judged = report(run.path, shifts=True)
+    found = report(run.path, shifts=True)
     padded = np.pad(data.test.images.array, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect").astype(np.float32)
     height, width = data.image_shape[:2]
     views = [(1, 0.5), (0, 0.25), (2, 0.25)]
     model = make_model()
     answers = sum(w * model(padded[:, at : at + height, at : at + width]).numpy() for at, w in views)
-    assert judged.shifted_accuracy == pytest.approx(np.mean(answers.argmax(1) == data.test.labels))
-    assert judged.shifted_accuracy != judged.test_accuracy
+    assert found.shifted_accuracy == pytest.approx(np.mean(answers.argmax(1) == data.test.labels))
+    assert found.shifted_accuracy != found.test_accuracy
     assert "With shifts" in page_of(run).text
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"cutout": 0, "crop": 0, "flip": False}, "with dropout: it may lie"),
+        ({"cutout": 4, "crop": 0, "flip": False}, "with augmentation and dropout: it may lie"),
+    ],
+)
+def test_captions_name_what_training_had(run, settings, said):
+    config_file.write(run, Config(epochs=3, **settings))
+    result = report(run.path)
+    text = " ".join(page_of(run).text.split())
+    assert said in text
+    assert f"without {' or '.join(result.obstacles)}" in text
+
+
+def test_one_of_a_kind_is_not_spoken_of_as_many(tmp_path, monkeypatch):
+    data = make_data(num_test=1)
+    monkeypatch.setattr(evacli.data, "load", lambda config: data)
+    run = make_run(tmp_path / "run", data, epochs_done=1, top_epoch=1, train_images=1, validation_images=1)
+    report(run.path)
+    text = " ".join(page_of(run).text.split())
+    for words in ("1 epoch on 1 training image in", "chosen on 1 validation image, evaluated on 1 test image."):
+        assert words in text
+    assert not re.search(r"(?<![\d,.])1 (?:epochs|mistakes|(?:\w+ )?images)\b", text)
+
+
+def test_the_images_of_each_split_are_counted(tmp_path, monkeypatch):
+    data = make_data()
+    data = replace(data, validation=data.train.take(np.arange(5)))
+    monkeypatch.setattr(evacli.data, "load", lambda config: data)
+    run = make_run(tmp_path / "run", data, validation_images=5)
+    result = report(run.path)
+    assert (result.train_images, result.validation_images, result.test_images) == (12, 5, 30)
+    assert "12 training images in 0:01 (24 images/s), its best epoch chosen on 5 validation images" in " ".join(
+        page_of(run).text.split()
+    )
+
+
+@pytest.mark.parametrize(("labels", "shown"), [([0, 1, 2] * 10, False), ([0] * 20 + [1] * 9 + [2], True)])
+def test_unequal_classes_have_their_means_shown(tmp_path, monkeypatch, labels, shown):
+    data = make_data()
+    data = replace(data, test=replace(data.test, labels=np.array(labels)))
+    monkeypatch.setattr(evacli.data, "load", lambda config: data)
+    run = make_run(tmp_path / "run", data)
+    result = report(run.path)
+    predicted = make_model().predict_on_batch(data.test.images.array.astype(np.float32)).argmax(1)
+    assert result.balanced_accuracy == pytest.approx(balanced_accuracy_score(labels, predicted))
+    assert result.macro_f1 == pytest.approx(f1_score(labels, predicted, average="macro"))
+    for words in ("Balanced accuracy", "Macro F1"):
+        assert (words in page_of(run).text) is shown
+
+
+def test_of_many_classes_the_least_recalled_come_first(tmp_path, monkeypatch):
+    names = tuple(f"class {i}" for i in range(40))
+    data = make_data(names, num_train=40, num_test=120)
+    monkeypatch.setattr(evacli.data, "load", lambda config: data)
+    run = make_run(tmp_path / "run", data)
+    result = report(run.path)
+    assert [score.name for score in result.classes] == list(names)
+    table = page_of(run).text.split("Recall")[1]
+    expected = sorted(result.classes, key=lambda score: score.recall)
+    at = [re.search(rf"{score.name}\b", table).start() for score in expected]
+    assert at == sorted(at)
+    assert "Balanced accuracy" in page_of(run).text
+
+
+def test_the_rate_of_an_epoch_is_its_highest_where_that_is_known(run, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("evacli.figures.curves.draw_curves", lambda *_, peaks, **__: drawn.append(peaks))
+    monkeypatch.setattr("evacli.figures.style.save", lambda figure, path: path.touch())
+    report(run.path)
+    assert drawn == [[None, None, None]]  # the rates of the history are not those of the settings
+    config_file.write(run, Config(epochs=3, schedule="linear", batch_size=4))
+    rows = [msgspec.structs.replace(row, lr=lr) for row, lr in zip(make_rows(3), (0.075, 0.0375, 0.0), strict=True)]
+    run.history.write_text(history.to_csv(rows))
+    report(run.path)
+    assert drawn[1] == pytest.approx([0.1, 0.0625, 0.025])
 
 
 def test_an_epoch_chosen_by_validation_is_said_so(tmp_path, data):

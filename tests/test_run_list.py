@@ -95,9 +95,9 @@ def test_command_shows_the_same(folder):
     assert [listing["state"] for listing in listed] == ["failed", "finished", "not trained", "unfinished", "damaged"]
 
 
-def test_evaluating_with_mirror_images_is_said(tmp_path):
+def test_test_time_augmentation_is_said(tmp_path):
     make_run(tmp_path / "a", state="finished", tta=True)
-    assert "test, mirrored" in CliRunner().invoke(app, ["runs", str(tmp_path)]).output
+    assert "test, tta" in CliRunner().invoke(app, ["runs", str(tmp_path)]).output
 
 
 def test_a_folder_that_cannot_be_read_is_named_and_the_others_are_listed(folder, monkeypatch, capsys):

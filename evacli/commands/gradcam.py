@@ -9,6 +9,7 @@ from evacli import console
 from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output
 from evacli.errors import EvacliError
 from evacli.explaining.explain import GradcamResult, Select, Shown, Target, gradcam
+from evacli.formats import counted
 from evacli.run import summary
 from evacli.run.directory import RunDir
 
@@ -52,13 +53,13 @@ def gradcam_command(  # noqa: PLR0913 - each parameter is an option
 
 
 def _show(result: GradcamResult, n: int, class_name: str | None) -> None:
-    judged = f"{result.images:,} test images" + (f" of class {console.printable(class_name)}" if class_name else "")
+    images = counted(result.images, "test image") + (f" of class {console.printable(class_name)}" if class_name else "")
     if not result.shown:
-        console.result(f"No mistakes among {judged}: nothing to explain.")
+        console.result(f"No mistakes among {images}: nothing to explain.")
         return
     console.result(console.table(f"Grad-CAM at layer {result.layer}", _COLUMNS, map(_row, result.shown)))
     fewer = f", fewer than the {n} asked for" if len(result.shown) < n else ""
-    console.result(f"{len(result.shown):,} of {result.mistakes:,} mistakes among {judged}{fewer}.")
+    console.result(f"{len(result.shown):,} of {counted(result.mistakes, 'mistake')} among {images}{fewer}.")
     console.result(console.printable(f"{result.picture} shows them, {result.folder} has a picture of each."))
 
 

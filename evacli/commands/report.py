@@ -6,6 +6,7 @@ from typer import Option
 
 from evacli import console
 from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output
+from evacli.formats import counted
 
 if TYPE_CHECKING:
     from evacli.reporting.result import ReportResult
@@ -34,16 +35,41 @@ def report_command(
 
 def _rows(result: "ReportResult") -> list[tuple[str, str]]:
     chosen = f"{result.top_accuracy:.2%} (epoch {result.top_epoch}, {result.choice})"
-    shifted = result.shifted_accuracy
+    shifted, without = result.shifted_accuracy, result.without_obstacles
     return [
         (f"top {result.chosen_by} accuracy", chosen),
-        *([("evaluated", "each image together with its mirror image")] if result.tta else []),
+        *_tta(result),
         *([("test accuracy", f"{result.test_accuracy:.2%}")] if result.chosen_by == "validation" else []),
         *([("with shifted copies as well", f"{shifted:.2%}")] if shifted is not None else []),
-        ("training accuracy, not augmented", f"{result.train_accuracy:.2%}"),
-        ("mistakes", f"{result.mistakes:,} of {result.test_images:,} test images"),
+        *_by_class(result),
+        ("training accuracy", f"{result.train_accuracy:.2%}" + (f" ({without})" if without else "")),
+        ("images", _images(result)),
+        ("mistakes", f"{result.mistakes:,} of {counted(result.test_images, 'test image')}"),
         *(("most frequent", f"{c.true} taken for {c.predicted}, {_times(c.images)}") for c in result.most_confused[:1]),
     ]
+
+
+def _tta(result: "ReportResult") -> list[tuple[str, str]]:
+    if not result.tta:
+        return []
+    return [
+        ("evaluated", "each image together with its mirror image"),
+        ("best.keras by itself", f"{result.plain_accuracy:.2%} of the test images, without their mirror images"),
+    ]
+
+
+def _by_class(result: "ReportResult") -> list[tuple[str, str]]:
+    if not result.by_class_matters:
+        return []
+    return [
+        ("balanced accuracy", f"{result.balanced_accuracy:.2%} (mean recall of the classes)"),
+        ("macro F1", f"{result.macro_f1:.2%} (mean F1 of the classes)"),
+    ]
+
+
+def _images(result: "ReportResult") -> str:
+    parts = {"training": result.train_images, "validation": result.validation_images, "test": result.test_images}
+    return ", ".join(f"{number:,} {part}" for part, number in parts.items() if number)
 
 
 def _times(count: int) -> str:

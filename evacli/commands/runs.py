@@ -42,6 +42,6 @@ def _row(listing: RunListing) -> tuple[str | Text, ...]:
         listing.model or "-",
         f"{listing.epochs_done}/{listing.epochs or '-'}",
         "-" if listing.top_accuracy is None else f"{listing.top_accuracy:.2%}",
-        (listing.chosen_by or "-") + ", mirrored" * listing.tta,
+        (listing.chosen_by or "-") + ", tta" * listing.tta,
         "-" if listing.lr is None else f"{listing.lr:.3g}",
     )

@@ -45,6 +45,8 @@ def train_command(  # noqa: PLR0913 - each parameter is an option
     console.result(_outcome(summary))
     directory = RunDir(run)
     following = f"evacli report{directory.option}, evacli gradcam{directory.option}"
+    if summary.tta:
+        console.result("best.keras by itself evaluates images without their mirror images: see evacli report.")
     console.result(f"Best model: {console.printable(directory.best_model)}; next: {console.printable(following)}")
     console.json(summary)
 

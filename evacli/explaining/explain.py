@@ -25,7 +25,7 @@ PANELS = {
     "both": "the image, the evidence for the predicted class, the evidence for the true class",
 }
 
-MIRRORED = " Predicted together with its mirror image; the evidence is that of the image alone."
+TTA = " Predicted together with its mirror image; the evidence is that of the image alone."
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +95,7 @@ def gradcam(
     candidates = _candidates(opened, class_name)
     mistakes = [i for i in _in_order(opened, select) if i in candidates]
     explanations = _explain(opened, chosen, mistakes[:n], target)
-    subtitle = f"Left to right: {PANELS[target]}." + MIRRORED * opened.config.uses_tta
+    subtitle = f"Left to right: {PANELS[target]}." + TTA * opened.config.uses_tta
     heading = f"Grad-CAM: what the network looked at (layer {chosen})", subtitle
     files = _draw(directory, explanations, heading, alpha)
     return GradcamResult(
@@ -125,10 +125,10 @@ def _check_class(class_name: str | None, names: Sequence[str]) -> None:
 
 def _open(stored: Trained, layer: str | None) -> "tuple[EvaluatedRun, str]":
     """Open the run, and choose the layer that explains it."""
-    with console.status("loading TensorFlow"):
-        from evacli import evaluation
-        from evacli.explaining import heatmap
-        from evacli.models import saved
+    from evacli import evaluation
+    from evacli.explaining import heatmap
+    from evacli.models import saved
+
     opened = evaluation.open_run(stored)
     if opened.difference:
         console.warn(opened.difference)

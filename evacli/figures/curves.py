@@ -8,10 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from evacli.figures.style import BLUE, GREEN, GREY, ORANGE, VERMILION, styled
+from evacli.figures.style import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, styled
 from evacli.run.history import Row
 
 FEW_EPOCHS = 30  # up to here each epoch is a dot, so that a single one is seen at all
+LIKE = 1.05  # two learning rates that differ by less are drawn as one
 
 
 class _Curve(NamedTuple):
@@ -21,14 +22,22 @@ class _Curve(NamedTuple):
 
 
 @styled
-def draw_curves(rows: Sequence[Row], top_epoch: int, chosen_by: str, mirrored: bool = False) -> Figure:
+def draw_curves(
+    rows: Sequence[Row],
+    top_epoch: int,
+    chosen_by: str,
+    *,
+    tta: bool = False,
+    peaks: Sequence[float | None] = (),
+) -> Figure:
     """Accuracies above losses above the learning rate, on one axis of epochs, the best epoch marked.
 
     Args:
         rows: at least one epoch.
         top_epoch: the epoch that the best model is from.
         chosen_by: "test" or "validation": the split that the top epoch was chosen on.
-        mirrored: whether that judged each image together with its mirror image.
+        tta: whether that evaluated each image together with its mirror image.
+        peaks: the highest learning rate of each epoch, where it is known; a row has that of the last step.
 
     Returns:
         The figure.
@@ -44,9 +53,9 @@ def draw_curves(rows: Sequence[Row], top_epoch: int, chosen_by: str, mirrored: b
         accuracy.set_ylim(0, 1)
     loss.set(title="Loss (cross-entropy, nats)")
     loss.set_ylim(bottom=0)
-    _plot_rate(rate, rows)
+    _plot_rate(rate, rows, peaks)
     _mark_top(figure, rows, top_epoch, curves, chosen_by)
-    if mirrored:
+    if tta:
         figure.supxlabel("except in training, each image is evaluated together with its mirror image", fontsize=9)
     accuracy.legend(loc="best")
     return figure
@@ -74,10 +83,16 @@ def _plot(axes: Axes, rows: Sequence[Row], curves: Sequence[_Curve], quantity: s
         axes.plot(epochs, values, color=curve.color, label=curve.label, marker=_dots(measured), linewidth=1.6)
 
 
-def _plot_rate(axes: Axes, rows: Sequence[Row]) -> None:
-    rates = _values(rows, "lr")
-    axes.plot(_values(rows, "epoch"), rates, color=GREY, marker=_dots(rows), linewidth=1.6)
+def _plot_rate(axes: Axes, rows: Sequence[Row], peaks: Sequence[float | None]) -> None:
+    epochs, last = _values(rows, "epoch"), _values(rows, "lr")
+    highest = np.array(peaks or [None] * len(rows), float)  # (E,); NaN where it is not known
+    differing = bool(np.any(highest > LIKE * last))
+    axes.plot(epochs, last, color=SKY if differing else GREY, label="last step", marker=_dots(rows), linewidth=1.6)
     axes.set(title="Learning rate", xlabel="epoch")
+    if differing:
+        axes.plot(epochs, highest, color=GREY, label="highest of the epoch", marker=_dots(rows), linewidth=1.6)
+        axes.legend(loc="best", fontsize=8)
+    rates = np.append(last, highest[np.isfinite(highest)])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if rates.min() > 0 and rates.max() > 20 * rates.min():
         axes.set_yscale("log")

@@ -62,7 +62,9 @@ def lr_find(
     settled = msgspec.structs.replace(made_with, grow_batch=None)
     from evacli.training.learner import assemble
 
-    learner = assemble(settled, load(settled))
+    with console.status("Reading the images"):
+        data = load(settled)
+    learner = assemble(settled, data)
     _hint_at_few_batches(learner)
     with exclusive(directory):
         curve = sweep(learner, swept.learning_rates())

@@ -10,8 +10,6 @@ from evacli import network_file
 from evacli.backend import keras
 from evacli.catalogue.networks import NETWORKS
 from evacli.data.images import Images
-from evacli.errors import ModelError
-from evacli.messages import meant
 from evacli.models import custom
 from evacli.models.regularisation import Regularisation
 
@@ -60,12 +58,8 @@ def start(name: str, model: keras.Model, images: Images) -> None:
 def _network(name: str, pixels: Any, x: Any, num_classes: int) -> keras.Model:
     if name in NETWORKS:
         return keras.Model(pixels, resolve_name(NETWORKS[name].builder)(x, num_classes), name=name)
-    if network_file.is_reference(name):
-        return keras.Model(pixels, custom.apply(name, x, num_classes), name="custom")
-    raise ModelError(
-        f"--model {name}: there is no such network.",
-        f"{meant(name, NETWORKS)}Choose one of {', '.join(NETWORKS)}, or your own as path/to/file.py:build.",
-    )
+    network_file.require(name)
+    return keras.Model(pixels, custom.apply(name, x, num_classes), name="custom")
 
 
 def _normalise(mean: Sequence[float], std: Sequence[float]) -> keras.layers.Layer:

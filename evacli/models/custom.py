@@ -20,7 +20,7 @@ from evacli.backend import keras, moved, pinned
 from evacli.errors import ModelError
 from evacli.models.logits import ends_in_softmax, last_operation
 from evacli.models.nested import all_layers
-from evacli.network_file import split
+from evacli.network_file import EXPECTED, split
 from evacli.streams import Stderr
 
 _PRECISION = "Leave that out; --precision says what the layers compute in."
@@ -56,8 +56,6 @@ def apply(reference: str, x: Any, num_classes: int) -> Any:
 
 def _make(reference: str, input_shape: tuple[int, ...], num_classes: int) -> keras.Model:
     path, name = split(reference)
-    if not path.is_file():
-        raise _error(reference, "there is no such file")
     try:
         # What the file prints, often a model summary, must not mix with the results on stdout.
         with redirect_stdout(Stderr()), pinned(), _imported(path) as module:
@@ -160,8 +158,7 @@ def _require_scores(reference: str, model: keras.Model, input_shape: tuple[int, 
 
 
 def _error(reference: str, problem: str, fix: str = "") -> ModelError:
-    default = "Expected: path/to/file.py:build, where build(input_shape, num_classes) returns a keras.Model."
-    return ModelError(f"--model {reference}: {problem}.", fix or default)
+    return ModelError(f"--model {reference}: {problem}.", fix or EXPECTED)
 
 
 def _reason(error: BaseException, path: Path | None = None) -> str:

@@ -9,7 +9,7 @@ from evacli import formats
 from evacli.console import printable
 from evacli.version import __version__
 
-_FILTERS = (formats.percent, formats.rough, formats.count, formats.duration)
+_FILTERS = (formats.percent, formats.rough, formats.count, formats.counted, formats.joined, formats.duration)
 
 
 def render(template: str, **parts: Any) -> str:

@@ -13,12 +13,13 @@ from evacli.config import Config, data_name, option
 from evacli.data.pictures import opened
 from evacli.data.types import Split
 from evacli.evaluation import Predictions
-from evacli.formats import count, percent, points, spelled
+from evacli.formats import count, counted, percent, points, spelled
 from evacli.imaging import opencv
 from evacli.pages.render import embed
 from evacli.run.summary import Summary
 
 if TYPE_CHECKING:
+    from evacli.reporting.metrics import ClassScore
     from evacli.reporting.result import ReportResult
 
 THUMBNAIL = 128  # longest side in pixels of an image that the page holds; smaller images are kept as they are
@@ -69,6 +70,13 @@ def gallery(predictions: Predictions, split: Split, class_names: Sequence[str], 
     ]
 
 
+def ordered(result: "ReportResult") -> list["ClassScore"]:
+    """The classes as the page lists them: as the data has them, or, where they are many, the least recalled first."""
+    if not result.many_classes:
+        return result.classes
+    return sorted(result.classes, key=lambda score: (score.recall is None, score.recall))
+
+
 def title(trained: Summary, settings: Config) -> str:
     """The headline: which network, which data."""
     return f"{trained.model} on {data_name(settings)}"
@@ -82,14 +90,24 @@ def cards(result: "ReportResult", trained: Summary) -> list[tuple[str, str, str]
     test = ("Test accuracy", percent(result.test_accuracy), "of the same epoch, on images that chose nothing")
     meaning = "test accuracy of the same epoch, each image evaluated together with copies shifted by a pixel"
     shifts = [] if result.shifted_accuracy is None else [("With shifts", percent(result.shifted_accuracy), meaning)]
+    alone = "test accuracy of best.keras by itself, which evaluates each image without its mirror image"
+    plain = [("Without TTA", percent(result.plain_accuracy), alone)] if result.tta else []
+    balanced = "test accuracy as if all classes had equally many images: the mean of their recalls"
+    classes = [
+        ("Balanced accuracy", percent(result.balanced_accuracy), balanced),
+        ("Macro F1", percent(result.macro_f1), "mean F1 of the classes, on test images"),
+    ]
+    training = ", ".join(filter(None, ("of the same epoch, at its end", result.without_obstacles)))
     gap = points(result.train_accuracy - result.test_accuracy)
     return [
         (f"Top {result.chosen_by} accuracy", percent(result.top_accuracy), epoch),
         *([test] if result.chosen_by == "validation" else []),
+        *plain,
         *shifts,
-        ("Training accuracy", percent(result.train_accuracy), "same epoch, without augmentation or dropout"),
+        *(classes if result.by_class_matters else []),
+        ("Training accuracy", percent(result.train_accuracy), training),
         ("Gap", gap, "percentage points, training minus test accuracy"),
-        ("Mistakes", count(result.mistakes), f"of {count(result.test_images)} test images"),
+        ("Mistakes", count(result.mistakes), f"of {counted(result.test_images, 'test image')}"),
     ]
 
 

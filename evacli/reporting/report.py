@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evacli import console
+from evacli.errors import RunError
+from evacli.formats import counted
 from evacli.reporting.result import ReportResult
 from evacli.run import history, trained
 from evacli.run.directory import DEFAULT_RUN, RunDir, write_text_atomically
@@ -25,17 +27,18 @@ SAME_ACCURACY = 0.01
 
 @dataclass(frozen=True)
 class _Evidence:
-    """What the report rests on; `confusions` is (C, C), row: true class."""
+    """What the report rests on; `peaks` is the highest rate of each epoch, `confusions` (C, C), row: true class."""
 
     run: "EvaluatedRun"
     rows: list[Row]
+    peaks: list[float | None]
     shifted_accuracy: float | None
     confusions: "NDArray[np.int64]"
     notices: list[str]
 
 
 def report(run: str | Path = DEFAULT_RUN, *, shifts: bool = False) -> ReportResult:
-    """Evaluate the run's best model and writes `report.html`, two pictures and the table of mistakes into the run.
+    """Evaluate the run's best model and write `report.html`, two pictures and the table of mistakes into the run.
 
     Args:
         run: the run directory, in which `train` has finished at least one epoch.
@@ -67,14 +70,28 @@ def _examine(stored: Trained, rows: list[Row], shifts: bool) -> _Evidence:
     notices = [text for text in (_state(run), run.difference or _mismatch(run)) if text]
     for text in notices:
         console.warn(text)
-    return _Evidence(run, rows, shifted, confusions, notices)
+    return _Evidence(run, rows, _peaks(stored, rows), shifted, confusions, notices)
+
+
+def _peaks(stored: Trained, rows: list[Row]) -> list[float | None]:
+    from evacli.run import checkpoint
+    from evacli.training.batching import Batching
+    from evacli.training.rate_control import RateControl
+
+    trained = stored.summary
+    try:
+        progress = checkpoint.load_progress(stored.directory)
+    except RunError:  # the report does without it
+        progress = None
+    base_lr = progress.base_lr if progress else stored.config.base_lr
+    return RateControl(Batching(stored.config, trained.train_images), trained.lr, base_lr).peaks(rows)
 
 
 def _state(run: "EvaluatedRun") -> str:
-    done = f"{run.trained.epochs_done} of {run.config.epochs} epochs"
+    done = f"{run.trained.epochs_done} of {counted(run.config.epochs, 'epoch')}"
     return {
         "finished": "",
-        "unfinished": f"The training is unfinished: {done} are done.",
+        "unfinished": f"The training is unfinished: {done} done.",
         "failed": f"The training failed after {done}: its loss was no longer finite.",
     }[run.trained.state]
 
@@ -92,9 +109,11 @@ def _mismatch(run: "EvaluatedRun") -> str:
 
 def _conclude(evidence: _Evidence) -> ReportResult:
     from evacli.reporting import metrics
+    from evacli.reporting.obstacles import obstacles
 
     run, test, trained = evidence.run, evidence.run.test, evidence.run.trained
-    names = trained.class_names
+    names, data = trained.class_names, run.data
+    classes = metrics.score_classes(test.labels, test.predicted, names)
     return ReportResult(
         run=str(run.run.path),
         report=str(run.run.report),
@@ -105,11 +124,17 @@ def _conclude(evidence: _Evidence) -> ReportResult:
         choice=trained.choice,
         tta=run.config.uses_tta,
         test_accuracy=test.accuracy,
+        plain_accuracy=run.plain_test.accuracy,
         shifted_accuracy=evidence.shifted_accuracy,
         train_accuracy=run.train.accuracy,
+        obstacles=obstacles(run.config, run.network),
+        train_images=len(data.train),
+        validation_images=len(data.validation or ()),
         test_images=len(test.labels),
         mistakes=len(test.mistakes),
-        classes=metrics.score_classes(test.labels, test.predicted, names),
+        balanced_accuracy=metrics.balanced_accuracy(classes),
+        macro_f1=metrics.macro_f1(classes),
+        classes=classes,
         most_confused=metrics.most_confused(evidence.confusions, names),
     )
 
@@ -120,7 +145,8 @@ def _write_pictures(evidence: _Evidence) -> None:
     from evacli.figures.style import save
 
     run, trained = evidence.run.run, evidence.run.trained
-    save(draw_curves(evidence.rows, trained.top_epoch, trained.chosen_by, trained.tta), run.curves_png)
+    curves = draw_curves(evidence.rows, trained.top_epoch, trained.chosen_by, tta=trained.tta, peaks=evidence.peaks)
+    save(curves, run.curves_png)
     save(draw_confusion(evidence.confusions, trained.class_names), run.confusion_png)
 
 
@@ -138,6 +164,7 @@ def _write_texts(evidence: _Evidence, result: ReportResult) -> None:
         trained=trained,
         notices=evidence.notices,
         cards=page.cards(result, trained),
+        classes=page.ordered(result),
         pictures={
             "curves": page.picture(run.curves_png),
             "confusion": page.picture(run.confusion_png),

@@ -4,8 +4,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from evacli.formats import joined
+
 if TYPE_CHECKING:
     from evacli.reporting.metrics import ClassScore, Confusion
+
+MANY_CLASSES = 20
 
 
 class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,10 +25,17 @@ class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
         choice: how that epoch came to be chosen, as a person reads it.
         tta: whether the accuracies evaluate each image together with its mirror image.
         test_accuracy: of the best model, measured now.
+        plain_accuracy: the same with each image evaluated alone, as `best.keras` does it by itself; without `tta` the
+            same figure.
         shifted_accuracy: the same, each image evaluated together with copies shifted by a pixel; None: not asked for.
-        train_accuracy: of the best model on the training images, without augmentation.
+        train_accuracy: of the best model on the training images, without the obstacles.
+        obstacles: what the network meets while it learns and not when it is evaluated, such as "augmentation".
+        train_images: how many images the network learnt from.
+        validation_images: how many choose the top epoch instead of the test images.
         test_images: how many test images there are.
         mistakes: how many of them were taken for another class.
+        balanced_accuracy: mean recall of the classes: test accuracy as if all had equally many images.
+        macro_f1: mean F1 of the classes.
         classes: precision, recall and F1 of each class.
         most_confused: which class was taken for which most often.
     """
@@ -38,9 +49,30 @@ class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
     choice: str
     tta: bool = False
     test_accuracy: float
+    plain_accuracy: float
     shifted_accuracy: float | None = None
     train_accuracy: float
+    obstacles: tuple[str, ...] = ()
+    train_images: int
+    validation_images: int = 0
     test_images: int
     mistakes: int
+    balanced_accuracy: float
+    macro_f1: float
     classes: list["ClassScore"]
     most_confused: list["Confusion"]
+
+    @property
+    def many_classes(self) -> bool:
+        """Whether there are more classes than a person looks at one by one."""
+        return len(self.classes) > MANY_CLASSES
+
+    @property
+    def by_class_matters(self) -> bool:
+        """Whether accuracy alone hides much: classes are many, or one has more images than another."""
+        return self.many_classes or len({score.images for score in self.classes}) > 1
+
+    @property
+    def without_obstacles(self) -> str:
+        """How the training accuracy was measured, as a person reads it; empty if the network met no obstacles."""
+        return f"without {joined(self.obstacles, 'or')}" if self.obstacles else ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,8 +67,11 @@ class Batching:
 
     def progress(self, step: int) -> float:
         """Return how much of the training is over in step `step`, from 0: 0 in the first update, 1 in the last."""
-        updates = self.steps_before(self.config.epochs) // self.accumulated
-        return (step // self.accumulated) / max(updates - 1, 1)
+        return (step // self.accumulated) / max(self._updates - 1, 1)
+
+    @cached_property
+    def _updates(self) -> int:
+        return self.steps_before(self.config.epochs) // self.accumulated
 
     @property
     def full_steps(self) -> int:

@@ -88,7 +88,7 @@ class TrainingDisplay:
             total=steps,
             completed=first_batch,
             resumed_at=first_batch,
-            figures="",
+            figures="" if self._images else "preparing the first step",  # which TensorFlow takes its time for
         )
 
     def batch_ends(self, lr: float, loss: float, accuracy: float) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from evacli import engine, models
+from evacli import console, engine, models
 from evacli.backend import keras
 from evacli.config import Config
 from evacli.data.types import Data
@@ -42,6 +42,11 @@ def assemble(config: Config, data: Data) -> Learner:
     """
     computes = engine.create()
     config = _resolve(config, data, computes)
+    with console.status("Building the network"):
+        return _assemble(config, data, computes)
+
+
+def _assemble(config: Config, data: Data, computes: Engine) -> Learner:
     keras.utils.set_random_seed(config.seed)
     regularisation = Regularisation.of(config)
     network = models.build(config.model, data.image_shape, data.num_classes, data.mean, data.std, regularisation)
@@ -63,13 +68,15 @@ def assemble(config: Config, data: Data) -> Learner:
 def _resolve(config: Config, data: Data, computes: Engine) -> Config:
     """Decide what was left open: Cutout of half the shorter side, a crop of an eighth of it, and so on."""
     side = min(data.image_shape[:2])
+    with console.status("Measuring which precision is faster here"):
+        precision = computes.precision(config.precision)
     resolved = msgspec.structs.replace(
         config,
         cutout=side // 2 if config.cutout is None else config.cutout,
         crop=side // 8 if config.crop is None else config.crop,
         flip=data.mirrored if config.flip is None else config.flip,
         dropout=decide_dropout(config),
-        precision=computes.precision(config.precision),
+        precision=precision,
     )
     for name, value, limit in (("cutout", resolved.cutout, 2 * side), ("crop", resolved.crop, side)):
         if value is not None and value > limit:

@@ -10,6 +10,7 @@ from evacli import console, evaluation
 from evacli.data.types import Split
 from evacli.engine.base import EpochFigures, Hook
 from evacli.evaluation import Predictions
+from evacli.formats import counted
 from evacli.run import config_file, history
 from evacli.run.history import Row
 from evacli.run.summary import Summary
@@ -61,13 +62,19 @@ class Loop:
 
     def _announce(self) -> None:
         c, d, progress = self.config, self.learner.data, self.state.progress
+        parameters = counted(self.learner.network.count_params(), "parameter")
         console.note(
-            f"{c.model} ({self.learner.network.count_params():,} parameters) on {len(d.train):,} images of "
-            f"{d.num_classes} classes: batch size {c.batch_size}, {c.optimizer}, {c.schedule}, {c.precision}, "
-            f"cutout {c.cutout}, crop {c.crop}, flip {'on' if c.flip else 'off'}."
+            f"{c.model} ({parameters}) on {counted(len(d.train), 'image')} of {counted(d.num_classes, 'class')}: "
+            f"batch size {c.batch_size}, {c.optimizer}, {c.schedule}, {c.precision}, cutout {c.cutout}, crop {c.crop}, "
+            f"flip {self._flip()}."
         )
         low = f", base rate {progress.base_lr:.4g}" if progress.base_lr else ""
         console.note(f"Peak learning rate {progress.lr:.4g} ({progress.lr_source}){low}.", style="")
+
+    def _flip(self) -> str:
+        # Nobody has said what images of the user's own show, unless by a setting.
+        unknown = self.config.data is not None and not self.state.step
+        return ("on" + " (--no-flip for digits or text)" * unknown) if self.config.flip else "off"
 
     def _train(self, epoch: int, display: TrainingDisplay) -> EpochFigures:
         """Take the steps of the epoch that are left."""

@@ -1,5 +1,6 @@
 """Learning-rate control: the rate of each step, and the momentum that moves against it, said before the steps."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from evacli.engine.base import Controls
 from evacli.engine.hyperparameters import cycled
 from evacli.run.history import Row
 from evacli.training.batching import Batching
+
+ENOUGH = 2000  # steps of an epoch that tell its highest rate
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,21 @@ class RateControl:
             at = moment(config, self.batching.progress(step), losses, low)
             momentum = schedules.one_cycle_momentum(at) if moves else None
             found.append(Controls(self.lr * schedules.factor(config.schedule, at, grown), momentum))
+        return found
+
+    def peaks(self, rows: Sequence[Row]) -> list[float | None]:
+        """Return the highest rate of each finished epoch.
+
+        None for an epoch whose last step would have another rate than its row says: it was trained with other
+        settings, such as fewer `--epochs`.
+        """
+        found = []
+        for epoch, row in enumerate(rows):
+            first, end = map(self.batching.steps_before, (epoch, epoch + 1))
+            # From the last one backwards, since that has to be among them; many steps differ by next to nothing.
+            steps = range(end - 1, first - 1, -max(1, (end - first) // ENOUGH))
+            rates = [controls.lr for controls in self.controls(steps, rows[:epoch])]
+            found.append(max(rates) if math.isclose(rates[0], row.lr, rel_tol=1e-6) else None)
         return found
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from evacli import config, console, data, network_file
 from evacli.config import Config, takes_settings
 from evacli.errors import RunError
+from evacli.formats import counted
 from evacli.run import config_file, summary
 from evacli.run.checkpoint import Progress, load_progress, restore_config
 from evacli.run.directory import DEFAULT_RUN, RunDir
@@ -57,10 +58,13 @@ def train(
     settled = config_file.inherit(directory, settings, trained=progress is not None)
     done = _finished(directory, progress, settled) if progress else None
     if done:
-        console.note(f"{directory.path} already has its {done.epochs_done} epochs; a larger --epochs trains on.")
+        console.note(
+            f"{directory.path} already has its {counted(done.epochs_done, 'epoch')}; a larger --epochs trains on."
+        )
         return done
     network_file.allow(settled.model, directory, named="model" in settings)
-    loaded = data.load(settled)
+    with console.status("Reading the images"):
+        loaded = data.load(settled)
     # Only now: a run that is done, and a mistake in what came before, need not wait for TensorFlow.
     from evacli.training.learner import assemble
     from evacli.training.loop import Loop
