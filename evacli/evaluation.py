@@ -17,7 +17,7 @@ from evacli.engine.base import Engine, View, as_it_is
 from evacli.engine.single import batch_size
 from evacli.errors import DataError, ModelError, RunError
 from evacli.models import saved
-from evacli.run import summary
+from evacli.run import config_file, summary
 from evacli.run.directory import RunDir
 from evacli.run.summary import Summary
 from evacli.run.trained import Trained
@@ -142,6 +142,7 @@ def open_run(stored: Trained) -> EvaluatedRun:
         DataError: if the data cannot be read, or has other classes than the run.
     """
     run, settings, trained = stored
+    config_file.require_data(run, settings)
     network, found = load_best(run), data.load(settings)
     difference = check_data(trained, found)
     check_shape(network, found.image_shape)

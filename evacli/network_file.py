@@ -9,24 +9,13 @@ import hashlib
 import os
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 
 import typer
 
 from evacli.errors import ModelError
+from evacli.paths import is_reference, on_file, shown, split
 from evacli.run.directory import RunDir
-
-DEFAULT_FUNCTION = "build"
-
-
-def is_reference(model: str) -> bool:
-    """Whether `model` is spelled like a function in a Python file, `path/to/file.py:function`."""
-    return split(model)[0].suffix == ".py"
-
-
-def split(reference: str) -> tuple[Path, str]:
-    """The file and the function that a reference names; without the function's name it is `build`."""
-    path, colon, function = reference.rpartition(":")
-    return (Path(path), function) if colon and path.endswith(".py") else (Path(reference), DEFAULT_FUNCTION)
 
 
 def allow(model: str, run: RunDir, *, named: bool) -> None:
@@ -38,16 +27,22 @@ def allow(model: str, run: RunDir, *, named: bool) -> None:
         named: whether the command itself names it.
 
     Raises:
-        ModelError: if only the run directory names it, and this user has never done so.
+        ModelError: if only the run directory names it, and it is not there, or this user has never named it.
     """
     if not is_reference(model):
         return
+    file, short = split(model)[0], on_file(model, shown)
     if named:
-        _remember(split(model)[0])
-    elif not _note(split(model)[0]).exists():
+        _remember(file)
+    elif not file.is_file():
         raise ModelError(
-            f"{run.path} asks to run {model}, a file that you have not named in a command on this machine before.",
-            f"If you trust that file: add --model {model}",
+            f"{run.path} was made with --model {short}, and there is no such file.",
+            "If it has moved, name where it lies now: add --model path/to/file.py:build",
+        )
+    elif not _note(file).exists():
+        raise ModelError(
+            f"{run.path} asks to run {short}, a file that you have not named in a command on this machine before.",
+            f"If you trust that file: add --model {quote(short)}",
         )
 
 

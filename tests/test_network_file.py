@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from evacli_processes import Evacli
 
-from evacli import network_file
+from evacli import network_file, paths
 from evacli.errors import ModelError
 from evacli.run.directory import RunDir
 
@@ -37,13 +37,13 @@ def _new_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_references_name_a_file_and_a_function(reference: str, file: str, function: str) -> None:
-    assert network_file.is_reference(reference)
-    assert network_file.split(reference) == (Path(file), function)
+    assert paths.is_reference(reference)
+    assert paths.split(reference) == (Path(file), function)
 
 
 @pytest.mark.parametrize("name", ["eva", "resnet9", "net.txt:build", ""])
 def test_other_names_are_no_references_and_always_allowed(name: str, tmp_path: Path) -> None:
-    assert not network_file.is_reference(name)
+    assert not paths.is_reference(name)
     network_file.allow(name, RunDir(tmp_path), named=False)
 
 
@@ -94,7 +94,7 @@ def test_a_file_that_only_a_run_directory_names_does_not_run(evacli: Evacli, fol
     (folder / "net.ran").unlink()
     stranger = folder / "unpacked"
     shutil.copytree(folder / "runs", stranger / "runs")
-    shutil.copy(folder / "net.py", stranger)
+    shutil.move(folder / "net.py", stranger)
     for command in ("report",), ("gradcam", "--n", 1), ("runs",):
         assert evacli(*command, cwd=stranger).code == 0
     for command in ("train", "--epochs", 2), ("train", "--overwrite"), ("lr-find",):

@@ -236,7 +236,7 @@ def test_changed_network_file_is_refused(tmp_path: Path, train: Train) -> None:
         train(run.path, model=f"{file}:tiny", stop_when=stop_in_step(3))
     original = file.read_text()
     file.write_text(original.replace("Dropout(0.3)", "Dropout(0.2)"))  # the weights have the same shapes
-    refused(run, ModelError, r"mine\.py:tiny is no longer the network that the run was trained with")
+    refused(run, ModelError, r"mine\.py:tiny is not the network that the run was trained with")
     file.write_text("# a comment\n" + original)
     assert training.train(run.path).state == "finished"
 

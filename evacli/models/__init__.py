@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from evacli import network_file
+from evacli import paths
 from evacli.backend import keras
 from evacli.catalogue.networks import NETWORKS
 from evacli.data.images import Images
@@ -60,7 +60,7 @@ def start(name: str, model: keras.Model, images: Images) -> None:
 def _network(name: str, pixels: Any, x: Any, num_classes: int) -> keras.Model:
     if name in NETWORKS:
         return keras.Model(pixels, resolve_name(NETWORKS[name].builder)(x, num_classes), name=name)
-    if network_file.is_reference(name):
+    if paths.is_reference(name):
         return keras.Model(pixels, custom.apply(name, x, num_classes), name="custom")
     raise ModelError(
         f"--model {name}: there is no such network.",

@@ -10,6 +10,7 @@ from evacli import console, evaluation
 from evacli.data.types import Split
 from evacli.engine.base import EpochFigures, Hook
 from evacli.evaluation import Predictions
+from evacli.paths import model_name
 from evacli.run import config_file, history
 from evacli.run.history import Row
 from evacli.run.summary import Summary
@@ -43,6 +44,8 @@ class Loop:
         """Train until the last epoch and return the summary."""
         state = self.state
         config_file.write(state.run, self.config)
+        if len(state.rows) >= self.config.epochs:
+            state.save()  # what is all that is left to do: to note where its data and its network lie now
         self._announce()
         if not state.rows:
             state.run.summary.unlink(missing_ok=True)  # of a training that failed before
@@ -62,7 +65,7 @@ class Loop:
     def _announce(self) -> None:
         c, d, progress = self.config, self.learner.data, self.state.progress
         console.note(
-            f"{c.model} ({self.learner.network.count_params():,} parameters) on {len(d.train):,} images of "
+            f"{model_name(c.model)} ({self.learner.network.count_params():,} parameters) on {len(d.train):,} images of "
             f"{d.num_classes} classes: batch size {c.batch_size}, {c.optimizer}, {c.schedule}, {c.precision}, "
             f"cutout {c.cutout}, crop {c.crop}, flip {'on' if c.flip else 'off'}."
         )
