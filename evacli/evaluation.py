@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from evacli import console, data, engine
 from evacli.backend import keras
 from evacli.config import Config
+from evacli.data import names
 from evacli.data.images import Images
+from evacli.data.survey import fingerprint_under
 from evacli.data.types import Data, Split
 from evacli.engine.base import Engine, View, as_it_is
 from evacli.engine.single import batch_size
@@ -277,13 +279,13 @@ def check_data(trained: Summary, found: Data) -> str:
     Raises:
         DataError: if the classes differ, in name or in order.
     """
-    if found.class_names != trained.class_names:
+    if not names.same(found.class_names, trained.class_names):
         difference = summary.class_difference(trained.class_names, found.class_names)
         raise DataError(
             f"The data has other classes than the run: {difference}.",
             "Use the data that the run was trained on, or train a new --run.",
         )
-    if found.fingerprint == trained.data_fingerprint:
+    if fingerprint_under(trained.class_names, found) == trained.data_fingerprint:
         return ""
     now = _sizes(len(found.train), len(found.validation or ()), len(found.test))
     then = _sizes(trained.train_images, trained.validation_images, trained.test_images)

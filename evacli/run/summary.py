@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from evacli.errors import RunError
+from evacli.formats import without_noise
 from evacli.messages import listed
 from evacli.paths import model_name
 from evacli.run import documents
@@ -93,7 +94,7 @@ def read(run: RunDir) -> Summary:
 
 def write(run: RunDir, summary: Summary) -> None:
     """Stores the summary in the run."""
-    documents.write(run.summary, summary)
+    documents.write(run.summary, without_noise(msgspec.to_builtins(summary)))
 
 
 def class_difference(expected: tuple[str, ...], found: tuple[str, ...]) -> str:

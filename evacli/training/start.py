@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from evacli import config, console, paths
+from evacli.data import names
+from evacli.data.survey import fingerprint_under
 from evacli.errors import Contradiction, DataError, ModelError, RunError
 from evacli.models.fingerprint import fingerprint
 from evacli.run import checkpoint, gradcam_files, summary
@@ -116,13 +118,13 @@ def _check_same_training(run: RunDir, progress: Progress, learner: Learner) -> N
             f"{run.path} stopped inside an epoch, and with --grow-batch the batches depend on --epochs.",
             f"Finish as before: evacli train{run.option} --epochs {progress.config.epochs}",
         )
-    if progress.class_names != learner.data.class_names:
+    if not names.same(progress.class_names, learner.data.class_names):
         difference = summary.class_difference(progress.class_names, learner.data.class_names)
         raise DataError(
             f"The data has other classes than the run: {difference}.",
             "Name the run's own data with --data, or another --run.",
         )
-    if progress.data_fingerprint != learner.data.fingerprint:
+    if progress.data_fingerprint != fingerprint_under(progress.class_names, learner.data):
         raise DataError(
             "The images or labels are not those that the run was trained on.",
             "Name the run's own data with --data, or another --run.",
