@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 DEFAULT_FUNCTION = "build"
-# The longest path that Linux opens.
+# A longer path, which a stranger may have stored, leads nowhere on any system.
 _LONGEST = 4096
 
 
@@ -52,6 +52,8 @@ def _parts(reference: str) -> tuple[str, str]:
 
 def absolute(spelled: str) -> str:
     """Return a path from the root, with `~` filled in; a link keeps its own name, unless `..` follows it."""
+    if len(spelled) > _LONGEST:
+        return spelled
     try:
         path = Path.cwd() / os.path.expanduser(spelled)  # noqa: PTH111 - Path.expanduser refuses a folder called ~backup
         return os.path.realpath(path) if ".." in path.parts else str(path)
@@ -62,7 +64,7 @@ def absolute(spelled: str) -> str:
 def real(spelled: str) -> str:
     """Return the one spelling that all paths of a file have in common, all links followed."""
     try:
-        return os.path.realpath(absolute(spelled))
+        return os.path.realpath(absolute(spelled)) if len(spelled) <= _LONGEST else spelled
     except (OSError, ValueError):
         return spelled
 
@@ -74,6 +76,8 @@ def shown(path: str) -> str:
         >>> shown(str(Path.cwd() / "data" / "images"))
         'data/images'
     """
+    if len(path) > _LONGEST:
+        return path
     try:
         return min(os.path.relpath(path), path, key=len) if Path(path).is_absolute() else path
     except (OSError, ValueError):
@@ -93,9 +97,9 @@ def found(stored: str, beside: Path) -> str:
     Returns:
         The path from the root; `stored` as it is where nothing is found.
     """
-    if _exists(absolute(stored)):
+    if len(stored) > _LONGEST or _exists(absolute(stored)):
         return absolute(stored)
-    parts = Path(stored).parts if len(stored) <= _LONGEST else ()
+    parts = Path(stored).parts
     run = Path(absolute(str(beside)))
     for start in range(len(parts)):
         for folder in [run, *run.parents][:-1]:

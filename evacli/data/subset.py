@@ -51,9 +51,10 @@ def divided(train: Split, share: float, seed: int) -> tuple[Split, Split]:
     Raises:
         DataError: if there are too few images to leave some for both.
     """
+    count = round(len(train) * share)
     drawn = _drawn(train.labels, seed)
-    chosen = np.sort(drawn[np.bincount(train.labels)[train.labels[drawn]] > 1][: round(len(train) * share)])
-    if not 0 < len(chosen) < len(train):
+    chosen = np.sort(drawn[np.bincount(train.labels)[train.labels[drawn]] > 1][:count])
+    if not (0 < count < len(train) and len(chosen)):
         raise DataError(
             f"--val-split {share} of {len(train)} training images leaves none for one side.",
             "Give another share or more images.",
