@@ -11,6 +11,7 @@ from pathlib import Path
 DEFAULT_FUNCTION = "build"
 # A longer path, which a stranger may have stored, leads nowhere on any system.
 _LONGEST = 4096
+_DEEPEST = 32  # folders of a stored path that are looked for
 
 
 def is_reference(model: str) -> bool:
@@ -99,7 +100,7 @@ def found(stored: str, beside: Path) -> str:
     """
     if len(stored) > _LONGEST or _exists(absolute(stored)):
         return absolute(stored)
-    parts = Path(stored).parts
+    parts = Path(stored).parts[-_DEEPEST:]
     run = Path(absolute(str(beside)))
     for start in range(len(parts)):
         for folder in [run, *run.parents][:-1]:

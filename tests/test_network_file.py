@@ -62,6 +62,12 @@ def test_a_file_is_allowed_once_it_was_named(folder: Path, monkeypatch: pytest.M
         network_file.allow(str(other), run, named=False)
 
 
+def test_a_file_that_is_no_longer_there_is_told_with_the_way_out(folder: Path) -> None:
+    with pytest.raises(ModelError, match=r"run was made with --model .*gone\.py:tiny, and there is no such file") as e:
+        network_file.allow(f"{folder}/gone.py:tiny", RunDir(folder / "run"), named=False)
+    assert e.value.fix.endswith("add --model path/to/file.py:build")
+
+
 @pytest.mark.usefixtures("_new_user")
 def test_a_name_without_a_file_allows_nothing(folder: Path) -> None:
     run = RunDir(folder / "run")

@@ -23,7 +23,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    "spelled", ["net.py", "./net.py", "a/../net.py", "~/net.py", "a//b/../../net.py", "{home}/net.py", "{home}/./net.py"]
+    "spelled",
+    ["net.py", "./net.py", "a/../net.py", "~/net.py", "a//b/../../net.py", "{home}/net.py", "{home}/./net.py"],
 )
 def test_all_spellings_are_one_file_from_the_root(home: Path, spelled: str) -> None:
     given = spelled.format(home=home)
@@ -40,7 +41,9 @@ def test_a_link_keeps_its_name_and_is_the_file_that_it_leads_to(home: Path) -> N
     assert paths.absolute("link/../c") == os.path.realpath(home / "a" / "c")
 
 
-def test_a_path_is_shown_from_the_current_folder_where_that_is_shorter(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_is_shown_from_the_current_folder_where_that_is_shorter(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(home / "a" / "b")
     assert paths.shown(str(home / "net.py")) == "../../net.py"
     assert paths.shown("/x") == "/x"
@@ -93,7 +96,9 @@ def test_what_a_run_stored_is_found_beside_it(
     assert paths.found(stored, Path("../project/runs/a")) == str(tmp_path / "project" / lies)
 
 
-def test_the_current_folder_comes_first_and_more_of_the_path_before_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_current_folder_comes_first_and_more_of_the_path_before_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = tmp_path / "runs" / "a"
     for folder in run, tmp_path / "images", tmp_path / "data" / "images", tmp_path / "here" / "images":
         folder.mkdir(parents=True)
@@ -109,7 +114,13 @@ def test_what_is_nowhere_stays_as_it_was_stored(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("model", "name"),
-    [("/a/b/net.py:build", "net.py:build"), ("./net.py", "net.py"), ("eva", "eva"), ("a/b", "a/b"), ("é/n.py:f", "n.py:f")],
+    [
+        ("/a/b/net.py:build", "net.py:build"),
+        ("./net.py", "net.py"),
+        ("eva", "eva"),
+        ("a/b", "a/b"),
+        ("é/n.py:f", "n.py:f"),
+    ],
 )
 def test_a_network_is_called_by_its_files_name(model: str, name: str) -> None:
     assert paths.model_name(model) == name
