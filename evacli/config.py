@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta
 
+from evacli import paths
 from evacli.catalogue import optimizers
 from evacli.catalogue.datasets import DATASETS
 from evacli.catalogue.networks import NETWORKS
@@ -34,6 +35,7 @@ else:  # names out of tables, which a type checker cannot look up
 Cycle = Literal["triangular", "triangular2", "exp-range"]
 Precision = Literal["auto", "float32", "bfloat16"]
 CropBorder = Literal["mean", "reflect"]
+DEFAULT_DATASET = "cifar10"
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Pixels = Annotated[int, Meta(ge=0, le=4096)]
 Rate = Annotated[float, Meta(gt=0, le=1e6)]
@@ -52,7 +54,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What a run is made with. Pixels, epochs and images are counts; rates are per step."""
 
     # data
-    dataset: Annotated[Dataset, _data("Built-in data set: {names}.")] = "cifar10"
+    dataset: Annotated[Dataset | None, _data("Built-in data set: {names}.")] = DEFAULT_DATASET
     data: Annotated[
         str | None,
         _data("Your own data: CIFAR batches (folder or .tar.gz), an .npz, or a folder of images train/CLASS/*."),
@@ -171,6 +173,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1), _optimisation("Seed of everything random.")] = 0
     precision: Annotated[Precision, _network("{names}.", "whichever is faster here")] = "auto"
 
+    def __post_init__(self) -> None:
+        """Let one setting alone say which data it is: without `data` it is `dataset`, and beside it there is none."""
+        if self.data is not None:
+            msgspec.structs.force_setattr(self, "dataset", None)
+        elif self.dataset is None:
+            msgspec.structs.force_setattr(self, "dataset", DEFAULT_DATASET)
+
     @property
     def uses_tta(self) -> bool:
         """Whether images are evaluated together with their mirror images: where training mirrors them too."""
@@ -180,7 +189,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 SETTINGS = described(Config)
 
 # May change between two commands on a trained run: how long it trains, how often it is tested, and where the same data
-# lies.
+# lies; and where the file of the same network lies, see `contradictions`.
 CHANGEABLE = frozenset({"epochs", "test_every", "dataset", "data", "skip_bad"})
 
 # What only some choices of another setting can use: that setting, and these choices.
@@ -358,21 +367,36 @@ def _config_error(reason: str, values: Mapping[str, Any]) -> ConfigError:
 
 
 def contradictions(stored: Config, wanted: Config) -> str:
-    """The settings in which two configurations differ and must not, as a person reads them; empty if none."""
-    differing = [f for f in differences(stored, wanted) if f not in CHANGEABLE]
+    """The settings in which two configurations differ and must not, as a person reads them; empty if none.
+
+    Two files may build the same network; whether they do is for the fingerprint of the network to say.
+    """
+    files = {"model"} if paths.is_reference(stored.model) and paths.is_reference(wanted.model) else set()
+    differing = [f for f in differences(stored, wanted) if f not in CHANGEABLE | files]
     return "; ".join(f"{option(f)} {_spelled(wanted, f)} (run: {_spelled(stored, f)})" for f in differing)
 
 
 def _spelled(config: Config, field: str) -> object:
     value = getattr(config, field)
-    return "default" if value is None else value
+    return "default" if value is None else paths.on_file(value, paths.shown) if field == "model" else value
 
 
 def differences(a: Config, b: Config) -> list[str]:
-    """The fields in which two configurations differ."""
-    return [f for f in Config.__struct_fields__ if getattr(a, f) != getattr(b, f)]
+    """The fields in which two configurations differ; two spellings of one path do not."""
+    found = [f for f in Config.__struct_fields__ if _meaning(a, f) != _meaning(b, f)]
+    return [f for f in found if f != "dataset" or "data" not in found]
+
+
+def _meaning(config: Config, field: str) -> object:
+    value = getattr(config, field)
+    if field == "data" and value is not None:
+        return paths.real(value)
+    if field == "model" and paths.is_reference(value):
+        file, function = paths.split(value)
+        return paths.real(str(file)), function
+    return value
 
 
 def data_name(config: Config) -> str:
     """What the data of a run is called: the data set, or the last part of the path."""
-    return Path(config.data).name if config.data else config.dataset
+    return Path(paths.absolute(config.data)).name if config.data is not None else str(config.dataset)

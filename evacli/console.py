@@ -16,6 +16,7 @@ from rich.console import Console, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
+from evacli.formats import without_noise
 from evacli.streams import Stderr
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def json(value: object) -> None:
         import msgspec
 
         # Not msgspec's encoder: it refuses the lone surrogates that a class name, once a folder name, may hold.
-        sys.stdout.write(dumps(msgspec.to_builtins(value), indent=2) + "\n")
+        sys.stdout.write(dumps(without_noise(msgspec.to_builtins(value)), indent=2) + "\n")
         sys.stdout.flush()  # a full disk is to be told while there is somebody to tell
 
 

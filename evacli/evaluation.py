@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 from evacli import console, data, engine
 from evacli.backend import keras
 from evacli.config import Config
+from evacli.data import names
 from evacli.data.images import Images
+from evacli.data.survey import fingerprint_under
 from evacli.data.types import Data, Split
 from evacli.engine.base import Engine, View, as_it_is
 from evacli.engine.single import batch_size
 from evacli.errors import DataError, ModelError, RunError
 from evacli.formats import counted
 from evacli.models import saved
-from evacli.run import summary
+from evacli.run import config_file, summary
 from evacli.run.directory import RunDir
 from evacli.run.summary import Summary
 from evacli.run.trained import Trained
@@ -151,6 +153,7 @@ def open_run(stored: Trained) -> EvaluatedRun:
         DataError: if the data cannot be read, or has other classes than the run.
     """
     run, settings, trained = stored
+    config_file.require_data(run, settings)
     with console.status("Reading the model and the images"):
         network, found = load_best(run), data.load(settings)
     difference = check_data(trained, found)
@@ -317,13 +320,13 @@ def check_data(trained: Summary, found: Data) -> str:
     Raises:
         DataError: if the classes differ, in name or in order.
     """
-    if found.class_names != trained.class_names:
+    if not names.same(found.class_names, trained.class_names):
         difference = summary.class_difference(trained.class_names, found.class_names)
         raise DataError(
             f"The data has other classes than the run: {difference}.",
             "Use the data that the run was trained on, or train a new --run.",
         )
-    if found.fingerprint == trained.data_fingerprint:
+    if fingerprint_under(trained.class_names, found) == trained.data_fingerprint:
         return ""
     now = _sizes(len(found.train), len(found.validation or ()), len(found.test))
     then = _sizes(trained.train_images, trained.validation_images, trained.test_images)

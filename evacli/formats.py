@@ -1,6 +1,7 @@
 """Numbers and settings as a person reads them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 DASH = "\N{EN DASH}"  # where there is nothing
 
@@ -8,6 +9,28 @@ DASH = "\N{EN DASH}"  # where there is nothing
 def percent(share: float | None, digits: int = 2) -> str:
     """A share of 1; a dash for None."""
     return DASH if share is None else f"{share:.{digits}%}"
+
+
+def without_noise(document: Any) -> Any:
+    """A document, lists and dictionaries in each other, whose accuracies and gaps have 12 digits at most.
+
+    More than that tells only how they were computed.
+
+    Example:
+        >>> without_noise({"test_accuracy": 0.44999999999999996, "lr": 0.44999999999999996})
+        {'test_accuracy': 0.45, 'lr': 0.44999999999999996}
+    """
+    if isinstance(document, dict):
+        return {name: _rounded(value) if _is_share(name) else without_noise(value) for name, value in document.items()}
+    return [without_noise(item) for item in document] if isinstance(document, list | tuple) else document
+
+
+def _is_share(name: object) -> bool:
+    return str(name).endswith(("accuracy", "gap"))
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.12g}") if isinstance(value, float) else without_noise(value)
 
 
 def rough(share: float) -> str:

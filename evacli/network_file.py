@@ -9,27 +9,17 @@ import hashlib
 import os
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 
 import typer
 
 from evacli.catalogue.networks import NETWORKS
 from evacli.errors import ModelError
 from evacli.messages import meant
+from evacli.paths import is_reference, on_file, shown, split
 from evacli.run.directory import RunDir
 
-DEFAULT_FUNCTION = "build"
 EXPECTED = "Expected: path/to/file.py:build, where build(input_shape, num_classes) returns a keras.Model."
-
-
-def is_reference(model: str) -> bool:
-    """Whether `model` is spelled like a function in a Python file, `path/to/file.py:function`."""
-    return split(model)[0].suffix == ".py"
-
-
-def split(reference: str) -> tuple[Path, str]:
-    """The file and the function that a reference names; without the function's name it is `build`."""
-    path, colon, function = reference.rpartition(":")
-    return (Path(path), function) if colon and path.endswith(".py") else (Path(reference), DEFAULT_FUNCTION)
 
 
 def require(model: str) -> None:
@@ -60,15 +50,22 @@ def allow(model: str, run: RunDir, *, named: bool) -> None:
         ModelError: if there is no such network or file, or if only the run directory names the file, and this user has
             never done so.
     """
-    require(model)
     if not is_reference(model):
+        require(model)
         return
+    file, short = split(model)[0], on_file(model, shown)
     if named:
-        _remember(split(model)[0])
-    elif not _note(split(model)[0]).exists():
+        require(model)
+        _remember(file)
+    elif not file.is_file():
         raise ModelError(
-            f"{run.path} asks to run {model}, a file that you have not named in a command on this machine before.",
-            f"If you trust that file: add --model {model}",
+            f"{run.path} was made with --model {short}, and there is no such file.",
+            "If it has moved, name where it lies now: add --model path/to/file.py:build",
+        )
+    elif not _note(file).exists():
+        raise ModelError(
+            f"{run.path} asks to run {short}, a file that you have not named in a command on this machine before.",
+            f"If you trust that file: add --model {quote(short)}",
         )
 
 

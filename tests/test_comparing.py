@@ -256,10 +256,21 @@ def test_runs_without_history_are_named_with_what_helps(pair, tmp_path):
     new.mkdir()
     other.mkdir()
     with pytest.raises(RunError) as e:
-        compare([pair[0], new, pair[1], other])
+        compare([pair[0], new, other])
     assert e.value.message == f"No epochs to compare in {new}, {other}."
     assert e.value.fix.endswith(f"evacli train --run {new}")
     assert names_in(pair[0].parent) == []
+
+
+def test_runs_without_epochs_are_left_out_where_two_remain(pair, tmp_path, warnings):
+    new = tmp_path / "new"
+    new.mkdir()
+    comparison = concluded([new, pair[0], tmp_path / "runs", pair[1]])
+    assert [run.label for run in comparison.runs] == ["a", "b"]
+    assert warnings == [
+        f"{new} has no epochs to compare; it is left out.",
+        f"{tmp_path / 'runs'} is not a run, but holds {pair[0]}, {pair[1]}; it is left out.",
+    ]
 
 
 def test_a_folder_of_runs_is_told_from_a_run(pair):
@@ -331,6 +342,58 @@ def test_runs_on_other_data_are_told(tmp_path, warnings):
 def test_data_that_changed_under_its_name_is_told(tmp_path):
     comparison = concluded([write_run(tmp_path / "a"), write_run(tmp_path / "b", data_fingerprint="f2")])
     assert ["cannot be compared" in text for text in comparison.notices] == [True]
+
+
+def test_the_same_data_at_several_places_is_the_same_data(tmp_path):
+    """Two runs on the data before and after it moved, one with a part held back."""
+    places = [str(tmp_path / place) for place in ("old/images", "new/pictures")]
+    settings = [{"data": places[0]}, {"data": places[1], "skip_bad": True}, {"data": places[1], "val_split": 0.2}]
+    paths = [
+        write_run(tmp_path / f"{i}", settings=own, data_fingerprint=fingerprint)
+        for i, (own, fingerprint) in enumerate(zip(settings, ("f1", "f1", "f2"), strict=True))
+    ]
+    same = concluded(paths[:2])
+    assert (same.notices, same.same["data"]) == ([], "images")
+    notices = concluded(paths).notices
+    assert [text.startswith("The runs learnt from different parts of the same data") for text in notices] == [True]
+    other = concluded([*paths[:2], write_run(tmp_path / "3", settings={"data": places[0]}, data_fingerprint="f3")])
+    assert len(other.notices) == 1
+    assert (
+        "0, 1: images, 12 + 30 images, fingerprint f1; 3: images, 12 + 30 images, fingerprint f3." in other.notices[0]
+    )
+
+
+def test_data_of_one_name_in_two_folders_is_told_apart(tmp_path):
+    paths = [
+        write_run(tmp_path / name, settings={"data": str(tmp_path / name / "images")}, data_fingerprint=name)
+        for name in ("a", "b")
+    ]
+    assert [run.settings["data"] for run in concluded(paths).runs] == ["a/images", "b/images"]
+
+
+def test_spellings_of_one_network_file_are_no_difference(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").touch()
+    (tmp_path / "link.py").symlink_to("net.py")
+    models = ["net.py", "./net.py:build", f"{tmp_path}/net.py:build", "link.py"]
+    paths = [write_run(tmp_path / f"{i}", settings={"model": model}) for i, model in enumerate(models)]
+    assert concluded(paths).same["model"] == "net.py:build"
+    others = ["net.py:wide", "nets/net.py", "eva"]
+    paths = [write_run(tmp_path / model.replace("/", "-"), settings={"model": model}) for model in ("net.py", *others)]
+    shown = [run.settings["model"] for run in concluded(paths).runs]
+    assert shown[1].removesuffix("wide") == shown[0].removesuffix("build")
+    assert shown[2:] == ["nets/net.py:build", "eva"]
+    assert len(set(shown)) == 4
+
+
+def test_written_accuracies_and_gaps_have_no_noise(tmp_path):
+    rows = [msgspec.structs.replace(row, train_accuracy=1.0, test_accuracy=1 - 0.55) for row in make_rows(1)]
+    paths = [write_run(tmp_path / name, rows) for name in ("a", "b")]
+    assert rows[0].test_accuracy == 0.44999999999999996
+    first = json.loads(call(*paths, "--json").stdout)["runs"][0]
+    assert (first["test_accuracy"], first["final_test_accuracy"], first["gap"]) == (0.45, 0.45, 0.55)
+    assert "0.45,1,test,0.45," in (tmp_path / "compare.csv").read_text()
+    assert "0.44999999999999996" in (tmp_path / "a" / "history.csv").read_text()
 
 
 def test_a_seed_is_no_excuse_for_changed_data_where_it_draws_no_images(tmp_path):

@@ -40,9 +40,11 @@ def trained(run: RunDir, **settings: Any) -> RunDir:
 def test_what_is_written_is_plain_json_and_read_back(shared: RunDir, settings: dict[str, Any]) -> None:
     made = config.make(settings)
     config_file.write(shared, made)
-    assert config_file.read(shared) == made
     document = json.loads(shared.config.read_text(encoding="utf-8"))
+    assert config.differences(config_file.read(shared), made) == []
     assert list(document) == list(Config.__struct_fields__)
+    if settings.get("data") is not None:
+        settings = settings | {"dataset": None}
     assert {name: document[name] for name in settings} == settings
 
 
@@ -86,6 +88,37 @@ def test_named_dataset_replaces_the_runs_own_data(run: RunDir) -> None:
     config_file.write(run, config.make({"data": "images"}))
     assert config_file.inherit(run, {"dataset": "digits"}).data is None
     assert config_file.inherit(run, {}).data == "images"
+
+
+def test_paths_are_stored_from_the_root_and_mean_the_same_in_any_folder(
+    run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").mkdir()
+    for name in "net.py", "images":
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    made = config_file.inherit(run, {"model": "./net.py:wide", "data": Path("images")})
+    assert (made.model, made.data) == (f"{tmp_path}/net.py:wide", f"{tmp_path}/images")
+    trained(run, model="net.py", data="images", dropout="own")
+    monkeypatch.chdir(tmp_path / "other")
+    for settings in {}, {"model": "../net.py:build"}, {"model": f"{tmp_path}/net.py", "data": "../images"}:
+        again = config_file.inherit(run, settings)
+        assert config.differences(
+            again, config.make({"model": f"{tmp_path}/net.py", "data": f"{tmp_path}/images"})
+        ) == ["dropout"]
+        assert config_file.inherit(run, settings, trained=False).dropout == "own"
+    with pytest.raises(Contradiction, match=r"--model eva \(run: \.\./net\.py\)"):
+        config_file.inherit(run, {"model": "eva"})
+
+
+def test_a_data_set_is_named_once(run: RunDir) -> None:
+    config_file.write(run, config.make({"data": "images"}))
+    document = json.loads(run.config.read_text(encoding="utf-8"))
+    assert (document["dataset"], document["data"]) == (None, "images")
+    run.config.write_text(json.dumps(document | {"dataset": "digits"}))  # as earlier versions wrote it
+    assert config_file.read(run) == config.make({"data": "images"})
+    run.config.write_text(json.dumps({"dataset": None}))
+    assert config_file.read(run) == Config()
 
 
 def test_another_optimizer_is_not_bound_by_what_the_last_one_was_told(run: RunDir) -> None:

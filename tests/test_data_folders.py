@@ -1,5 +1,8 @@
 import os
 import shutil
+import subprocess
+import sys
+import unicodedata
 
 import numpy as np
 import pytest
@@ -260,3 +263,66 @@ def test_threads_read_the_same_as_one(root, monkeypatch):
     alone = load(root).fingerprint
     monkeypatch.setattr("evacli.data.folders.WORTH_THREADS", 1)
     assert load(root).fingerprint == alone
+
+
+# -- names as text -------------------------------------------------------------------------------------------------
+
+
+def apart(name):
+    return unicodedata.normalize("NFD", name)
+
+
+@pytest.fixture
+def accented(tmp_path):
+    """Four classes, two of them spelled in another form in each split, as systems do."""
+    for split, form in ("train", "NFC"), ("test", "NFD"), ("val", "NFC"):
+        for name in ("thé", "café", "eau", "vin"):
+            for i in range(2):
+                picture(tmp_path / "data" / split / unicodedata.normalize(form, name) / f"é{i}.png")
+    return tmp_path / "data"
+
+
+def test_class_folders_are_matched_as_text(accented):
+    loaded = load(accented)
+    assert loaded.class_names == ("café", "eau", "thé", "vin")
+    for split in loaded.train, loaded.test, loaded.validation:
+        assert split.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert loaded.test.names[:2] == ["test/café/é0.png", "test/café/é1.png"]
+    whole = load(accented)
+    (accented / "train" / "café").rename(accented / "train" / apart("café"))
+    assert load(accented).fingerprint == whole.fingerprint
+
+
+def test_a_class_that_lacks_images_is_named_as_text(accented):
+    shutil.rmtree(accented / "test" / apart("thé"))
+    assert "has no images of 1 of 4 classes: thé" in refusal(accented)
+
+
+@pytest.mark.parametrize("split", ["train", "test", "val"])
+def test_two_folders_of_one_name_in_a_split_are_named(accented, split):
+    for name in "café", apart("café"):
+        (accented / split / name).mkdir(exist_ok=True)
+    message = refusal(accented)
+    assert f"{split} has two folders of one name" in message
+    assert r"'cafe\u0301', 'caf\xe9'" in message
+
+
+PROGRAM = """
+import sys
+from evacli import data
+from evacli.config import make
+loaded = data.load(make({"data": sys.argv[1]}))
+print(ascii((loaded.class_names, loaded.fingerprint, loaded.train.names, loaded.test.names)))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know the encoding of their names")
+def test_a_folder_is_the_same_data_in_every_locale(accented):
+    picture(accented / "train" / "eau" / "猫.png")
+    expected = load(accented)
+    shown = ascii((expected.class_names, expected.fingerprint, expected.train.names, expected.test.names))
+    for utf8 in "0", "1":
+        locale = {"LC_ALL": "C", "PYTHONUTF8": utf8, "PYTHONCOERCECLOCALE": "0"}
+        command = [sys.executable, "-c", PROGRAM, accented]
+        done = subprocess.run(command, env=os.environ | locale, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == shown

@@ -68,3 +68,60 @@ def test_validation_images_are_cut_off_stratified():
 def test_a_share_that_leaves_one_side_empty_is_refused(share):
     with pytest.raises(DataError, match=r"--val-split .* of 10 training images"):
         divided(split([0, 1] * 5), share, seed=0)
+
+
+def divided_by_version_0_1_0(train, share, seed):
+    """The indices of the validation images, as version 0.1.0 chose them."""
+    labels, count = train.labels, round(len(train) * share)
+    if not 0 < count < len(train):
+        raise DataError("")
+    order = np.random.default_rng(seed).permutation(len(labels))
+    place = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        place[members] = np.arange(len(members)) / len(members)
+    return np.sort(order[np.argsort(place[order], kind="stable")][:count])
+
+
+def halves(train, share, seed):
+    return [[int(name.removeprefix("image ")) for name in half.names] for half in divided(train, share, seed)]
+
+
+@given(st.lists(st.integers(0, 7), min_size=2, max_size=60), st.floats(0.01, 0.99), st.integers(0, 2**31 - 1))
+def test_a_split_that_version_0_1_0_could_train_on_is_the_same_to_the_image(labels, share, seed):
+    train, sizes = split(labels), np.bincount(labels)
+    try:
+        chosen = divided_by_version_0_1_0(train, share, seed)
+    except DataError:
+        with pytest.raises(DataError, match="leaves none for one side"):
+            divided(train, share, seed)
+        return
+    if (sizes[train.labels[chosen]] > 1).all():  # else it refused: a class had nothing left to train on
+        rest = np.setdiff1d(np.arange(len(train)), chosen)
+        assert halves(train, share, seed) == [rest.tolist(), chosen.tolist()]
+
+
+@given(st.lists(st.integers(0, 7), min_size=2, max_size=60), st.floats(0.01, 0.99), st.integers(0, 9))
+def test_a_class_of_one_image_keeps_it_for_training(labels, share, seed):
+    train, sizes = split(labels), np.bincount(labels)
+    try:
+        learnt, held_back = halves(train, share, seed)
+    except DataError:
+        assert round(len(labels) * share) in (0, len(labels)) or (sizes <= 1).all()
+        return
+    assert sorted(learnt + held_back) == list(range(len(labels)))
+    assert (sizes[train.labels[held_back]] > 1).all()
+    assert len(held_back) == min(round(len(labels) * share), (sizes[train.labels] > 1).sum())
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
+def test_a_class_of_one_image_does_not_stop_a_training(share):
+    for seed in range(20):
+        learnt, held_back = divided(split([0] * 20 + [1] * 20 + [2]), share, seed)
+        assert 2 in learnt.labels
+        assert set(held_back.labels.tolist()) == {0, 1}
+
+
+def test_a_limit_still_takes_the_only_image_of_a_class():
+    for seed in range(20):
+        assert set(limited(split([0] * 20 + [1] * 20 + [2]), 3, seed).labels.tolist()) == {0, 1, 2}

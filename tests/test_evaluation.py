@@ -5,14 +5,16 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from tiny_run import make_data, make_model, make_summary
+from tiny_run import make_data, make_model, make_run, make_summary
 
 from evacli import engine, evaluation
+from evacli.config import Config
 from evacli.data.images import InMemory
+from evacli.data.survey import survey
 from evacli.engine import single
 from evacli.errors import DataError, RunError
 from evacli.evaluation import Predictions, load_best
-from evacli.run import summary
+from evacli.run import config_file, summary, trained
 from evacli.run.directory import RunDir
 
 
@@ -210,3 +212,19 @@ def test_other_images_are_told_with_their_numbers():
     text = evaluation.check_data(make_summary(), changed)
     assert "12 training + 29 test images now, 12 training + 30 test images then." in text
     assert evaluation.check_data(make_summary(), replace(make_data(), fingerprint="f2")).endswith("then too.")
+
+
+def test_class_names_are_compared_as_text():
+    apart, composed = ("cafe\u0301", "dog", "frog"), ("caf\u00e9", "dog", "frog")
+    found = make_data(composed)
+    old = survey(apart, found.train, None, found.test).fingerprint  # as a version that took names as they are had it
+    assert evaluation.check_data(make_summary(class_names=apart, data_fingerprint=old), found) == ""
+    assert "not those" in evaluation.check_data(make_summary(class_names=apart, data_fingerprint="f2"), found)
+
+
+def test_data_that_has_moved_is_told_with_the_way_out(tmp_path):
+    run = make_run(tmp_path / "run", make_data())
+    config_file.write(run, Config(epochs=3, data=str(tmp_path / "gone")))
+    with pytest.raises(DataError, match=r"The data of .*run is no longer at .*gone") as e:
+        evaluation.open_run(trained.read(run))
+    assert e.value.fix.endswith(f"evacli train --run {run.path} --data PATH")

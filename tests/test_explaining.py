@@ -243,6 +243,15 @@ def test_what_cannot_be_used_is_one_line_and_nothing_is_written(run, arguments, 
     assert everything(run) == before
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_a_class_is_named_in_any_spelling(tmp_path, monkeypatch):
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    data = make_data((composed, "dog", "frog"))
+    monkeypatch.setattr(evacli.data, "load", lambda config: data)
+    run = make_run(tmp_path / "run", data)
+    assert gradcam(run.path, class_name=apart).images == gradcam(run.path, class_name=composed).images == 10
+
+
 def test_an_unknown_class_is_answered_with_those_that_there_are(run):
     with pytest.raises(ConfigError) as error:
         gradcam(run.path, class_name="catt")

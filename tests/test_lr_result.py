@@ -168,3 +168,17 @@ def test_what_the_curve_does_not_depend_on_may_differ():
 def test_what_the_curve_depends_on_is_named_when_it_differs(field, value):
     other = msgspec.structs.replace(make_result().config, **{field: value})
     assert fits(make_result(), other) == [field]
+
+
+def test_spellings_of_one_file_are_no_difference(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path)
+    spellings = [
+        Config(model=f"{folder}net.py{function}", data=f"{folder}data.npz{slash}")
+        for folder in ("", "./", "link/", f"{tmp_path}/")
+        for function, slash in (("", ""), (":build", "/"))
+    ]
+    for one in spellings:
+        assert [fits(make_result(config=one), other) for other in spellings] == [[]] * len(spellings)
+    other = Config(model="net.py:wide", data="sub/data.npz")
+    assert fits(make_result(config=spellings[0]), other) == ["data", "model"]

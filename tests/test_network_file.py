@@ -8,7 +8,7 @@ import pytest
 from evacli_processes import Evacli
 
 import evacli
-from evacli import network_file
+from evacli import network_file, paths
 from evacli.errors import ModelError
 from evacli.run.directory import RunDir
 
@@ -39,13 +39,13 @@ def _new_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_references_name_a_file_and_a_function(reference: str, file: str, function: str) -> None:
-    assert network_file.is_reference(reference)
-    assert network_file.split(reference) == (Path(file), function)
+    assert paths.is_reference(reference)
+    assert paths.split(reference) == (Path(file), function)
 
 
 @pytest.mark.parametrize("name", ["eva", "resnet9"])
 def test_networks_of_evacli_are_always_allowed(name: str, tmp_path: Path) -> None:
-    assert not network_file.is_reference(name)
+    assert not paths.is_reference(name)
     network_file.allow(name, RunDir(tmp_path), named=False)
 
 
@@ -90,6 +90,12 @@ def test_a_file_is_allowed_once_it_was_named(folder: Path, monkeypatch: pytest.M
         network_file.allow(str(other), run, named=False)
 
 
+def test_a_file_that_is_no_longer_there_is_told_with_the_way_out(folder: Path) -> None:
+    with pytest.raises(ModelError, match=r"run was made with --model .*gone\.py:tiny, and there is no such file") as e:
+        network_file.allow(f"{folder}/gone.py:tiny", RunDir(folder / "run"), named=False)
+    assert e.value.fix.endswith("add --model path/to/file.py:build")
+
+
 @pytest.mark.usefixtures("_new_user")
 def test_a_name_without_a_file_allows_nothing(folder: Path) -> None:
     run = RunDir(folder / "run")
@@ -123,7 +129,7 @@ def test_a_file_that_only_a_run_directory_names_does_not_run(evacli: Evacli, fol
     (folder / "net.ran").unlink()
     stranger = folder / "unpacked"
     shutil.copytree(folder / "runs", stranger / "runs")
-    shutil.copy(folder / "net.py", stranger)
+    shutil.move(folder / "net.py", stranger)
     for command in ("report",), ("gradcam", "--n", 1), ("runs",):
         assert evacli(*command, cwd=stranger).code == 0
     for command in ("train", "--epochs", 2), ("train", "--overwrite"), ("lr-find",):

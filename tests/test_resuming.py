@@ -1,6 +1,7 @@
 import os
 import shutil
 import signal
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from tiny_data import TINY
 from evacli import console
 from evacli.catalogue import schedules
 from evacli.catalogue.schedules import Moment
+from evacli.config import make
+from evacli.data import load
+from evacli.data.survey import survey
 from evacli.engine import single
 from evacli.errors import Contradiction, DataError, Interrupted, ModelError, RunError, Stopped
 from evacli.run import checkpoint, config_file
@@ -236,9 +240,69 @@ def test_changed_network_file_is_refused(tmp_path: Path, train: Train) -> None:
         train(run.path, model=f"{file}:tiny", stop_when=stop_in_step(3))
     original = file.read_text()
     file.write_text(original.replace("Dropout(0.3)", "Dropout(0.2)"))  # the weights have the same shapes
-    refused(run, ModelError, r"mine\.py:tiny is no longer the network that the run was trained with")
+    refused(run, ModelError, r"mine\.py:tiny is not the network that the run was trained with")
     file.write_text("# a comment\n" + original)
     assert training.train(run.path).state == "finished"
+
+
+def test_moved_code_is_the_same_code(run: RunDir, tmp_path: Path, unfinished: Path, digits: Path) -> None:
+    moved, whole = tmp_path / "elsewhere" / "mine.py", shutil.copytree(unfinished, tmp_path / "whole")
+    moved.parent.mkdir()
+    shutil.copy(Path(__file__).with_name("tiny_networks.py"), moved)
+    assert training.train(run.path, model=f"{moved}:tiny").model == "mine.py:tiny"
+    training.train(whole)
+    found, expected = state(run.path), state(whole)
+    assert found["network"] == expected["network"]
+    assert config_file.read(run).model == f"{moved}:tiny"
+    refused(run, ModelError, "is not the network that the run was trained with", model=f"{moved}:statistics", epochs=4)
+
+
+@pytest.mark.parametrize("spelled", ["{name}", "./{name}", "sub/../{name}", "{folder}/{name}"])
+def test_a_run_goes_on_however_its_files_are_spelled(
+    run: RunDir, tmp_path: Path, digits: Path, monkeypatch: pytest.MonkeyPatch, spelled: str
+) -> None:
+    (tmp_path / "sub").mkdir()
+    shutil.copy(Path(__file__).with_name("tiny_networks.py"), tmp_path / "net.py")
+    shutil.copy(digits, tmp_path / "digits.npz")
+    monkeypatch.chdir(tmp_path)
+    model, data = (spelled.format(folder=tmp_path, name=name) for name in ("net.py:tiny", "digits.npz"))
+    assert training.train(run.path, model=model, data=data).epochs_done == 3
+    monkeypatch.chdir(tmp_path / "sub")
+    assert training.train(run.path).epochs_done == 3
+    stored = config_file.read(run)
+    assert (stored.model, stored.data) == (f"{tmp_path}/net.py:tiny", f"{tmp_path}/digits.npz")
+
+
+def test_files_that_an_earlier_version_stored_are_found_from_any_folder(
+    run: RunDir, tmp_path: Path, digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stored the path as it was given: from the folder in which the command was."""
+    shutil.copy(Path(__file__).with_name("tiny_networks.py"), tmp_path / "net.py")
+    shutil.copy(digits, tmp_path / "digits.npz")
+    progress, arrays = checkpoint.load(run)
+    old = msgspec.structs.replace(progress.config, model="net.py:tiny", data="digits.npz")
+    checkpoint.save(run, msgspec.structs.replace(progress, config=old), arrays)
+    config_file.write(run, old)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(ModelError, match=r"asks to run \.\./net\.py:tiny, a file that you have not named"):
+        training.train(run.path)
+    assert training.train(run.path, model="../net.py:tiny").epochs_done == 3
+
+
+def test_a_run_of_another_spelling_of_its_classes_goes_on(run: RunDir, digits: Path, tmp_path: Path) -> None:
+    names = [f"é{i}" for i in range(10)]
+    apart = [unicodedata.normalize("NFD", name) for name in names]
+    data = other_data(digits, tmp_path / "data.npz", class_names=np.array(names))
+    loaded = load(make({"data": data}))
+    old = survey(tuple(apart), loaded.train, None, loaded.test).fingerprint
+    assert old != loaded.fingerprint
+    progress, arrays = checkpoint.load(run)
+    progress = msgspec.structs.replace(progress, class_names=tuple(apart), data_fingerprint=old)
+    checkpoint.save(run, progress, arrays)
+    changed = other_data(digits, tmp_path / "changed.npz", class_names=np.array(names[::-1]))
+    refused(run, DataError, "the same names in another order", data=changed)
+    assert training.train(run.path, data=data).class_names == tuple(names)
 
 
 def test_other_versions_are_reported(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:

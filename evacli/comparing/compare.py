@@ -4,11 +4,14 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import msgspec
+
 from evacli import console, spreadsheet
 from evacli.comparing.conclude import conclude
 from evacli.comparing.files import Files, default_folder, is_written
 from evacli.comparing.result import ComparedRun, Comparison
 from evacli.comparing.runs import TrainedRun, gather
+from evacli.formats import without_noise
 from evacli.run.directory import write_text_atomically
 
 
@@ -57,5 +60,6 @@ def _write(files: Files, comparison: Comparison, gathered: Sequence[TrainedRun])
 def _csv(comparison: Comparison) -> str:
     columns = [name for name in ComparedRun.__struct_fields__ if name != "settings"]
     differing = list(comparison.runs[0].settings)
-    rows = ([*(getattr(run, c) for c in columns), *(run.settings[d] for d in differing)] for run in comparison.runs)
+    figures = map(without_noise, map(msgspec.structs.asdict, comparison.runs))
+    rows = ([*(run[c] for c in columns), *(run["settings"][d] for d in differing)] for run in figures)
     return spreadsheet.to_csv([*columns, *differing], rows)

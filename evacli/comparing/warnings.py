@@ -36,7 +36,7 @@ def _source(run: TrainedRun) -> tuple[Any, ...]:
     """What settles the test images, unless the data itself has changed."""
     c, trained = run.config, run.trained
     chosen = (c.limit_test, c.seed) if c.limit_test is not None else ()
-    return c.data or c.dataset, c.skip_bad, chosen, trained.test_images, trained.class_names
+    return run.source, chosen, trained.test_images, trained.class_names
 
 
 def _part(run: TrainedRun) -> tuple[Any, ...]:
@@ -57,7 +57,7 @@ def _differing_parts(runs: Iterable[TrainedRun]) -> list[str]:
 def _images(run: TrainedRun) -> str:
     trained = run.trained
     return (
-        f"{run.settings['data']}, {trained.train_images:,} + {trained.test_images:,} images, "
+        f"{run.data}, {trained.train_images:,} + {trained.test_images:,} images, "
         f"fingerprint {trained.data_fingerprint[:6]}"
     )
 

@@ -44,7 +44,7 @@ def _source(config: Config) -> Source:
         from evacli.data import path
 
         return path.read(config.data, config)
-    described = DATASETS[config.dataset]
+    described = DATASETS[str(config.dataset)]
     train, test = resolve_name(described.reader)(config.dataset)
     return Source(train, test, described.class_names, mirrored=described.mirrored)
 

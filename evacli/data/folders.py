@@ -16,6 +16,7 @@ from evacli.config import Config
 from evacli.data import pictures, tree
 from evacli.data.hostile import reason
 from evacli.data.images import InMemory
+from evacli.data.names import from_file
 from evacli.data.pictures import Size
 from evacli.data.subset import choose
 from evacli.data.tree import Listing
@@ -116,16 +117,20 @@ def _fitted(size: Size) -> Size:
 
 def _split(root: Path, files: Listing, images: NDArray[np.uint8], done: Mapping[Path, None]) -> Split:
     good = [i for i, path in enumerate(files.paths) if path in done]
-    names = [files.paths[i].relative_to(root).as_posix() for i in good]
+    names = [_name(root, files.paths[i]) for i in good]
     kept = images if len(good) == len(images) else images[good]
     return Split(InMemory(kept), files.labels[good], names)
+
+
+def _name(root: Path, path: Path) -> str:
+    return from_file(path.relative_to(root).as_posix())
 
 
 def _tell(root: Path, problems: Problems, *, skip: bool) -> None:
     """Names the files that cannot be used: as an error, or as a warning if they are to be skipped."""
     if not problems:
         return
-    named = listed([f"{path.relative_to(root)} ({problem})" for path, problem in sorted(problems.items())])
+    named = listed([f"{_name(root, path)} ({problem})" for path, problem in sorted(problems.items())])
     count = "1 file" if len(problems) == 1 else f"{len(problems):,} files"
     if skip:
         console.warn(f"Going on without {count} in {root}: {named}.")

@@ -2,6 +2,7 @@
 
 import os
 import unicodedata
+from collections.abc import Sequence
 
 
 def from_file(name: str) -> str:
@@ -25,3 +26,13 @@ def from_file(name: str) -> str:
     except UnicodeError:  # no name that this system gives
         text = name
     return unicodedata.normalize("NFC", text)
+
+
+def same(names: Sequence[str], others: Sequence[str]) -> bool:
+    """Return whether two lists of names are the same text, however the systems that they come from spell it.
+
+    Example:
+        >>> same(["cafe\u0301", "th\udcc3\udca9"], ["caf\u00e9", "th\u00e9"])
+        True
+    """
+    return list(map(from_file, names)) == list(map(from_file, others))

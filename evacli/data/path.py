@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from evacli import paths
 from evacli.config import Config
 from evacli.data import cifar, folders, npz, pictures, tree
 from evacli.data.containers import GZIP_MAGIC, Files, archived, directories
@@ -25,6 +26,7 @@ def read(given: str, config: Config) -> Source:
     Raises:
         DataError: if there is nothing that evacli can read; it says what was expected.
     """
+    given = paths.shown(given)
     with reading(f"--data {given}", EXPECTED):
         # Not Path.expanduser, which has no answer for a folder called ~backup where nobody is called so.
         path = Path(os.path.expanduser(given))  # noqa: PTH111

@@ -20,6 +20,11 @@ def choose(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64
     Returns:
         (count,) indices into `labels`, ascending.
     """
+    return np.sort(_drawn(labels, seed)[:count])
+
+
+def _drawn(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Return all indices into `labels` in an order of which each beginning holds the same share of every class."""
     order = np.random.default_rng(seed).permutation(len(labels))
     # The place of an image among those of its class, as a share of the class: the smallest shares, taken together,
     # hold the same part of every class; a class's first has share 0.
@@ -27,7 +32,8 @@ def choose(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64
     for label in np.unique(labels):
         members = order[labels[order] == label]
         share[members] = np.arange(len(members)) / len(members)
-    return np.sort(order[np.argsort(share[order], kind="stable")][:count])
+    drawn: NDArray[np.int64] = order[np.argsort(share[order], kind="stable")]
+    return drawn
 
 
 def limited(split: Split, count: int | None, seed: int) -> Split:
@@ -40,15 +46,18 @@ def limited(split: Split, count: int | None, seed: int) -> Split:
 def divided(train: Split, share: float, seed: int) -> tuple[Split, Split]:
     """Cuts `share` of the training images off: what is left to train on, and the validation images.
 
+    A class of one image keeps it for training, which cannot do without.
+
     Raises:
         DataError: if there are too few images to leave some for both.
     """
     count = round(len(train) * share)
-    if not 0 < count < len(train):
+    drawn = _drawn(train.labels, seed)
+    chosen = np.sort(drawn[np.bincount(train.labels)[train.labels[drawn]] > 1][:count])
+    if not (0 < count < len(train) and len(chosen)):
         raise DataError(
             f"--val-split {share} of {len(train)} training images leaves none for one side.",
             "Give another share or more images.",
         )
-    chosen = choose(train.labels, count, seed)
     rest = np.setdiff1d(np.arange(len(train)), chosen)
     return train.take(rest), train.take(chosen)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evacli.data.images import block_size
-from evacli.data.types import Colour, Split
+from evacli.data.types import Colour, Data, Split
 
 
 class Survey(NamedTuple):
@@ -37,6 +37,13 @@ def survey(class_names: tuple[str, ...], train: Split, validation: Split | None,
             digest.update(np.ascontiguousarray(split.labels).data)
         digest.update(b"|")
     return Survey(digest.hexdigest(), *_colours(sums, squares, train))
+
+
+def fingerprint_under(class_names: tuple[str, ...], data: Data) -> str:
+    """Return the fingerprint of data whose class names a run has stored in another spelling, as early versions did."""
+    if class_names == data.class_names:
+        return data.fingerprint
+    return survey(class_names, data.train, data.validation, data.test).fingerprint
 
 
 def _summed(block: NDArray[np.unsignedinteger]) -> NDArray[np.int64]:

@@ -7,13 +7,15 @@ below the classes' folders is entered, so no loop of links can be followed.
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evacli.data.names import from_file
 from evacli.errors import DataError
 from evacli.messages import listed
 
@@ -48,13 +50,14 @@ def scan(root: Path) -> Tree:
     """Lists the images of the folder, classes and files in the order of their names.
 
     Raises:
-        DataError: if a split or, in any split, a class lacks images, if two classes differ in case alone, or if a split
-            or a class is a link out of the folder.
+        DataError: if a split or, in any split, a class lacks images, if two classes differ in case alone or two folders
+            of a split in the spelling of one name, or if a split or a class is a link out of the folder.
     """
     folders = _split_folders(root)
-    class_names = _class_names(root, folders.values())
+    classes = {folder: _classes(root, folder) for folder in folders.values()}
+    class_names = _class_names(root, classes.values())
     problems: dict[Path, str] = {}
-    splits = {role: _listing(root, folder, class_names, problems) for role, folder in folders.items()}
+    splits = {role: _listing(root, folder, classes[folder], class_names, problems) for role, folder in folders.items()}
     return Tree(class_names, splits, problems)
 
 
@@ -69,40 +72,49 @@ def _split_folders(root: Path) -> dict[str, Path]:
     return dict(zip((TRAIN, TEST, VALIDATION), [root / TRAIN, *folders], strict=False))
 
 
-def _class_names(root: Path, folders: Iterable[Path]) -> tuple[str, ...]:
-    names: set[str] = set()
-    for folder in folders:
+def _classes(root: Path, split: Path) -> dict[str, Path]:
+    """Return the folders of a split by the names of their classes, which are the same on every system."""
+    _require_inside(root, split)
+    found: dict[str, Path] = {}
+    for folder in sorted(child for child in split.iterdir() if child.is_dir() and not _hidden(child.name)):
         _require_inside(root, folder)
-        classes = [child for child in folder.iterdir() if child.is_dir() and not _hidden(child.name)]
-        for child in classes:
-            _require_inside(root, child)
-        names.update(child.name for child in classes)
+        first = found.setdefault(from_file(folder.name), folder)
+        if first is not folder:
+            names = listed([ascii(path.name) for path in (first, folder)])
+            raise DataError(f"{split} has two folders of one name, spelled differently: {names}.", "Merge them.")
+    return found
+
+
+def _class_names(root: Path, splits: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    names = set(chain(*splits))
     ambiguous = [key for key, count in Counter(map(str.casefold, names)).items() if count > 1]
     if alike := sorted(name for name in names if name.casefold() in ambiguous):
         raise DataError(f"{root} has classes that differ in case alone: {listed(alike)}.", "Rename or merge them.")
     return tuple(sorted(names))
 
 
-def _listing(root: Path, folder: Path, class_names: tuple[str, ...], problems: dict[Path, str]) -> Listing:
+def _listing(
+    root: Path, split: Path, classes: Mapping[str, Path], class_names: Sequence[str], problems: dict[Path, str]
+) -> Listing:
     paths: list[Path] = []
-    counts = []
-    for name in class_names:
-        files = _files(folder / name)
+    labels: list[int] = []
+    empty = []
+    for label, name in enumerate(class_names):
+        files = _files(classes[name]) if name in classes else []
         problems |= {Path(entry.path): problem for entry in files if (problem := _problem(root, entry))}
-        paths += [Path(entry.path) for entry in files if Path(entry.path) not in problems]
-        counts.append(len(files))
-    if empty := [name for name, count in zip(class_names, counts, strict=True) if count == 0]:
+        good = [Path(entry.path) for entry in files if Path(entry.path) not in problems]
+        paths += good
+        labels += [label] * len(good)
+        empty += [] if files else [name]
+    if empty:
         raise DataError(
-            f"{folder} has no images of {len(empty)} of {len(class_names)} classes: {listed(empty)}.",
+            f"{split} has no images of {len(empty)} of {len(class_names)} classes: {listed(empty)}.",
             "Every split needs images of every class; add them, or remove the class from all splits.",
         )
-    labels = [class_names.index(path.parent.name) for path in paths]
     return Listing(paths, np.array(labels, np.int64))
 
 
 def _files(folder: Path) -> list["os.DirEntry[str]"]:
-    if not folder.is_dir():
-        return []
     with os.scandir(folder) as entries:
         return sorted((e for e in entries if not _hidden(e.name)), key=lambda entry: entry.name)
 

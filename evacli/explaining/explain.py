@@ -119,7 +119,9 @@ def _check(n: int, select: str, target: str, alpha: float) -> None:
 
 
 def _check_class(class_name: str | None, names: Sequence[str]) -> None:
-    if class_name is not None and class_name not in names:
+    from evacli.data.names import from_file
+
+    if class_name is not None and from_file(class_name) not in map(from_file, names):
         raise ConfigError(f"--class {class_name}: the run has no such class.", f"Its classes are {', '.join(names)}.")
 
 
@@ -142,8 +144,10 @@ def _open(stored: Trained, layer: str | None) -> "tuple[EvaluatedRun, str]":
 
 def _candidates(run: "EvaluatedRun", class_name: str | None) -> set[int]:
     """Return the indices of the images that may be shown."""
+    from evacli.data.names import from_file
+
     labels = run.test.labels.tolist()
-    wanted = None if class_name is None else run.data.class_names.index(class_name)
+    wanted = None if class_name is None else list(map(from_file, run.data.class_names)).index(from_file(class_name))
     return {i for i, label in enumerate(labels) if wanted in (None, label)}
 
 

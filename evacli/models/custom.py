@@ -20,7 +20,8 @@ from evacli.backend import keras, moved, pinned
 from evacli.errors import ModelError
 from evacli.models.logits import ends_in_softmax, last_operation
 from evacli.models.nested import all_layers
-from evacli.network_file import EXPECTED, split
+from evacli.network_file import EXPECTED
+from evacli.paths import on_file, shown, split
 from evacli.streams import Stderr
 
 _PRECISION = "Leave that out; --precision says what the layers compute in."
@@ -42,6 +43,7 @@ def apply(reference: str, x: Any, num_classes: int) -> Any:
     Raises:
         ModelError: if the file, the function or its model cannot be used, with the reason.
     """
+    reference = on_file(reference, shown)
     model = _make(reference, tuple(x.shape[1:]), num_classes)
     values = _values(reference, model, x)
     shape = getattr(values, "shape", f"a {type(values).__name__}")

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from evacli import config, network_file
+from evacli import config, paths
 from evacli.errors import ConfigError
 from evacli.messages import in_words, meant
 from evacli.run.directory import read_small
@@ -52,7 +52,7 @@ def read(name: str) -> Recipe:
         config.make(recipe.settings)
     except ConfigError as e:
         raise ConfigError(f"--recipe {path}: {e.message}", e.fix) from e
-    if network_file.is_reference(str(recipe.settings.get("model", ""))):
+    if paths.is_reference(str(recipe.settings.get("model", ""))):
         raise ConfigError(
             f"--recipe {path} names a network in a Python file.", "Leave it out there, and give it as --model."
         )

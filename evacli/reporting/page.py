@@ -16,6 +16,7 @@ from evacli.evaluation import Predictions
 from evacli.formats import count, counted, percent, points, spelled
 from evacli.imaging import opencv
 from evacli.pages.render import embed
+from evacli.paths import model_name
 from evacli.run.summary import Summary
 
 if TYPE_CHECKING:
@@ -112,10 +113,11 @@ def cards(result: "ReportResult", trained: Summary) -> list[tuple[str, str, str]
 
 
 def settings_table(trained: Summary, settings: Config) -> list[tuple[str, object]]:
-    """What the run was made with: options and their values; of the data its name, not where it lies on this machine."""
+    """What the run was made with: options and their values; of files their names, not where they lie."""
     values = msgspec.structs.asdict(settings)
     if settings.data is not None:
         del values["dataset"]  # its default, which was not used
         values["data"] = data_name(settings)
+    values["model"] = model_name(settings.model)
     given = [(option(name), spelled(value)) for name, value in values.items() if value is not None]
     return [("learning rate", f"{trained.lr:.4g} ({trained.lr_source})"), *given]

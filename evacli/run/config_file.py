@@ -1,23 +1,34 @@
 """config.json: the settings of a run, which its later commands inherit."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from evacli import config
+import msgspec
+
+from evacli import config, paths
 from evacli.config import Config
-from evacli.errors import ConfigError, Contradiction, RunError
+from evacli.errors import ConfigError, Contradiction, DataError, RunError
 from evacli.run import documents
 from evacli.run.directory import RunDir
 
+# How to spell, from the root, the settings that name files.
+_PATHS: dict[str, Callable[[str], str]] = {
+    "data": paths.absolute,
+    "model": lambda model: paths.on_file(model, paths.absolute),
+}
+
 
 def read(run: RunDir) -> Config | None:
-    """The configuration stored in the run, None where there is none.
+    """Return the configuration stored in the run, its paths as they lead there now; None where there is none.
 
     Raises:
         RunError: if the file is not a configuration that this version of evacli understands.
     """
     try:
-        return documents.read(run.config, Config)
+        return located(run, documents.read(run.config, Config))
     except FileNotFoundError:
         return None
     except documents.UNREADABLE as e:
@@ -25,6 +36,27 @@ def read(run: RunDir) -> Config | None:
             f"{run.config} is not an evacli configuration: {e}.",
             "Delete it to start from the defaults, or name another --run.",
         ) from e
+
+
+def located(run: RunDir, stored: Config) -> Config:
+    """Return a configuration that the run has stored, with its paths as they lead to the same files now.
+
+    Example:
+        >>> located(RunDir("/new/project/runs/a"), Config(data="/old/project/images")).data
+        '/new/project/images'
+    """
+    found = partial(paths.found, beside=run.path)
+    data = None if stored.data is None else found(stored.data)
+    return msgspec.structs.replace(stored, data=data, model=paths.on_file(stored.model, found))
+
+
+def require_data(run: RunDir, stored: Config) -> None:
+    """Raise DataError, naming the way out, if the data of a trained run is no longer where the run says."""
+    if stored.data is not None and not Path(stored.data).exists():
+        raise DataError(
+            f"The data of {run.path} is no longer at {paths.shown(stored.data)}.",
+            f"Tell the run where it lies now: evacli train{run.option} --data PATH",
+        )
 
 
 def write(run: RunDir, made: Config) -> None:
@@ -44,10 +76,10 @@ def inherit(run: RunDir, settings: Mapping[str, Any], *, trained: bool | None = 
         Contradiction: showing each setting that differs from what the trained run was made with.
     """
     stored = read(run)
-    settings = dict(settings)
-    if "dataset" in settings and settings.setdefault("data", None) is not None:
+    settings = _from_root(settings)
+    if settings.get("dataset") is not None and settings.setdefault("data", None) is not None:
         raise ConfigError(
-            f"--dataset {settings['dataset']} and --data {settings['data']} name two data sets.",
+            f"--dataset {settings['dataset']} and --data {paths.shown(settings['data'])} name two data sets.",
             "Leave one of them out.",
         )
     trained = run.checkpoint.exists() if trained is None else trained
@@ -66,3 +98,11 @@ def inherit(run: RunDir, settings: Mapping[str, Any], *, trained: bool | None = 
             "Leave the option out, name a new --run, or start anew with --overwrite.",
         )
     return wanted
+
+
+def _from_root(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings with what names a file spelled such that it means the same in any folder."""
+    return {
+        name: _PATHS[name](os.fspath(value)) if name in _PATHS and isinstance(value, str | os.PathLike) else value
+        for name, value in settings.items()
+    }

@@ -8,6 +8,7 @@ import msgspec
 
 from evacli import console
 from evacli.errors import RunError
+from evacli.paths import model_name
 from evacli.run import config_file, summary
 from evacli.run.directory import CONFIG, DEFAULT_RUN, RunDir
 
@@ -75,7 +76,9 @@ def _listing(run: RunDir) -> RunListing:
     if settings is None or trained is None:
         # A training that was interrupted in its first epoch has a checkpoint, but nothing to sum up.
         state: State = "unfinished" if run.checkpoint.exists() else "not trained"
-        known: dict[str, Any] = {} if settings is None else {"model": settings.model, "epochs": settings.epochs}
+        known: dict[str, Any] = (
+            {} if settings is None else {"model": model_name(settings.model), "epochs": settings.epochs}
+        )
         return RunListing(run=name, state=state, **known)
     return RunListing(
         run=name,

@@ -11,7 +11,7 @@ from msgspec import Meta
 from evacli import spreadsheet
 from evacli.config import Config, differences
 from evacli.errors import RunError
-from evacli.run import documents
+from evacli.run import config_file, documents
 from evacli.run.directory import RunDir, read_small, write_text_atomically
 
 Stop = Literal["diverged", "not finite"]
@@ -107,7 +107,8 @@ def suggestion(run: RunDir) -> LrFindResult | None:
         raise RunError(
             f"{run.lr_find_json} is not the result of a range test: {e}.", f"Run again: evacli lr-find{run.option}"
         ) from e
-    return result if result.lr is not None else None
+    made_with = config_file.located(run, result.config)
+    return msgspec.structs.replace(result, config=made_with) if result.lr is not None else None
 
 
 def fits(result: LrFindResult, config: Config) -> list[str]:

@@ -6,7 +6,9 @@ import msgspec
 from msgspec import Meta
 
 from evacli.errors import RunError
+from evacli.formats import without_noise
 from evacli.messages import listed
+from evacli.paths import model_name
 from evacli.run import documents
 from evacli.run.directory import RunDir
 from evacli.run.history import Finite
@@ -34,7 +36,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         test_images: how many it is evaluated on.
         lr: the peak learning rate.
         lr_source: where that rate came from, as a person reads it.
-        model: the `--model` of the run.
+        model: the `--model` of the run; of a file its name, not where it lies.
         parameters: how many numbers the network has, those that do not train included.
         data_fingerprint: `Data.fingerprint` of what it was trained on.
         seconds: time spent training.
@@ -82,16 +84,17 @@ def read(run: RunDir) -> Summary:
     """
     fix = f"Run evacli train{run.option}; it writes the file."
     try:
-        return documents.read(run.summary, Summary)
+        found = documents.read(run.summary, Summary)
     except FileNotFoundError as e:
         raise RunError(f"{run.path} has no {run.summary.name}.", fix) from e
     except documents.UNREADABLE as e:
         raise RunError(f"{run.summary} is not a summary of a training: {e}.", fix) from e
+    return msgspec.structs.replace(found, model=model_name(found.model))  # earlier versions wrote the path
 
 
 def write(run: RunDir, summary: Summary) -> None:
     """Stores the summary in the run."""
-    documents.write(run.summary, summary)
+    documents.write(run.summary, without_noise(msgspec.to_builtins(summary)))
 
 
 def class_difference(expected: tuple[str, ...], found: tuple[str, ...]) -> str:

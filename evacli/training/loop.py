@@ -11,6 +11,7 @@ from evacli.data.types import Split
 from evacli.engine.base import EpochFigures, Hook
 from evacli.evaluation import Predictions
 from evacli.formats import counted
+from evacli.paths import model_name
 from evacli.run import config_file, history
 from evacli.run.history import Row
 from evacli.run.summary import Summary
@@ -44,6 +45,8 @@ class Loop:
         """Train until the last epoch and return the summary."""
         state = self.state
         config_file.write(state.run, self.config)
+        if len(state.rows) >= self.config.epochs:
+            state.save()  # what is all that is left to do: to note where its data and its network lie now
         self._announce()
         if not state.rows:
             state.run.summary.unlink(missing_ok=True)  # of a training that failed before
@@ -63,10 +66,10 @@ class Loop:
     def _announce(self) -> None:
         c, d, progress = self.config, self.learner.data, self.state.progress
         parameters = counted(self.learner.network.count_params(), "parameter")
+        images, classes = counted(len(d.train), "image"), counted(d.num_classes, "class")
         console.note(
-            f"{c.model} ({parameters}) on {counted(len(d.train), 'image')} of {counted(d.num_classes, 'class')}: "
-            f"batch size {c.batch_size}, {c.optimizer}, {c.schedule}, {c.precision}, cutout {c.cutout}, crop {c.crop}, "
-            f"flip {self._flip()}."
+            f"{model_name(c.model)} ({parameters}) on {images} of {classes}: batch size {c.batch_size}, "
+            f"{c.optimizer}, {c.schedule}, {c.precision}, cutout {c.cutout}, crop {c.crop}, flip {self._flip()}."
         )
         low = f", base rate {progress.base_lr:.4g}" if progress.base_lr else ""
         console.note(f"Peak learning rate {progress.lr:.4g} ({progress.lr_source}){low}.", style="")

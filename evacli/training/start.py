@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from evacli import config, console
+from evacli import config, console, paths
+from evacli.data import names
+from evacli.data.survey import fingerprint_under
 from evacli.errors import Contradiction, DataError, ModelError, RunError
 from evacli.models.fingerprint import fingerprint
 from evacli.run import checkpoint, gradcam_files, summary
@@ -116,26 +118,34 @@ def _check_same_training(run: RunDir, progress: Progress, learner: Learner) -> N
             f"{run.path} stopped inside an epoch, and with --grow-batch the batches depend on --epochs.",
             f"Finish as before: evacli train{run.option} --epochs {progress.config.epochs}",
         )
-    if progress.class_names != learner.data.class_names:
+    if not names.same(progress.class_names, learner.data.class_names):
         difference = summary.class_difference(progress.class_names, learner.data.class_names)
         raise DataError(
             f"The data has other classes than the run: {difference}.",
             "Name the run's own data with --data, or another --run.",
         )
-    if progress.data_fingerprint != learner.data.fingerprint:
+    if progress.data_fingerprint != fingerprint_under(progress.class_names, learner.data):
         raise DataError(
             "The images or labels are not those that the run was trained on.",
             "Name the run's own data with --data, or another --run.",
         )
     now = versions()
-    # A new Keras may describe the same layer with other settings.
-    comparable = progress.network_fingerprint and progress.versions.get("keras") == now["keras"]
-    if comparable and progress.network_fingerprint != fingerprint(learner.network):
+    if not _same_network(progress, learner, now):
         raise ModelError(
-            f"--model {learner.config.model} is no longer the network that the run was trained with.",
-            f"Put it back, or name another --run, or start anew: evacli train{run.option} --overwrite",
+            f"--model {paths.on_file(learner.config.model, paths.shown)} is not the network that the run was trained "
+            "with.",
+            "Name the run's own file with --model, or put it back as it was, or start anew: "
+            f"evacli train{run.option} --overwrite",
         )
     _report_versions(progress.versions, now)
+
+
+def _same_network(progress: Progress, learner: Learner, now: dict[str, str]) -> bool:
+    if progress.network_fingerprint and progress.versions.get("keras") == now["keras"]:
+        return progress.network_fingerprint == fingerprint(learner.network)
+    # A new Keras may describe the same layer with other settings; then a file that has moved is known by its name.
+    (before, function), (file, *same) = paths.split(progress.config.model), paths.split(learner.config.model)
+    return (before.name, function) == (file.name, *same)
 
 
 def _report_versions(before: dict[str, str], now: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ import msgspec
 from numpy.typing import NDArray
 
 from evacli.errors import Diverged
+from evacli.paths import model_name
 from evacli.run import checkpoint, history, summary
 from evacli.run.checkpoint import Progress
 from evacli.run.directory import RunDir, write_atomically, write_text_atomically
@@ -106,7 +107,7 @@ class TrainingState:
             test_images=len(data.test),
             lr=progress.lr,
             lr_source=progress.lr_source,
-            model=progress.config.model,
+            model=model_name(progress.config.model),
             parameters=self.learner.network.count_params(),
             data_fingerprint=data.fingerprint,
             seconds=seconds,
