@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from evacli import engine, models
+from evacli import console, engine, models
 from evacli.backend import keras
 from evacli.config import Config
 from evacli.data.types import Data
 from evacli.engine.base import Engine, Plan
-from evacli.errors import ConfigError
+from evacli.errors import ConfigError, PrecisionError
 from evacli.models.regularisation import Regularisation, decide_dropout
 from evacli.training.batching import Batching
 
@@ -40,6 +40,16 @@ def assemble(config: Config, data: Data) -> Learner:
         ConfigError: if a setting does not fit the images.
         ModelError: if the network cannot be built.
     """
+    try:
+        return _assemble(config, data)
+    except PrecisionError as e:
+        if config.precision != "auto":
+            raise
+        console.warn(f"{e.message} So it is trained in float32.")
+        return _assemble(msgspec.structs.replace(config, precision="float32"), data)
+
+
+def _assemble(config: Config, data: Data) -> Learner:
     computes = engine.create()
     config = _resolve(config, data, computes)
     keras.utils.set_random_seed(config.seed)
