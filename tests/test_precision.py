@@ -12,6 +12,7 @@ from evacli.training.learner import Learner, assemble
 
 NETWORKS = Path(__file__).with_name("awkward_networks.py")
 
+
 @pytest.mark.parametrize("asked", ["float32", "bfloat16"])
 def test_what_is_asked_for_is_not_measured(asked, monkeypatch):
     monkeypatch.setattr(precision, "speedup", lambda: pytest.fail("measured"))
@@ -44,8 +45,6 @@ def test_the_best_of_each_counts_and_the_two_alternate(monkeypatch):
 def test_this_machine_gets_an_answer():
     assert 0 < precision.speedup() < 1000
     assert precision.choose("auto") in ("float32", "bfloat16")
-
-
 
 
 def trained(network: str, asked: str) -> Learner:

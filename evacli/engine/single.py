@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from evacli.backend import keras, tf
 from evacli.data.images import Images
-from evacli.engine import optimizers, precision
+from evacli.engine import needs, optimizers, precision
 from evacli.engine.augment import Augmentation
 from evacli.engine.base import Arrays, Batches, Controls, EpochFigures, Figures, Hook, Plan, Precision, View
 from evacli.engine.fast.moving_statistics import MovingStatistics
@@ -42,6 +42,12 @@ class SingleEngine:
         return precision.choose(wanted)
 
     # -- training --------------------------------------------------------------------------------------------------
+
+    def need(self, network: keras.Model, plan: Plan) -> int:
+        """Take the larger of what training and predicting need."""
+        largest = -(-len(plan.images) // plan.steps_per_epoch)
+        tested = needs.predicting(network, batch_size(plan.images.shape))
+        return max(needs.training(network, largest), tested)
 
     def prepare(self, network: keras.Model, plan: Plan) -> None:
         """Make the twin, its optimizer and its augmentation.

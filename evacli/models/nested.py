@@ -14,10 +14,10 @@ def all_layers(model: keras.Model) -> Iterator[Any]:
 
 
 def calls(model: keras.Model) -> Counter[Any]:
-    """Return how often one call of a network calls each of its layers.
+    """Return how often one call of a network calls each of its layers and operations.
 
-    A layer may stand at several places, and a network inside it, with all its layers, too. Whether such a call says
-    `training=False` does not matter: Keras tells every layer what the outermost network is told.
+    Whether such a call says `training=False` does not matter: Keras tells every layer what the outermost network is
+    told.
 
     Example:
         >>> x = inputs = keras.Input((8, 8, 3))
@@ -25,16 +25,12 @@ def calls(model: keras.Model) -> Counter[Any]:
         >>> calls(keras.Model(inputs, norm(norm(x))))[norm]
         2
     """
-    found: Counter[Any] = Counter()
-    for part, times in _parts(model).items():
-        inside = calls(part) if isinstance(part, keras.Model) else Counter([part])
-        found.update({layer: times * count for layer, count in inside.items()})
-    return found
+    return Counter(node.operation for node in nodes(model))
 
 
-def _parts(model: keras.Model) -> Counter[Any]:
+def nodes(model: keras.Model) -> Iterator[Any]:
+    """Every place at which a layer or operation stands; those in a network inside once for each place of it."""
     graph = getattr(model, "_functional", None) or model  # what a Sequential makes of its layers
-    levels = getattr(graph, "_nodes_by_depth", None)
-    if levels is None:  # a network of a class of its own
-        return Counter(model.layers)
-    return Counter(node.operation for nodes in levels.values() for node in nodes)
+    for level in graph._nodes_by_depth.values():
+        for node in level:
+            yield from nodes(node.operation) if isinstance(node.operation, keras.Model) else (node,)

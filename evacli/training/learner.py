@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from evacli import console, engine, models
+from evacli import console, engine, memory, models
 from evacli.backend import keras
 from evacli.config import Config
 from evacli.data.types import Data
@@ -65,6 +65,11 @@ def _assemble(config: Config, data: Data) -> Learner:
         fill=(red, green, blue),
         steps_per_epoch=batching.fewest_steps,
         accumulated=batching.accumulated,
+    )
+    memory.require(
+        computes.need(network, plan),
+        f"Training --model {config.model} in batches of {batching.size(config.epochs - 1)} takes",
+        "Use a smaller --batch-size, smaller images or a smaller network.",
     )
     computes.prepare(network, plan)
     return Learner(config, data, network, computes, batching)

@@ -56,4 +56,6 @@ def _starts_here(layer: keras.layers.BatchNormalization) -> bool:
 
 def _batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
     # One that stands in several networks inside is met several times.
-    return list(dict.fromkeys(layer for layer in all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)))
+    return list(
+        dict.fromkeys(layer for layer in all_layers(model) if isinstance(layer, keras.layers.BatchNormalization))
+    )

@@ -43,7 +43,9 @@ def training_twin(model: keras.Model, precision: str, only: Any = None) -> keras
         ModelError: if the scores cannot be had, see `logits_model`, or a layer cannot be made anew.
     """
     head = last_operation(logits_model(model))
-    exact = [getattr(head, "layer", head)] if only is None else [layer for layer in all_layers(model) if layer is not only]
+    exact = (
+        [getattr(head, "layer", head)] if only is None else [layer for layer in all_layers(model) if layer is not only]
+    )
     twin = logits_model(_clone(model, exact, precision))
     return twin if twin.output.dtype == "float32" else _in_float32(twin)
 
