@@ -8,7 +8,8 @@ from evacli.models.nested import nodes
 FLOAT = 4  # bytes
 # Of the weights: the network, its twin, gradients, what the optimizer keeps, and a checkpoint.
 COPIES = 5
-# Of the outputs of all layers: themselves, what is kept for their gradients, and the gradients of some.
+# Of the outputs of all layers: themselves, what is kept for their gradients, and the gradients of some. Measured on eva
+# at 32x32 pixels: 256 MB in batches of 48 and 391 MB in batches of 144, where this says 162 MB and 468 MB.
 HELD = 2
 
 
@@ -20,7 +21,8 @@ def training(network: keras.Model, batch_size: int) -> int:
         >>> training(keras.Model(pixels, keras.layers.Conv2D(8, 1)(pixels)), 100)
         880640
     """
-    return FLOAT * (COPIES * network.count_params() + HELD * batch_size * sum(_outputs(network)))
+    weights = int(network.count_params())
+    return FLOAT * (COPIES * weights + HELD * batch_size * sum(_outputs(network)))
 
 
 def predicting(network: keras.Model, batch_size: int) -> int:

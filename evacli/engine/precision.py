@@ -43,17 +43,17 @@ def try_out(twin: keras.Model, images: NDArray[np.uint8]) -> None:
         Exception: whatever the network's operations raise.
     """
 
-    # In a graph, and with any number of images, like what trains: an operation may be known there alone.
-    @tf.function(input_signature=[tf.TensorSpec([None, *images.shape[1:]], tf.uint8)], autograph=False)
     def step(shown: Any) -> Any:
         with tf.GradientTape() as tape:
             scores = twin(shown, training=True)
             loss = twin.compute_loss(shown, tf.zeros_like(scores[:, 0], tf.int32), scores)
         return tape.gradient(loss, twin.trainable_variables)
 
+    # In a graph, and with any number of images, like what trains: an operation may be known there alone.
+    signature = [tf.TensorSpec([None, *images.shape[1:]], tf.uint8)]
     before = [np.array(variable.numpy()) for variable in twin.variables]  # statistics and seeds move on
     try:
-        step(images)
+        tf.function(step, input_signature=signature, autograph=False)(images)
     finally:
         for variable, value in zip(twin.variables, before, strict=True):
             variable.assign(value)
