@@ -5,6 +5,8 @@ EvacliError                 exit code 1; one line, with the way on
 │   └── Contradiction  2    an option that contradicts what the run was made with
 ├── DataError          1    images or labels that cannot be read
 ├── ModelError         1    an architecture or a model file that cannot be used
+│   └── PrecisionError 1    a network that cannot be trained in the precision
+├── MemoryShort        1    what was asked for takes more memory than there is
 ├── NoSuggestion       1    a range test that does not tell a learning rate
 ├── RunError           1    a run directory that lacks or garbles what a command needs
 │   └── RunBusy        1    another process is training in it
@@ -43,6 +45,14 @@ class DataError(EvacliError):
 
 class ModelError(EvacliError):
     """An architecture or a model file that cannot be used."""
+
+
+class PrecisionError(ModelError):
+    """A network cannot be trained in the precision."""
+
+
+class MemoryShort(EvacliError):
+    """What was asked for takes more memory than there is."""
 
 
 class NoSuggestion(EvacliError):

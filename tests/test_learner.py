@@ -119,7 +119,7 @@ def test_synced_statistics_are_weighted_means_over_the_batches_seen(steps: int) 
     used = train(learner, steps)
     learner.engine.sync(learner.network)
     pixels = [np.asarray(learner.network.get_layer("normalise")(images.astype(np.float32))) for images, _ in used]
-    (layer, fast) = learner.engine._statistics.fresh[0]
+    layer, fast, _ = learner.engine._statistics.fresh[0]
     assert fast.momentum == min(0.9, 1 - 3 / learner.batching.steps(0))
     weights = [fast.momentum ** (steps - 1 - i) for i in range(steps)]
     expected = np.average([batch.mean((0, 1, 2)) for batch in pixels], axis=0, weights=weights)

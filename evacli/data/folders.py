@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from evacli import console
+from evacli import console, memory
 from evacli.config import Config
 from evacli.data import pictures, tree
 from evacli.data.hostile import reason
@@ -65,6 +65,13 @@ def _decoded(root: Path, listings: Mapping[str, Listing]) -> tuple[dict[str, Spl
     original = _most_common(sizes[path] for path in listings[tree.TRAIN].paths if path in sizes)
     size = _fitted(original)
     workers = (os.cpu_count() or 1) if original[0] * original[1] > WORTH_THREADS else 1
+    count = len(every_path)
+    memory.require(
+        count * size[0] * size[1] * 3,
+        f"{count:,} images of {size[0]}x{size[1]} pixels take",
+        "Use --limit-train and --limit-test, or smaller images.",
+        doubt=1,
+    )
     # As all images get one size, they are decoded into place.
     images = {role: np.empty((len(files.paths), size[1], size[0], 3), np.uint8) for role, files in listings.items()}
     places = dict(zip(every_path, (place for split in images.values() for place in split), strict=True))

@@ -114,6 +114,9 @@ class Engine(Protocol):
     def precision(self, wanted: str) -> Precision:
         """Decide what "auto" means on this device."""
 
+    def need(self, network: Any, plan: Plan) -> int:
+        """Estimate the bytes of memory that a training takes, beyond its images."""
+
     def prepare(self, network: Any, plan: Plan) -> None:
         """Get ready to train `network`, a plain Keras model from pixels to probabilities, which stays as it is."""
 

@@ -3,7 +3,10 @@
 from time import perf_counter
 from typing import Any, Literal
 
-from evacli.backend import tf
+import numpy as np
+from numpy.typing import NDArray
+
+from evacli.backend import keras, tf
 
 ROUNDS = 5
 # bfloat16 rounds to eight bits, so it has to pay for that.
@@ -27,6 +30,33 @@ def choose(precision: str) -> Literal["float32", "bfloat16"]:
     if precision == "bfloat16" or speedup() >= WORTHWHILE_SPEEDUP:
         return "bfloat16"
     return "float32"
+
+
+def try_out(twin: keras.Model, images: NDArray[np.uint8]) -> None:
+    """Computes the loss of a step and its gradients, and takes no step: the network stays as it is.
+
+    Args:
+        twin: a compiled network, from pixels to scores.
+        images: (B, H, W, 3), a few.
+
+    Raises:
+        Exception: whatever the network's operations raise.
+    """
+
+    def step(shown: Any) -> Any:
+        with tf.GradientTape() as tape:
+            scores = twin(shown, training=True)
+            loss = twin.compute_loss(shown, tf.zeros_like(scores[:, 0], tf.int32), scores)
+        return tape.gradient(loss, twin.trainable_variables)
+
+    # In a graph, and with any number of images, like what trains: an operation may be known there alone.
+    signature = [tf.TensorSpec([None, *images.shape[1:]], tf.uint8)]
+    before = [np.array(variable.numpy()) for variable in twin.variables]  # statistics and seeds move on
+    try:
+        tf.function(step, input_signature=signature, autograph=False)(images)
+    finally:
+        for variable, value in zip(twin.variables, before, strict=True):
+            variable.assign(value)
 
 
 def speedup() -> float:

@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 
 from evacli.backend import keras, tf
 from evacli.data.images import Images
-from evacli.engine import optimizers, precision
+from evacli.engine import needs, optimizers, precision
 from evacli.engine.augment import Augmentation
 from evacli.engine.base import Arrays, Batches, Controls, EpochFigures, Figures, Hook, Plan, Precision, View
 from evacli.engine.fast.moving_statistics import MovingStatistics
 from evacli.engine.fast.twin import fast_copy, training_twin
 from evacli.engine.hyperparameters import cycled
 from evacli.engine.loss import SmoothedCrossEntropy
-from evacli.errors import ModelError
+from evacli.errors import ModelError, PrecisionError
+from evacli.models.nested import all_layers
+from evacli.models.saved import first_sentence
+from evacli.network_file import is_reference
 
 BATCH_SIZE = 256  # of images that are predicted
 BATCH_PIXELS = 2**20  # of large images a batch holds fewer, so that its feature maps fit into memory
@@ -40,15 +43,51 @@ class SingleEngine:
 
     # -- training --------------------------------------------------------------------------------------------------
 
+    def need(self, network: keras.Model, plan: Plan) -> int:
+        """Take the larger of what training and predicting need."""
+        largest = -(-len(plan.images) // plan.steps_per_epoch)
+        tested = needs.predicting(network, batch_size(plan.images.shape))
+        return max(needs.training(network, largest), tested)
+
     def prepare(self, network: keras.Model, plan: Plan) -> None:
-        """Make the twin, its optimizer and its augmentation."""
+        """Make the twin, its optimizer and its augmentation.
+
+        Raises:
+            PrecisionError: if a network of the user's cannot be trained in bfloat16.
+        """
         self._plan = plan
-        twin = training_twin(network, plan.config.precision)
+        self._augmentation = Augmentation.of(plan.config, plan.fill)
+        try:
+            self._make(network)
+            if plan.config.precision == "bfloat16" and is_reference(plan.config.model):
+                self._try_out()
+        except Exception as e:  # a stranger's layers and operations raise anything
+            if plan.config.precision == "bfloat16" and (culprit := self._culprit(network)):
+                raise PrecisionError(
+                    f"The network cannot be trained in bfloat16 from its layer {culprit} on: {first_sentence(e)}",
+                    "Use --precision float32.",
+                ) from e
+            raise
+
+    def _make(self, network: keras.Model, only: Any = None) -> None:
+        twin = training_twin(network, self._plan.config.precision, only)
         twin.set_weights(network.get_weights())
         self._twin = _Twin(twin.input, twin.output, name=twin.name)
-        self._statistics = MovingStatistics(network, self._twin, plan.steps_per_epoch)
-        self._augmentation = Augmentation.of(plan.config, plan.fill)
+        self._statistics = MovingStatistics(network, self._twin, self._plan.steps_per_epoch)
         self._compile()
+
+    def _try_out(self) -> None:
+        precision.try_out(self._twin, self._plan.images.read(np.arange(min(_TRIED, len(self._plan.images)))))
+
+    def _culprit(self, network: keras.Model) -> str:
+        """Return the name of the first layer whose bfloat16 alone makes a step fail, empty if none does."""
+        for layer in all_layers(network):
+            try:
+                self._make(network, layer)
+                self._try_out()
+            except Exception:
+                return str(layer.name)
+        return ""
 
     def _compile(self) -> None:
         config, twin = self._plan.config, self._twin
@@ -214,6 +253,11 @@ def _typed(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 class _Twin(keras.Model):
     """A network whose steps tell their own loss, beside Keras' running means."""
+
+    @property
+    def losses(self) -> list[Any]:
+        """The network's penalties in float32, whatever its layers compute in: Keras adds them to a float32 loss."""
+        return [tf.cast(loss, tf.float32) for loss in super().losses]
 
     def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
         """Compute Keras' loss, and keep it."""

@@ -61,14 +61,14 @@ def load(path: Path) -> keras.Model:
     try:
         _check_parts(path)
     except Exception as e:  # of a stranger's bytes, whatever the first parser that stumbles over them raises
-        raise ModelError(f"{path} is damaged or no .keras file: {_first_sentence(e)}") from e
+        raise ModelError(f"{path} is damaged or no .keras file: {first_sentence(e)}") from e
     try:
         _check_config(path)
         with _weights_within(path.stat().st_size), _operations_within(MAX_OPERATIONS):
             model = keras.models.load_model(path, compile=False, safe_mode=True)
         _check_ends(model)
     except Exception as e:
-        raise ModelError(f"{path} is not a model that Keras can load: {_first_sentence(e)}") from e
+        raise ModelError(f"{path} is not a model that Keras can load: {first_sentence(e)}") from e
     return model
 
 
@@ -116,7 +116,7 @@ def using(model: keras.Model) -> Iterator[None]:
     except EvacliError:
         raise
     except Exception as e:  # its operations may raise anything
-        raise ModelError(f"The model {short(model.name)} cannot be computed: {_first_sentence(e)}") from e
+        raise ModelError(f"The model {short(model.name)} cannot be computed: {first_sentence(e)}") from e
 
 
 def _trace(model: keras.Model, batch_size: int) -> tuple[Any, cost.Cost]:
@@ -240,7 +240,7 @@ def short(text: str) -> str:
     return line if len(line) <= MAX_TEXT else f"{line[:MAX_TEXT]}..."
 
 
-def _first_sentence(error: Exception) -> str:
-    # The first sentence says what went wrong; Keras adds where, advice, and pages of configuration.
+def first_sentence(error: Exception) -> str:
+    """What went wrong; Keras adds where, advice, and pages of configuration."""
     lines = [AROUND.sub("", line).strip() for line in str(error).splitlines()]
     return short(next(filter(None, lines), type(error).__name__).split(". ")[0].rstrip(".:")) + "."

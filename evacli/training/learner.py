@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from evacli import console, engine, models
+from evacli import console, engine, memory, models
 from evacli.backend import keras
 from evacli.config import Config
 from evacli.data.types import Data
 from evacli.engine.base import Engine, Plan
-from evacli.errors import ConfigError
+from evacli.errors import ConfigError, PrecisionError
 from evacli.models.regularisation import Regularisation, decide_dropout
 from evacli.training.batching import Batching
 
@@ -40,13 +40,23 @@ def assemble(config: Config, data: Data) -> Learner:
         ConfigError: if a setting does not fit the images.
         ModelError: if the network cannot be built.
     """
+    try:
+        return _assemble(config, data)
+    except PrecisionError as e:
+        if config.precision != "auto":
+            raise
+        console.warn(f"{e.message} So it is trained in float32.")
+        return _assemble(msgspec.structs.replace(config, precision="float32"), data)
+
+
+def _assemble(config: Config, data: Data) -> Learner:
     computes = engine.create()
     config = _resolve(config, data, computes)
     with console.status("Building the network"):
-        return _assemble(config, data, computes)
+        return _built(config, data, computes)
 
 
-def _assemble(config: Config, data: Data, computes: Engine) -> Learner:
+def _built(config: Config, data: Data, computes: Engine) -> Learner:
     keras.utils.set_random_seed(config.seed)
     regularisation = Regularisation.of(config)
     network = models.build(config.model, data.image_shape, data.num_classes, data.mean, data.std, regularisation)
@@ -60,6 +70,11 @@ def _assemble(config: Config, data: Data, computes: Engine) -> Learner:
         fill=(red, green, blue),
         steps_per_epoch=batching.fewest_steps,
         accumulated=batching.accumulated,
+    )
+    memory.require(
+        computes.need(network, plan),
+        f"Training --model {config.model} in batches of {batching.size(config.epochs - 1)} takes",
+        "Use a smaller --batch-size, smaller images or a smaller network.",
     )
     computes.prepare(network, plan)
     return Learner(config, data, network, computes, batching)

@@ -4,12 +4,14 @@ The plain model is what is saved; its training twin is what trains, a fast copy 
 same shapes in the same order, so `get_weights` of the one is `set_weights` of the other.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from evacli.backend import keras
 from evacli.engine.fast.layers import FastActivation, FastConv2D, FastDropout, FusedBatchNormalization
 from evacli.errors import ModelError
 from evacli.models.logits import last_operation, logits_model
+from evacli.models.nested import all_layers
 
 # By exact type: a subclass may compute something else.
 FAST: dict[Any, Any] = {
@@ -22,7 +24,7 @@ FAST: dict[Any, Any] = {
 EXACT = (keras.layers.Normalization, keras.layers.Rescaling, keras.layers.Softmax)
 
 
-def training_twin(model: keras.Model, precision: str) -> keras.Model:
+def training_twin(model: keras.Model, precision: str, only: Any = None) -> keras.Model:
     """The same network on fast layers, with the same weights, giving scores instead of probabilities.
 
     With "bfloat16", layers compute in bfloat16 and keep their weights in float32; what rescales the pixels and what
@@ -32,6 +34,7 @@ def training_twin(model: keras.Model, precision: str) -> keras.Model:
     Args:
         model: plain network from pixels to class probabilities; it stays as it is.
         precision: "float32" or "bfloat16", what the convolutions compute in.
+        only: the one layer that this is about, if the others shall stay in float32.
 
     Returns:
         A model from the same inputs to float32 scores (B, C), not compiled. Its `losses` are `model`'s penalties.
@@ -40,7 +43,10 @@ def training_twin(model: keras.Model, precision: str) -> keras.Model:
         ModelError: if the scores cannot be had, see `logits_model`, or a layer cannot be made anew.
     """
     head = last_operation(logits_model(model))
-    twin = logits_model(_clone(model, getattr(head, "layer", head), precision))
+    exact = (
+        [getattr(head, "layer", head)] if only is None else [layer for layer in all_layers(model) if layer is not only]
+    )
+    twin = logits_model(_clone(model, exact, precision))
     return twin if twin.output.dtype == "float32" else _in_float32(twin)
 
 
@@ -53,7 +59,7 @@ def fast_copy(model: keras.Model) -> keras.Model:
     Raises:
         ModelError: if a layer cannot be made anew.
     """
-    return _clone(model, None, "float32")
+    return _clone(model, [], "float32")
 
 
 def _in_float32(twin: keras.Model) -> keras.Model:
@@ -61,10 +67,12 @@ def _in_float32(twin: keras.Model) -> keras.Model:
     return keras.Model(twin.input, cast(twin.output), name=twin.name)
 
 
-def _clone(model: keras.Model, head: Any, precision: str) -> keras.Model:
+def _clone(model: keras.Model, exact: Sequence[Any], precision: str) -> keras.Model:
     def clone(layer: Any) -> Any:
         config = layer.get_config()
-        if precision == "bfloat16" and "dtype" in config and layer is not head and not isinstance(layer, EXACT):
+        # Operations of keras.ops come here too; the dtype of theirs is what they were told to give.
+        lowered = isinstance(layer, keras.layers.Layer) and layer not in exact and not isinstance(layer, EXACT)
+        if precision == "bfloat16" and "dtype" in config and lowered:
             config["dtype"] = "mixed_bfloat16"
         return FAST.get(type(layer), type(layer)).from_config(config)
 
