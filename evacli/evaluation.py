@@ -114,12 +114,21 @@ class EvaluatedRun:
         unshifted = self.test.probabilities
         with saved.using(self.network), _bar("shifted test images", 2 * len(images)) as watch:
             answers = predict_shifted(self.engine, self.network, images, unshifted, tta=tta, watch=watch)
-        return Predictions(answers, self.data.test.labels)
+        return self._judged(answers, self.data.test.labels)
 
     def _about(self, split: Split, description: str) -> Predictions:
         with saved.using(self.network), _bar(description, len(split)) as watch:
             answers = predict(self.engine, self.network, split.images, tta=self.config.uses_tta, watch=watch)
-        return Predictions(answers, split.labels)
+        return self._judged(answers, split.labels)
+
+    def _judged(self, answers: NDArray[np.float32], labels: NDArray[np.int64]) -> Predictions:
+        # The class "not a number" would be the first one, and be right for its images.
+        if not np.isfinite(answers).all():
+            raise RunError(
+                f"{self.run.best_model} gives probabilities that are not numbers.",
+                f"Delete it and run evacli train{self.run.option}, which writes it again from its checkpoint.",
+            )
+        return Predictions(answers, labels)
 
 
 @contextmanager
