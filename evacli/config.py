@@ -40,7 +40,7 @@ Rate = Annotated[float, Meta(gt=0, le=1e6)]
 Share = Annotated[float, Meta(ge=0, lt=1)]
 Scale = Annotated[float, Meta(ge=0, le=1e6)]
 # What the system takes for a path: no zero character, no surrogate but those that stand for a byte of a file name.
-PathLike = Annotated[str, Meta(min_length=1, pattern=r"\A[^\x00\ud800-\udc7f\udd00-\udfff]*\Z")]
+PathLike = Annotated[str, Meta(pattern=r"\A[^\x00\ud800-\udc7f\udd00-\udfff]*\Z")]
 
 _data, _network, _augmentation, _optimisation, _schedule = (
     partial(Setting, panel) for panel in ("Data", "Network", "Augmentation", "Optimisation", "Schedule")
@@ -63,7 +63,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     limit_test: Annotated[Count | None, _data("Use only N test images.", metavar="N")] = None
     skip_bad: Annotated[bool, _data("Go on without image files that cannot be read.")] = False
     # network
-    model: Annotated[PathLike, _network("{names}, or your own path/to/file.py:build.", known=_networks)] = "eva"
+    model: Annotated[
+        PathLike, Meta(min_length=1), _network("{names}, or your own path/to/file.py:build.", known=_networks)
+    ] = "eva"
     dropout: Annotated[
         Share | Literal["own", "none"] | None,
         _network("One rate for all its dropout layers, or their own.", f"{_without_dropout} none, others own"),
