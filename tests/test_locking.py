@@ -99,7 +99,7 @@ def test_leftovers_of_every_file_of_a_run_go_under_its_locks(run: RunDir) -> Non
     mine = run.gradcam_folder / ".mine.tmp.png"
     mine.touch()
     with exclusive(run), drawing(run):
-        assert [path for path in run.path.rglob(".*")] == [mine]
+        assert list(run.path.rglob(".*")) == [mine]
 
 
 def test_only_reading_a_run_needs_no_disk_that_can_be_written_to(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
