@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+from contextlib import suppress
 from types import FrameType
 
 from evacli import streams
@@ -9,8 +11,10 @@ from evacli import streams
 
 def main() -> None:
     """Runs the command line."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # nohup and the like have it ignored
-        signal.signal(signal.SIGINT, _leave)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        signum = getattr(signal, name, None)
+        if signum and signal.getsignal(signum) is not signal.SIG_IGN:  # as nohup and the like have it
+            signal.signal(signum, _leave)
     streams.occupy()
     streams.check_stdout()
     from evacli.cli import app
@@ -19,13 +23,18 @@ def main() -> None:
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:
-    """Ends the process: until a training heeds signals itself, there is nothing to save.
+    """Ends the process, its temporary files removed: unless a training heeds signals, there is nothing to save.
 
     Not by KeyboardInterrupt, which gets lost where a library catches whatever comes while it is imported or traces a
     graph; the command would then go on as if nobody had pressed Ctrl-C.
     """
-    if os.isatty(2):
-        os.write(2, b"\x1b[?25h\n")  # the cursor, which a progress display hides
+    if directory := sys.modules.get("evacli.run.directory"):  # if it has come so far
+        directory.clean_up()
+    cause = "Ctrl-C" if signum == signal.SIGINT else signal.Signals(signum).name
+    with suppress(OSError):
+        # On a terminal the cursor, which a progress display hides, and the end of what that has drawn.
+        begun = b"\x1b[?25h\r\x1b[K" if os.isatty(2) else b""
+        os.write(2, b"%sstopped: %s; no file is half written.\n" % (begun, cause.encode()))
     os._exit(128 + signum)
 
 

@@ -46,9 +46,26 @@ class OneLineErrors(TyperGroup):
         except typer.Abort:
             sys.exit(1)
         except Exception as e:
-            if debug or not hasattr(e, "format_message"):
+            if debug:
                 raise
-            sys.exit(_complain(e.format_message(), e))
+            if hasattr(e, "format_message"):
+                sys.exit(_complain(e.format_message(), e))
+            # A training is not saved here: in the middle of a step, its weights and its count of steps may be of two
+            # moments. Its last checkpoint is there.
+            console.fail(*_unforeseen(e))
+            sys.exit(1)
+
+
+def _unforeseen(error: Exception) -> tuple[str, str]:
+    """What to say of an error that nobody raised on purpose, and what to do."""
+    kind = type(error).__name__
+    if isinstance(error, MemoryError) or kind == "ResourceExhaustedError":  # TensorFlow's, which may not be there
+        return "There is not enough memory for this.", "A lower --batch-size, or smaller images, take less."
+    said = next(filter(None, map(str.strip, str(error).splitlines())), "")
+    return (
+        f"evacli met something unforeseen: {kind}{f': {said}' if said else ''}".rstrip(".") + ".",
+        "That is a fault of evacli; please report it with the output of EVACLI_DEBUG=1.",
+    )
 
 
 def _complain(message: str, error: Any) -> int:

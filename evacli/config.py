@@ -41,6 +41,8 @@ Pixels = Annotated[int, Meta(ge=0, le=4096)]
 Rate = Annotated[float, Meta(gt=0, le=1e6)]
 Share = Annotated[float, Meta(ge=0, lt=1)]
 Scale = Annotated[float, Meta(ge=0, le=1e6)]
+# What the system takes for a path: no zero character, no surrogate but those that stand for a byte of a file name.
+PathLike = Annotated[str, Meta(pattern=r"\A[^\x00\ud800-\udc7f\udd00-\udfff]*\Z")]
 
 _data, _network, _augmentation, _optimisation, _schedule = (
     partial(Setting, panel) for panel in ("Data", "Network", "Augmentation", "Optimisation", "Schedule")
@@ -56,7 +58,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     # data
     dataset: Annotated[Dataset | None, _data("Built-in data set: {names}.")] = DEFAULT_DATASET
     data: Annotated[
-        str | None,
+        PathLike | None,
         _data("Your own data: CIFAR batches (folder or .tar.gz), an .npz, or a folder of images train/CLASS/*."),
     ] = None
     val_split: Annotated[
@@ -68,7 +70,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     skip_bad: Annotated[bool, _data("Go on without image files that cannot be read.")] = False
     # network
     model: Annotated[
-        str, Meta(min_length=1), _network("{names}, or your own path/to/file.py:build.", known=_networks)
+        PathLike, Meta(min_length=1), _network("{names}, or your own path/to/file.py:build.", known=_networks)
     ] = "eva"
     dropout: Annotated[
         Share | Literal["own", "none"] | None,

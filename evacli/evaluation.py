@@ -122,7 +122,7 @@ class EvaluatedRun:
         unshifted = self.test.probabilities
         with saved.using(self.network), _bar("shifted test images", 2 * len(images)) as watch:
             answers = predict_shifted(self.engine, self.network, images, unshifted, tta=tta, watch=watch)
-        return Predictions(answers, self.data.test.labels)
+        return Predictions(self._checked(answers), self.data.test.labels)
 
     @cached_property
     def _views_of_test(self) -> NDArray[np.float32]:
@@ -130,7 +130,17 @@ class EvaluatedRun:
 
     def _views(self, split: Split, description: str) -> NDArray[np.float32]:
         with saved.using(self.network), _bar(description, len(split)) as watch:
-            return predict_views(self.engine, self.network, split.images, tta=self.config.uses_tta, watch=watch)
+            found = predict_views(self.engine, self.network, split.images, tta=self.config.uses_tta, watch=watch)
+        return self._checked(found)
+
+    def _checked(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
+        # The class "not a number" would be the first one, and be right for its images.
+        if not np.isfinite(answers).all():
+            raise RunError(
+                f"{self.run.best_model} gives probabilities that are not numbers.",
+                f"Delete it and run evacli train{self.run.option}, which writes it again from its checkpoint.",
+            )
+        return answers
 
 
 @contextmanager

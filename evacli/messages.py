@@ -14,6 +14,8 @@ def in_words(reason: str) -> str:
     if limit := re.fullmatch(r"Expected (?:int|float) ([<>]=?) (\S+)", reason):
         return f"must be {_LIMITS[limit[1]]} {float(limit[2]):,.12g}"
     if kind := re.match(r"Expected (int|float|str|bool)\b", reason):
+        if "matching regex" in reason:
+            return "has characters that no path can have"
         return "must not be empty" if "length" in reason else f"must be {_KINDS[kind[1]]}"
     if reason.startswith("Invalid enum value"):
         return "there is no such choice"

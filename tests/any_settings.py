@@ -11,7 +11,12 @@ from evacli.config import Config, CropBorder, Cycle, Dataset, Optimizer, Precisi
 RATES = st.floats(min_value=0, max_value=1e6, exclude_min=True)
 SHARES = st.floats(min_value=0, max_value=1, exclude_max=True)
 COUNTS = st.integers(1, 2**31 - 1)
-NAMES = st.text(st.characters(exclude_categories=()), min_size=1)  # lone surrogates included
+# Lone surrogates included, those that stand for a byte of a file name.
+NAMES = st.text(
+    st.characters(exclude_characters="\0")
+    | st.characters(categories=["Cs"], min_codepoint=0xDC80, max_codepoint=0xDCFF),
+    min_size=1,
+)
 VALUES = {
     "dataset": st.sampled_from(get_args(Dataset)),
     "data": st.none() | NAMES,

@@ -202,6 +202,31 @@ def test_debugging_shows_the_traceback() -> None:
     assert "RunError: new has no trained model." in found.err
 
 
+@pytest.mark.parametrize(
+    ("raised", "words"),
+    [
+        ("ZeroDivisionError('division\\nby zero')", "evacli met something unforeseen: ZeroDivisionError: division. "),
+        ("MemoryError()", "There is not enough memory for this. A lower --batch-size"),
+        ("type('ResourceExhaustedError', (Exception,), {})('OOM')", "There is not enough memory for this."),
+    ],
+)
+def test_what_nobody_foresaw_is_one_line(raised: str, words: str) -> None:
+    code = f"""
+from evacli import __main__, cli
+def fail(*a, **k):
+    raise {raised}
+from evacli.run import listing
+import evacli.commands.runs
+evacli.commands.runs.runs = fail
+import sys; sys.argv = ["evacli", "runs"]
+__main__.main()
+"""
+    found = python("-c", code)
+    assert (found.code, found.out, found.err.count("\n")) == (1, "", 1)
+    assert found.err.startswith(f"error: {words}")
+    assert python("-c", code, EVACLI_DEBUG="1").err.startswith("Traceback")
+
+
 def test_misspelt_command_is_guessed(evacli: Evacli) -> None:
     found = evacli("trian")
     assert found.code == 2

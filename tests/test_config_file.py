@@ -74,6 +74,16 @@ def test_documents_meant_to_hurt_are_one_clean_error(run: RunDir, content: bytes
         config_file.read(run)
 
 
+@pytest.mark.parametrize("name", ["model", "data"])
+@pytest.mark.parametrize("path", ["a\0.py:build", "\ud800.py:build"])
+def test_what_cannot_be_a_path_is_refused(run: RunDir, name: str, path: str) -> None:
+    run.config.write_text(json.dumps({name: path}))
+    with pytest.raises(RunError, match="is not an evacli configuration"):
+        config_file.read(run)
+    with pytest.raises(ConfigError, match=f"--{name} .*has characters that no path can have"):
+        config.make({name: path})
+
+
 def test_run_without_configuration(run: RunDir) -> None:
     assert config_file.read(run) is None
     assert config_file.inherit(run, {}) == Config()

@@ -110,3 +110,49 @@ def test_full_disk_names_the_file_and_keeps_the_run(evacli: Evacli, run: RunDir,
     assert after == before or len(after["progress"].rows) == 5
     assert list(run.path.glob(".*")) == []
     assert evacli("train", "--run", run.path, "--epochs", 5).code == 0
+
+
+def test_ctrl_c_in_lr_find_is_one_line_and_leaves_nothing(
+    evacli: Evacli, run: RunDir, options: tuple[object, ...]
+) -> None:
+    process = evacli.start("lr-find", "--run", run.path, "--steps", 100_000, *options)
+    process.until(run.lock_owner.exists)
+    process.send(signal.SIGINT)
+    ended = process.wait()
+    assert (ended.code, ended.out) == (130, "")
+    assert ended.err == "stopped: Ctrl-C; no file is half written.\n"
+    assert not run.path.exists()
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_gradcam_that_is_stopped_while_it_draws_leaves_no_temporary_files(
+    evacli: Evacli, run: RunDir, finished: Path, signum: int, code: int
+) -> None:
+    shutil.copytree(finished, run.path)
+    process = evacli.start("gradcam", "--run", run.path, "--n", 60)
+    process.until(lambda: list(run.gradcam_folder.glob(".*")))
+    process.send(signum)
+    assert process.wait().code == code
+    if code < 0:  # nobody could clean up: the next one does
+        assert evacli("gradcam", "--run", run.path, "--n", 3).code == 0
+    assert list(run.path.rglob(".*")) == []
+
+
+def test_two_gradcams_at_once_leave_the_pictures_of_one(evacli: Evacli, run: RunDir, finished: Path) -> None:
+    shutil.copytree(finished, run.path)
+    both = [evacli.start("gradcam", "--run", run.path, "--n", n) for n in (3, 9)]
+    assert [process.wait().code for process in both] == [0, 0]
+    assert len(list(run.gradcam_folder.iterdir())) in (3, 9)
+
+
+def test_a_damaged_checkpoint_costs_no_bits(evacli: Evacli, run: RunDir, finished: Path) -> None:
+    shutil.copytree(finished, run.path)
+    content = bytearray(run.checkpoint.read_bytes())
+    content[len(content) // 2] ^= 1
+    run.checkpoint.write_bytes(content)
+    ended = evacli("train", "--run", run.path, "--epochs", 5)
+    assert ended.code == 0, ended.err
+    assert ended.err.startswith(f"warning: {run.checkpoint} is damaged")
+    whole = RunDir(shutil.copytree(finished, run.path.with_name("whole")))
+    assert evacli("train", "--run", whole.path, "--epochs", 5).code == 0
+    assert state(run.path)["network"] == state(whole.path)["network"]

@@ -13,7 +13,7 @@ from evacli.errors import RunError
 from evacli.run import history
 from evacli.run.history import Row
 
-NUMBERS = st.floats(allow_nan=False)
+NUMBERS = st.floats(allow_nan=False, width=32)  # what losses may be
 MEASURES = st.floats(0, 1e12)  # what rates and seconds may be
 SHARES = st.floats(0, 1)
 COUNTS = st.integers(1, 10**6)
@@ -33,7 +33,11 @@ def rows(validated: bool) -> st.SearchStrategy[list[Row]]:
         seconds=MEASURES,
         **extra,
     )
-    return st.lists(row, min_size=1)
+    return st.lists(row, min_size=1).map(numbered)
+
+
+def numbered(rows: list[Row]) -> list[Row]:
+    return [msgspec.structs.replace(row, epoch=number) for number, row in enumerate(rows, 1)]
 
 
 def make(epoch: int, test: float, validation: float | None = None) -> Row:
@@ -129,6 +133,13 @@ def test_garbage_below_a_good_header_is_rows_or_one_clean_error(
         HEADER + "1,nan,1,0.5,2,0.5,1\n",
         HEADER + "1,0.1,1,0.5,2,0.5,inf\n",
         HEADER + "1" * 200_000,
+        HEADER + "2,0.1,1,0.5,2,0.5,1\n",
+        HEADER + "1,0.1,1,0.5,2,0.5,1\n" * 2,
+        HEADER + "0,0.1,1,0.5,2,0.5,1\n",
+        HEADER + "1,0.1,1e308,0.5,2,0.5,1\n",
+        HEADER + "1,0.1,1,0.5,-1e300,0.5,1\n",
+        HEADER + "1,0.1,1,1.5,2,0.5,1\n",
+        HEADER + "1,0.1,1,0.5,2,nan,1\n",
         "name,price\ntea,1\n",
     ],
 )

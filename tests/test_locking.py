@@ -1,3 +1,4 @@
+import errno
 import os
 import resource
 import subprocess
@@ -7,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from evacli.errors import RunBusy, RunError
 from evacli.run.directory import RunDir
-from evacli.run.locking import exclusive, refuse_if_busy
+from evacli.run.locking import drawing, exclusive, refuse_if_busy
 
 HOLDER = """
 import sys
@@ -77,6 +79,41 @@ def test_busy_run_is_refused_even_if_nobody_says_by_whom(run: RunDir, owner: byt
             run.lock_owner.write_bytes(owner)
         with pytest.raises(RunBusy, match=r"in use by (another process|process 9+)\."):
             refuse_if_busy(run)
+
+
+def test_a_directory_that_stays_empty_is_not_left(run: RunDir) -> None:
+    with exclusive(run):
+        pass
+    assert not run.path.exists()
+    run.create()
+    with exclusive(run):
+        pass
+    assert [path.name for path in run.path.iterdir()] == ["train.lock"]
+
+
+def test_leftovers_of_every_file_of_a_run_go_under_its_locks(run: RunDir) -> None:
+    run.gradcam_folder.mkdir(parents=True)
+    single = run.gradcam_folder / "00001-predicted-cat-true-dog.png"
+    for path in (*run.of_training, *run.of_drawing, single):
+        path.with_name(f".{path.stem}.77-1a2b.tmp{path.suffix}").touch()
+    mine = run.gradcam_folder / ".mine.tmp.png"
+    mine.touch()
+    with exclusive(run), drawing(run):
+        assert list(run.path.rglob(".*")) == [mine]
+
+
+def test_only_reading_a_run_needs_no_disk_that_can_be_written_to(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    run.create()
+    run.lock.touch()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    refuse_if_busy(run)
+    for hold in (exclusive, drawing):
+        with pytest.raises(RunError, match="cannot be written to: Read-only file system"), hold(run):
+            pass
 
 
 def test_asking_writes_nothing_for_a_new_run(run: RunDir) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evacli.errors import RunError
-from evacli.run.directory import RunDir, read_small, remove_leftovers, write_atomically, write_text_atomically
+from evacli.run.directory import RunDir, clean_up, read_small, remove_leftovers, write_atomically, write_text_atomically
 
 
 def names(folder: Path) -> list[str]:
@@ -133,6 +133,26 @@ def test_only_leftovers_of_the_named_files_are_removed(tmp_path: Path) -> None:
     (tmp_path / "best.keras").touch()
     remove_leftovers(tmp_path / "best.keras", tmp_path / "history.csv")
     assert names(tmp_path) == [".report.x1.tmp.html", "best.keras"]
+
+
+def test_what_others_are_writing_is_left_where_no_lock_keeps_them_away(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    for maker in (os.getpid(), ended.pid, "x"):
+        (tmp_path / f".compare.{maker}-1a2b.tmp.png").touch()
+    remove_leftovers(tmp_path / "compare.png", shared=True)
+    assert names(tmp_path) == [f".compare.{os.getpid()}-1a2b.tmp.png"]
+
+
+def test_a_process_that_leaves_at_once_takes_its_temporary_files_along(tmp_path: Path) -> None:
+    def write(target: Path) -> None:
+        target.write_text("half")
+        clean_up()
+        assert names(tmp_path) == []
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "a.txt", write)
 
 
 def test_documents_are_read_up_to_a_limit(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from evacli.comparing.files import Files, default_folder, is_written
 from evacli.comparing.result import ComparedRun, Comparison
 from evacli.comparing.runs import TrainedRun, gather
 from evacli.formats import without_noise
-from evacli.run.directory import write_text_atomically
+from evacli.run.directory import remove_leftovers, write_text_atomically
 
 
 def compare(runs: Iterable[str | Path], out: str | Path | None = None) -> Comparison:
@@ -52,6 +52,7 @@ def _write(files: Files, comparison: Comparison, gathered: Sequence[TrainedRun])
         [Course(c.label, c.rows, run.top_epoch, run.state) for c, run in zip(gathered, comparison.runs, strict=True)]
     )
     files.create()
+    remove_leftovers(files.picture, files.table, files.page, shared=True)
     save(figure, files.picture)
     write_text_atomically(files.table, _csv(comparison))
     write_text_atomically(files.page, page.render_page(comparison, *cut_panels(files.picture)))

@@ -21,7 +21,7 @@ from evacli.engine.loss import SmoothedCrossEntropy
 from evacli.errors import ModelError, PrecisionError
 from evacli.models.nested import all_layers
 from evacli.models.saved import first_sentence
-from evacli.network_file import is_reference
+from evacli.paths import is_reference
 
 BATCH_SIZE = 256  # of images that are predicted
 BATCH_PIXELS = 2**20  # of large images a batch holds fewer, so that its feature maps fit into memory

@@ -10,6 +10,7 @@ from evacli import console
 from evacli.errors import ConfigError
 from evacli.run import gradcam_files, trained
 from evacli.run.directory import DEFAULT_RUN, RunDir
+from evacli.run.locking import drawing
 from evacli.run.trained import Trained
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ def gradcam(
     explanations = _explain(opened, chosen, mistakes[:n], target)
     subtitle = f"Left to right: {PANELS[target]}." + TTA * opened.config.uses_tta
     heading = f"Grad-CAM: what the network looked at (layer {chosen})", subtitle
-    files = _draw(directory, explanations, heading, alpha)
+    with drawing(directory):
+        files = _draw(directory, explanations, heading, alpha)
     return GradcamResult(
         layer=chosen,
         images=len(candidates),

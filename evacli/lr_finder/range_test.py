@@ -56,7 +56,7 @@ def lr_find(
     directory = RunDir(run)
     refuse_if_busy(directory)
     restore_config(directory)
-    made_with = config_file.inherit(directory, settings)
+    made_with = config_file.inherit(directory, settings, trained=directory.has_checkpoint)
     network_file.allow(made_with.model, directory, named="model" in settings)
     # Over several epochs, too, all batches are of the size with which a training begins.
     settled = msgspec.structs.replace(made_with, grow_batch=None)
@@ -181,7 +181,7 @@ def _write(run: RunDir, asked: config.Config, result: LrFindResult, curve: Curve
     from evacli.figures import lr_find as figure
     from evacli.figures.style import save
 
-    if not run.checkpoint.exists():  # else the settings are those of the training
+    if not run.has_checkpoint:  # else the settings are those of the training
         # Not what was decided for this network and these images: the training may have others.
         config_file.write(run, asked)
     smoothed = smooth(curve.losses)

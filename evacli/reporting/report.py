@@ -11,6 +11,7 @@ from evacli.reporting.result import ReportResult
 from evacli.run import history, trained
 from evacli.run.directory import DEFAULT_RUN, RunDir, write_text_atomically
 from evacli.run.history import Row
+from evacli.run.locking import drawing
 from evacli.run.trained import Trained
 
 # NumPy, Keras and matplotlib are imported once the run is known to be a trained one.
@@ -54,8 +55,9 @@ def report(run: str | Path = DEFAULT_RUN, *, shifts: bool = False) -> ReportResu
     stored = trained.read(RunDir(run))
     evidence = _examine(stored, history.read_csv(stored.directory.history), shifts)
     result = _conclude(evidence)
-    _write_pictures(evidence)
-    _write_texts(evidence, result)
+    with drawing(stored.directory):
+        _write_pictures(evidence)
+        _write_texts(evidence, result)
     return result
 
 

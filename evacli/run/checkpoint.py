@@ -1,15 +1,15 @@
 """The checkpoint: everything that a training needs to go on exactly, as one file that is replaced in one step.
 
 Layout: an uncompressed `.npz` of plain arrays (no pickles) named `group/index`, and `progress`, the bytes of a JSON
-document.
+document. The one before stays beside it, for a disk that loses what it was given. Zip files carry a checksum of every
+member, which is checked in reading; so damage is told from all that is read, and no further digest is needed.
 """
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -17,14 +17,16 @@ from msgspec import Meta
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from evacli.config import Config, with_current_names
+from evacli import console
+from evacli.config import Config, Rate, with_current_names
 from evacli.errors import RunError
 from evacli.run import config_file
 from evacli.run.directory import RunDir, write_atomically
-from evacli.run.history import Row
+from evacli.run.history import Finite, Row, check_numbers
 
 Arrays = dict[str, list[NDArray[Any]]]
-Count = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+T = TypeVar("T")
 
 # A network of a billion parameters, Adam's two moments of each, and its best weights.
 MAX_BYTES = 16 * 2**30
@@ -49,24 +51,30 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     config: Config
-    lr: float
+    lr: Rate
     lr_source: str
-    base_lr: float | None = None
+    base_lr: Rate | None = None
     rows: tuple[Row, ...] = ()
     batch: Count = 0
-    seconds: float = 0.0
+    seconds: Finite = 0.0
     best_epoch: Count = 0
     class_names: tuple[str, ...]
     data_fingerprint: str
     network_fingerprint: str = ""
     versions: dict[str, str]
 
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        check_numbers(self.rows)
+        if self.best_epoch > len(self.rows):
+            raise ValueError(f"its best epoch is {self.best_epoch} of {len(self.rows)}")
+
 
 def save(run: RunDir, progress: Progress, arrays: Arrays) -> None:
-    """Replaces the run's checkpoint in one step.
+    """Replaces the run's checkpoint in one step; what was the last one becomes the one before.
 
     Raises:
-        RunError: if it cannot be written; the previous one is whole then.
+        RunError: if it cannot be written; the last one is whole then.
     """
     document = json.dumps(msgspec.to_builtins(progress)).encode()
     named = {f"{group}/{i}": array for group, values in arrays.items() for i, array in enumerate(values)}
@@ -74,28 +82,57 @@ def save(run: RunDir, progress: Progress, arrays: Arrays) -> None:
     def write(target: Any) -> None:
         np.savez(target, allow_pickle=False, progress=np.frombuffer(document, np.uint8), **named)
 
-    write_atomically(run.checkpoint, write)
+    write_atomically(run.checkpoint, write, keep=run.checkpoint_before)
 
 
 def load(run: RunDir) -> tuple[Progress, Arrays] | None:
-    """The run's checkpoint, None where there is none.
+    """The run's checkpoint, None where there is none; to be called under the lock of the run.
+
+    In the place of one that is damaged or missing comes the one before, if that is sound.
 
     Raises:
-        RunError: if the file is cut short, garbled or no checkpoint of evacli.
+        RunError: if there is none but such that are cut short, garbled or no checkpoints of evacli.
     """
-    if not run.checkpoint.exists():
-        return None
-    with _opened(run) as stored:
-        names = [name for name in stored.files if "/" in name]
-        return _progress(stored), _grouped({name: stored[name] for name in names})
+    return _last_sound(run, lambda stored: (_progress(stored), _grouped(stored)), _replace_damaged)
 
 
 def load_progress(run: RunDir) -> Progress | None:
-    """The same without the arrays, which may be many."""
-    if not run.checkpoint.exists():
-        return None
-    with _opened(run) as stored:
-        return _progress(stored)
+    """The same without the arrays, which may be many, and without touching anything."""
+    return _last_sound(run, _progress)
+
+
+def _last_sound(
+    run: RunDir, read: Callable[[NpzFile], T], fall_back: Callable[[RunDir, str, T], object] = lambda *_: None
+) -> T | None:
+    problem = None
+    if run.checkpoint.exists():
+        try:
+            return _read(run.checkpoint, run, read)
+        except _Damaged as e:
+            problem = e
+    if run.checkpoint_before.exists():
+        try:
+            found = _read(run.checkpoint_before, run, read)
+        except _Damaged as e:
+            raise problem or e from None
+        fall_back(run, f"{run.checkpoint} is missing." if problem is None else problem.message, found)
+        return found
+    if problem:
+        raise problem
+    return None
+
+
+def _replace_damaged(run: RunDir, problem: str, found: tuple[Progress, Arrays]) -> None:
+    # At once: what is saved next would else make the damaged one that before the last, in the place of the sound one.
+    try:
+        run.checkpoint_before.replace(run.checkpoint)
+    except OSError as e:
+        raise RunError(f"{problem} The one before cannot take its place: {e.strerror or e}.") from e
+    done = found[0]
+    console.warn(
+        f"{problem} Going on from the one before: epoch {len(done.rows) + 1}, after {done.batch} of its batches; "
+        "what was done since then is done again."
+    )
 
 
 def restore_config(run: RunDir) -> None:
@@ -104,17 +141,22 @@ def restore_config(run: RunDir) -> None:
         config_file.write(run, progress.config)
 
 
-@contextmanager
-def _opened(run: RunDir) -> Iterator[NpzFile]:
-    _check_access(run.checkpoint)
+class _Damaged(RunError):
+    """The file is not, or no longer, what `save` wrote."""
+
+
+def _read(path: Path, run: RunDir, read: Callable[[NpzFile], T]) -> T:
+    _check_access(path)
     try:
-        _check_sizes(run.checkpoint)
-        with np.load(run.checkpoint, allow_pickle=False) as stored:
-            yield stored
+        _check_sizes(path)
+        with np.load(path, allow_pickle=False) as stored:
+            return read(stored)
+    except MemoryError:  # which says nothing about the file
+        raise
     except Exception as e:  # of a stranger's bytes, whatever the first parser that stumbles over them raises
         reason = str(e).splitlines()[0] if str(e) else type(e).__name__
-        raise RunError(
-            f"{run.checkpoint} is damaged or no checkpoint of evacli: {reason.rstrip('.')}.",
+        raise _Damaged(
+            f"{path} is damaged or no checkpoint of evacli: {reason.rstrip('.')}.",
             f"Start anew: evacli train{run.option} --overwrite",
         ) from e
 
@@ -143,9 +185,12 @@ def _progress(stored: NpzFile) -> Progress:
     return msgspec.convert(with_current_names(json.loads(stored["progress"].tobytes())), Progress)
 
 
-def _grouped(named: Mapping[str, NDArray[Any]]) -> Arrays:
+def _grouped(stored: NpzFile) -> Arrays:
     groups: dict[str, dict[int, NDArray[Any]]] = {}
-    for name, array in named.items():
-        group, _, index = name.partition("/")
-        groups.setdefault(group, {})[int(index)] = array
+    for name in stored.files:
+        if name != "progress":
+            group, _, index = name.partition("/")
+            groups.setdefault(group, {})[int(index)] = stored[name]
+    if any(sorted(arrays) != list(range(len(arrays))) for arrays in groups.values()):
+        raise ValueError("an array is missing")
     return {group: [arrays[i] for i in sorted(arrays)] for group, arrays in groups.items()}

@@ -4,11 +4,13 @@ Those of single Grad-CAM pictures, which depend on what they show, are made in `
 """
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from secrets import token_hex
 from shlex import quote
-from tempfile import mkstemp
 
 from evacli.errors import RunError
 
@@ -43,9 +45,12 @@ class RunDir:
         self.lr_find_png = self.path / "lr_find.png"
         # written by train
         self.checkpoint = self.path / "checkpoint.npz"
+        self.checkpoint_before = self.path / "checkpoint-previous.npz"
         self.history = self.path / "history.csv"
         self.best_model = self.path / "best.keras"
         self.summary = self.path / "summary.json"
+        # held by report and gradcam while they write
+        self.drawing_lock = self.path / "drawing.lock"
         # written by report
         self.curves_png = self.path / "curves.png"
         self.confusion_png = self.path / "confusion_matrix.png"
@@ -56,6 +61,23 @@ class RunDir:
         # written by gradcam
         self.gradcam_png = self.path / "gradcam.png"
         self.gradcam_folder = self.path / "gradcam"
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is a checkpoint, if only the one before the last."""
+        return self.checkpoint.exists() or self.checkpoint_before.exists()
+
+    @property
+    def of_training(self) -> tuple[Path, ...]:
+        """What a training and a range test write."""
+        searched = self.lr_find_csv, self.lr_find_json, self.lr_find_png
+        trained = self.checkpoint, self.checkpoint_before, self.history, self.best_model, self.summary
+        return self.config, self.lock_owner, *searched, *trained
+
+    @property
+    def of_drawing(self) -> tuple[Path, ...]:
+        """What report and gradcam write, but for the single pictures."""
+        return self.curves_png, self.confusion_png, self.misclassified, self.report, self.gradcam_png
 
     def create(self) -> None:
         """Makes the directory.
@@ -95,41 +117,106 @@ def read_small(path: Path, most: int = MAX_DOCUMENT_BYTES) -> bytes:
     return content
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+_cleaners: list[Callable[[], object]] = []
+
+
+@contextmanager
+def cleaning(clean: Callable[[], object]) -> Iterator[None]:
+    """Calls `clean` at the end of a block; or in `clean_up`, for a process that ends without leaving the block."""
+    _cleaners.append(clean)
+    try:
+        yield
+    finally:
+        clean()
+        _cleaners.remove(clean)
+
+
+def clean_up() -> None:
+    """Does what the blocks of `cleaning` that are under way would do at their end, the last one first."""
+    for clean in reversed(tuple(_cleaners)):
+        clean()
+
+
+def unlink(path: Path) -> None:
+    """Removes a file, if it is there and the file system lets it go."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, write: Callable[[Path], object], keep: Path | None = None) -> None:
     """Lets `write` fill a temporary file beside `path`, then puts it in place in one step.
 
     A process killed at any moment, or a full disk, leaves the previous file whole.
 
+    Args:
+        path: the file.
+        write: writes to the path that it is given.
+        keep: where the previous file goes; None: nowhere.
+
     Raises:
         RunError: if the file cannot be written; it names `path`.
     """
-    temporary = None
+    temporary = _temporary(path)
     try:
-        # The suffix stays last because savers choose the format by it.
-        handle, name = mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=".tmp" + path.suffix)
-        os.close(handle)
-        temporary = Path(name)
-        write(temporary)
-        _flush_to_disk(temporary)
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-        _flush_to_disk(path.parent)
+        with cleaning(partial(unlink, temporary)):
+            temporary.touch(0o600, exist_ok=False)
+            write(temporary)
+            _flush_to_disk(temporary)
+            temporary.chmod(0o666 & ~_umask())
+            if keep is not None:
+                _keep(path, keep)
+            temporary.replace(path)
+            _flush_to_disk(path.parent)
     except OSError as e:
         raise RunError(
             f"Cannot write {path}: {e.strerror or e}.",
             "The previous file is untouched; free some space or fix the path.",
         ) from e
-    finally:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
 
 
-def remove_leftovers(*paths: Path) -> None:
-    """Removes the temporary files that killed processes left of these paths, to which nobody else may be writing."""
+def _temporary(path: Path) -> Path:
+    # The process, so that others see whether it lives. The suffix stays last because savers choose the format by it.
+    return path.with_name(f".{path.stem}.{os.getpid()}-{token_hex(4)}.tmp{path.suffix}")
+
+
+def _keep(path: Path, kept: Path) -> None:
+    """Gives the file at `path`, if there is one, the name `kept` as well, so that it never is without a name."""
+    link = _temporary(kept)
+    with cleaning(partial(unlink, link)):  # a second name of what is kept already would stay
+        try:
+            link.hardlink_to(path)
+            link.replace(kept)
+        except FileNotFoundError:
+            pass
+        except OSError:  # a file system without links, such as a memory stick's
+            path.replace(kept)
+
+
+def remove_leftovers(*paths: Path, shared: bool = False) -> None:
+    """Removes the temporary files that killed processes left.
+
+    Args:
+        paths: of which files; their names may be patterns.
+        shared: whether others may be writing these files just now, whom no lock keeps away; the files of processes that
+            live then stay.
+    """
     for path in paths:
         for leftover in path.parent.glob(f".{path.stem}.*.tmp{path.suffix}"):
-            leftover.unlink(missing_ok=True)
+            if not (shared and _maker_lives(leftover)):
+                unlink(leftover)
+
+
+def _maker_lives(temporary: Path) -> bool:
+    maker = re.search(r"\.(\d{1,9})-\w+\.tmp\.\w+$", temporary.name)
+    if maker is None:
+        return False
+    try:
+        os.kill(int(maker[1]), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        pass
+    return True
 
 
 def write_text_atomically(path: Path, text: str) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from evacli.run import directory
 from evacli.run.directory import RunDir
 
 # What `file_name` has named; other files in the folder are the user's.
@@ -33,3 +34,9 @@ def remove_singles(run: RunDir, but: Collection[Path]) -> None:
     for file in run.gradcam_folder.glob("*.png"):
         if file not in but and OURS.fullmatch(file.name):
             file.unlink()
+
+
+def remove_leftovers(run: RunDir) -> None:
+    """Removes the temporary files of pictures that killed processes left."""
+    if not run.gradcam_folder.is_symlink():
+        directory.remove_leftovers(run.gradcam_folder / "*-predicted-*-true-*.png")

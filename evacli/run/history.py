@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,9 @@ from evacli.errors import RunError
 from evacli.run.directory import RunDir, read_small
 
 Finite = Annotated[float, Meta(ge=0, le=1e12)]  # which refuses NaN too
+Share = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+MAX_LOSS = 3.5e38  # losses are float32: beyond, there is only infinity
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,16 +28,22 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     `val_` ones exist only where there are validation images, `batch_size` only where it changes, under `--grow-batch`.
     """
 
-    epoch: int
+    epoch: Count
     lr: Finite
     train_loss: float
-    train_accuracy: float
+    train_accuracy: Share
     test_loss: float | None
-    test_accuracy: float | None
+    test_accuracy: Share | None
     seconds: Finite
     val_loss: float | None = None
-    val_accuracy: float | None = None
-    batch_size: int | None = None
+    val_accuracy: Share | None = None
+    batch_size: Count | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no loss can be; one that is not finite can."""
+        for loss in (self.train_loss, self.test_loss, self.val_loss):
+            if loss is not None and MAX_LOSS < abs(loss) < math.inf:
+                raise ValueError(f"a loss cannot be {loss:g}")
 
     @property
     def deciding_accuracy(self) -> float | None:
@@ -67,6 +77,7 @@ def read_csv(path: Path) -> list[Row]:
         rows = [_row(cells) for cells in csv.DictReader(lines)]
         if not rows:
             raise ValueError("it has no rows")
+        check_numbers(rows)
     except (OSError, ValueError, csv.Error) as e:
         raise RunError(
             f"{path} is not a history of epochs: {getattr(e, 'strerror', None) or e}.",
@@ -77,6 +88,13 @@ def read_csv(path: Path) -> list[Row]:
 
 def _row(cells: dict[str, str]) -> Row:
     return msgspec.convert({name: cell or None for name, cell in cells.items()}, Row, strict=False)
+
+
+def check_numbers(rows: Sequence[Row]) -> None:
+    """Raises ValueError unless the epochs are numbered from 1."""
+    for number, row in enumerate(rows, 1):
+        if row.epoch != number:
+            raise ValueError(f"epoch {row.epoch} is in the place of epoch {number}")
 
 
 def best(rows: Sequence[Row]) -> Row | None:

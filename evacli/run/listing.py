@@ -75,7 +75,7 @@ def _listing(run: RunDir) -> RunListing:
         return RunListing(run=name, state="damaged")
     if settings is None or trained is None:
         # A training that was interrupted in its first epoch has a checkpoint, but nothing to sum up.
-        state: State = "unfinished" if run.checkpoint.exists() else "not trained"
+        state: State = "unfinished" if run.has_checkpoint else "not trained"
         known: dict[str, Any] = (
             {} if settings is None else {"model": model_name(settings.model), "epochs": settings.epochs}
         )

@@ -65,6 +65,11 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     images_per_second: Finite
     versions: dict[str, str] = {}
 
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        if self.top_epoch > self.epochs_done:
+            raise ValueError(f"its top epoch is {self.top_epoch} of {self.epochs_done}")
+
     @property
     def tested_once(self) -> bool:
         """Whether the top epoch is the only one that was tested, so that the test images chose nothing."""

@@ -1,7 +1,5 @@
 """Starting a training, or resuming it at its checkpoint: which may go on, and from where."""
 
-from pathlib import Path
-
 from evacli import config, console, paths
 from evacli.data import names
 from evacli.data.survey import fingerprint_under
@@ -9,8 +7,9 @@ from evacli.errors import Contradiction, DataError, ModelError, RunError
 from evacli.models.fingerprint import fingerprint
 from evacli.run import checkpoint, gradcam_files, summary
 from evacli.run.checkpoint import Arrays, Progress
-from evacli.run.directory import RunDir, remove_leftovers
-from evacli.run.versions import versions
+from evacli.run.directory import RunDir
+from evacli.run.locking import drawing
+from evacli.run.versions import differences, versions
 from evacli.training.learner import Learner
 from evacli.training.rates import choose_rates
 from evacli.training.state import TrainingState
@@ -23,7 +22,6 @@ def start_or_resume(run: RunDir, learner: Learner) -> TrainingState:
         RunError: if the checkpoint is missing beside results, garbled or of another network.
         Contradiction, DataError, ModelError: see `_check_same_training`.
     """
-    remove_leftovers(*_results(run))
     # Read under the lock: until then another process may have moved it on.
     stored = checkpoint.load(run)
     if stored is None:
@@ -37,13 +35,12 @@ def start_or_resume(run: RunDir, learner: Learner) -> TrainingState:
 
 def forget(run: RunDir) -> None:
     """Delete what an earlier training has left, and what was concluded from it: it is not true of the next one."""
-    for path in (*_results(run), run.report, run.curves_png, run.confusion_png, run.misclassified):
+    for path in (run.checkpoint_before, run.checkpoint, run.summary, run.history, run.best_model):
         path.unlink(missing_ok=True)
-    gradcam_files.remove(run)
-
-
-def _results(run: RunDir) -> tuple[Path, ...]:
-    return run.checkpoint, run.summary, run.history, run.best_model
+    with drawing(run):
+        for path in (run.report, run.curves_png, run.confusion_png, run.misclassified):
+            path.unlink(missing_ok=True)
+        gradcam_files.remove(run)
 
 
 def _check_nothing_lost(run: RunDir) -> None:
@@ -129,6 +126,12 @@ def _check_same_training(run: RunDir, progress: Progress, learner: Learner) -> N
             "The images or labels are not those that the run was trained on.",
             "Name the run's own data with --data, or another --run.",
         )
+    steps = learner.batching.steps(len(progress.rows))
+    if progress.batch > steps:
+        raise RunError(
+            f"{run.checkpoint} is no checkpoint of this run: it has {progress.batch:,} finished batches of {steps:,}.",
+            f"Put the run's own file back, or start anew: evacli train{run.option} --overwrite",
+        )
     now = versions()
     if not _same_network(progress, learner, now):
         raise ModelError(
@@ -149,6 +152,5 @@ def _same_network(progress: Progress, learner: Learner, now: dict[str, str]) -> 
 
 
 def _report_versions(before: dict[str, str], now: dict[str, str]) -> None:
-    changes = [f"{name} {before.get(name, '-')} -> {value}" for name, value in now.items() if before.get(name) != value]
-    if changes:
+    if changes := differences(before, now):
         console.warn(f"Since the run began: {', '.join(changes)}. The last digits may differ from here on.")

@@ -71,7 +71,7 @@ class TrainingState:
     def diverged(self) -> Diverged:
         """Mark the run as failed, and return the error to raise."""
         summary.write(self.run, self.summarise("failed"))
-        kept = "; the last good checkpoint is kept" if self.run.checkpoint.exists() else ""
+        kept = "; the last good checkpoint is kept" if self.run.has_checkpoint else ""
         return Diverged(
             f"The loss is not finite in epoch {len(self.rows) + 1}{kept}.",
             f"Use a lower learning rate: evacli train{self.run.option} --overwrite --lr {self.progress.lr / 10:.2g}",

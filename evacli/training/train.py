@@ -1,5 +1,6 @@
 """Training a run: begun, or continued where it stopped."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from evacli.run.checkpoint import Progress, load_progress, restore_config
 from evacli.run.directory import DEFAULT_RUN, RunDir
 from evacli.run.locking import exclusive, refuse_if_busy
 from evacli.run.summary import Summary
+from evacli.run.versions import keep_threads
 
 if TYPE_CHECKING:
     from evacli.training.hooks import Reached
@@ -63,6 +65,9 @@ def train(
         )
         return done
     network_file.allow(settled.model, directory, named="model" in settings)
+    _check_clock()
+    if progress:
+        keep_threads(progress.versions)
     with console.status("Reading the images"):
         loaded = data.load(settled)
     # Only now: a run that is done, and a mistake in what came before, need not wait for TensorFlow.
@@ -77,6 +82,13 @@ def train(
             choose_rates(directory, learner.config)  # what cannot be used is told before that
             forget(directory)
         return Loop(start_or_resume(directory, learner), checkpoint_minutes, stop_when).run()
+
+
+def _check_clock() -> None:
+    """Refuse a date that zip files, as the checkpoint and the best model are, cannot hold: before hours of work."""
+    year = time.localtime().tm_year
+    if not 1980 <= year < 2108:
+        raise RunError(f"The clock of this machine says {year}; files cannot be dated so.", "Set the clock.")
 
 
 def _finished(run: RunDir, progress: Progress, wanted: Config) -> Summary | None:
