@@ -10,7 +10,7 @@ from evacli import streams
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Run the command line."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
         signum = getattr(signal, name, None)
         if signum and signal.getsignal(signum) is not signal.SIG_IGN:  # as nohup and the like have it
@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:
-    """Ends the process, its temporary files removed: unless a training heeds signals, there is nothing to save.
+    """End the process, its temporary files removed: unless a training heeds signals, there is nothing to save.
 
     Not by KeyboardInterrupt, which gets lost where a library catches whatever comes while it is imported or traces a
     graph; the command would then go on as if nobody had pressed Ctrl-C.

@@ -18,7 +18,7 @@ from evacli.streams import Stderr
 
 @contextmanager
 def _no_native_stderr() -> Iterator[None]:
-    """Sends what is written to file descriptor 2 nowhere."""
+    """Send what is written to file descriptor 2 nowhere."""
     try:
         kept = os.dup(2)
     except OSError:  # the process has no stderr

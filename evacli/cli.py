@@ -30,7 +30,7 @@ class OneLineErrors(TyperGroup):
     """Reports every error as one line on stderr; `EVACLI_DEBUG=1` shows the traceback instead."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """Runs the app and leaves with its exit code."""
+        """Run the app and leave with its exit code."""
         debug = os.environ.get("EVACLI_DEBUG") == "1"
         extra["standalone_mode"] = False
         try:
@@ -57,7 +57,7 @@ class OneLineErrors(TyperGroup):
 
 
 def _unforeseen(error: Exception) -> tuple[str, str]:
-    """What to say of an error that nobody raised on purpose, and what to do."""
+    """Return what to say of an error that nobody raised on purpose, and what to do."""
     kind = type(error).__name__
     if isinstance(error, MemoryError) or kind == "ResourceExhaustedError":  # TensorFlow's, which may not be there
         return "There is not enough memory for this.", "A lower --batch-size, or smaller images, take less."
@@ -69,7 +69,7 @@ def _unforeseen(error: Exception) -> tuple[str, str]:
 
 
 def _complain(message: str, error: Any) -> int:
-    """Reports Typer's own complaint about a command line: an unknown option, a value of the wrong type."""
+    """Report Typer's own complaint about a command line: an unknown option, a value of the wrong type."""
     if not message:  # no command was given and the help has just been printed
         return 0
     context = getattr(error, "ctx", None)

@@ -218,14 +218,14 @@ FORMER_NAMES = {"mirror_test": "tta"}
 
 
 def with_current_names(document: Any) -> Any:
-    """Renames what a document of an earlier version, parsed JSON or TOML, calls by a former name."""
+    """Rename what a document of an earlier version, parsed JSON or TOML, calls by a former name."""
     if isinstance(document, dict):
         return {FORMER_NAMES.get(name, name): with_current_names(value) for name, value in document.items()}
     return [with_current_names(item) for item in document] if isinstance(document, list) else document
 
 
 def with_current_name(word: str) -> str:
-    """The present spelling of an option, its dashes left out, that may be a former one.
+    """Return the present spelling of an option, its dashes left out, that may be a former one.
 
     Example:
         with_current_name("no-mirror-test") == "no-tta"
@@ -236,12 +236,12 @@ def with_current_name(word: str) -> str:
 
 
 def option(field: str) -> str:
-    """The command-line spelling of a configuration field."""
+    """Return the command-line spelling of a configuration field."""
     return "--" + field.replace("_", "-")
 
 
 def takes_settings(workflow: Function) -> Function:
-    """Shows every setting in the signature of a workflow, in place of its `**settings`.
+    """Show every setting in the signature of a workflow, in place of its `**settings`.
 
     What is shown as default is that of a new run: a setting that is not given comes from the run.
     """
@@ -256,7 +256,7 @@ def takes_settings(workflow: Function) -> Function:
 
 
 def make(settings: Mapping[str, Any], base: Config | None = None) -> Config:
-    """`base` (default: the defaults) with `settings` applied; validates every value.
+    """Apply `settings` to `base`, by default to the defaults, and validate every value.
 
     Raises:
         ConfigError: naming the option, the value and what was expected.
@@ -274,7 +274,7 @@ def make(settings: Mapping[str, Any], base: Config | None = None) -> Config:
 
 
 def unbound(stored: Config, wanted: Config) -> Config:
-    """`stored` without what was chosen, by its user or by training, for another network or other images than `wanted`.
+    """Drop from `stored` what was chosen for another network or for other images than `wanted` has.
 
     Which dropout, or which augmentation, then is open again.
     """
@@ -283,7 +283,7 @@ def unbound(stored: Config, wanted: Config) -> Config:
 
 
 def over(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that belong together, such as a recipe's, under those that were given.
+    """Put settings that belong together, such as a recipe's, under those that were given.
 
     What would mean nothing beside these is left out: another optimizer's momentum, the data beside another data set.
     """
@@ -298,7 +298,7 @@ def over(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check(settings: Mapping[str, Any]) -> None:
-    """Validates each value in itself, for a moment at which it is not yet known what else the run has stored.
+    """Validate each value in itself, for a moment at which it is not yet known what else the run has stored.
 
     Raises:
         ConfigError: naming the option, the value and what was expected.
@@ -369,7 +369,7 @@ def _config_error(reason: str, values: Mapping[str, Any]) -> ConfigError:
 
 
 def contradictions(stored: Config, wanted: Config) -> str:
-    """The settings in which two configurations differ and must not, as a person reads them; empty if none.
+    """Return the settings in which two configurations differ and must not, as a person reads them; empty if none.
 
     Two files may build the same network; whether they do is for the fingerprint of the network to say.
     """
@@ -384,7 +384,7 @@ def _spelled(config: Config, field: str) -> object:
 
 
 def differences(a: Config, b: Config) -> list[str]:
-    """The fields in which two configurations differ; two spellings of one path do not."""
+    """Return the fields in which two configurations differ; two spellings of one path do not."""
     found = [f for f in Config.__struct_fields__ if _meaning(a, f) != _meaning(b, f)]
     return [f for f in found if f != "dataset" or "data" not in found]
 
@@ -400,5 +400,5 @@ def _meaning(config: Config, field: str) -> object:
 
 
 def data_name(config: Config) -> str:
-    """What the data of a run is called: the data set, or the last part of the path."""
+    """Return what the data of a run is called: the data set, or the last part of the path."""
     return Path(paths.absolute(config.data)).name if config.data is not None else str(config.dataset)

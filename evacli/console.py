@@ -72,13 +72,13 @@ def is_terminal() -> bool:
 
 
 def result(renderable: RenderableType) -> None:
-    """Prints a result to stdout; with `--json` nothing, since the JSON carries it."""
+    """Print a result to stdout; with `--json` nothing, since the JSON carries it."""
     if not _state["json"]:
         stdout().print(renderable)
 
 
 def json(value: object) -> None:
-    """Prints `value` as one JSON document, if the caller asked for `--json`."""
+    """Print `value` as one JSON document, if the caller asked for `--json`."""
     if _state["json"]:
         import msgspec
 
@@ -108,19 +108,19 @@ def warn(message: str) -> None:
 
 
 def fail(message: str, fix: str = "") -> None:
-    """The one line of an error on stderr: what was wrong and what to do."""
+    """Print the one line of an error on stderr: what was wrong and what to do."""
     fix = f" {_readable(fix)}" if fix else ""
     stderr().print(Text.assemble(("error: ", "bold red"), _readable(message), (fix, "cyan")))
 
 
 def stopped(message: str, fix: str = "") -> None:
-    """The one line, on stderr, of a command that was asked to stop and did so in good order."""
+    """Print the one line, on stderr, of a command that was asked to stop and did so in good order."""
     fix = f" {_readable(fix)}" if fix else ""
     stderr().print(Text.assemble(("stopped: ", "bold"), _readable(message), (fix, "cyan")))
 
 
 def table(title: str, columns: Iterable[str | Text], rows: Iterable[Iterable[object]]) -> Table:
-    """A table with its first column to the left and all others to the right."""
+    """Return a table with its first column to the left and all others to the right."""
     grid = Table(title=printable(title), title_justify="left", title_style="bold", header_style="bold")
     for i, column in enumerate(columns):
         grid.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
@@ -130,14 +130,14 @@ def table(title: str, columns: Iterable[str | Text], rows: Iterable[Iterable[obj
 
 
 def bar() -> "BarColumn":
-    """The bar of a progress display; in a narrow terminal it makes room for the text beside it."""
+    """Return the bar of a progress display; in a narrow terminal it makes room for the text beside it."""
     from rich.progress import BarColumn
 
     return BarColumn(bar_width=None, table_column=Column(min_width=4, max_width=40))
 
 
 def progress() -> "Progress":
-    """A progress display on stderr, silent without a terminal.
+    """Return a progress display on stderr, silent without a terminal.
 
     Use: `with progress() as bars: task = bars.add_task("reading", total=n); bars.advance(task)`.
     """
@@ -153,7 +153,7 @@ def progress() -> "Progress":
 
 
 def bars(*columns: "ProgressColumn") -> "Progress":
-    """A progress display of one's own columns on stderr, silent without a terminal."""
+    """Return a progress display of one's own columns on stderr, silent without a terminal."""
     from rich.progress import Progress
 
     shown = is_terminal()
@@ -163,20 +163,20 @@ def bars(*columns: "ProgressColumn") -> "Progress":
 
 
 def track(items: Iterable[Any], description: str, total: int | None = None) -> Iterable[Any]:
-    """Yields `items` under a progress bar."""
+    """Yield `items` under a progress bar."""
     with progress() as bars:
         yield from bars.track(items, total=total, description=description)
 
 
 def show_cursor() -> None:
-    """Gives a terminal its cursor back, which a live display hides; unlike rich, safe in a signal handler."""
+    """Give a terminal its cursor back, which a live display hides; unlike rich, safe in a signal handler."""
     if sys.stderr is not None and sys.stderr.isatty():
         os.write(sys.stderr.fileno(), b"\x1b[?25h")
 
 
 @contextmanager
 def status(message: str) -> Iterator[None]:
-    """A spinner for work whose length is unknown, such as importing TensorFlow; silent without a terminal.
+    """Return a spinner for work whose length is unknown, such as importing TensorFlow; silent without a terminal.
 
     What is shown within takes its place: not all releases of rich show two things that move.
     """
@@ -198,7 +198,7 @@ _spinners: "list[Status]" = []
 
 
 def _make_room() -> "Status | None":
-    """Takes the innermost spinner away and returns it."""
+    """Take the innermost spinner away and return it."""
     if not _spinners:
         return None
     _spinners[-1].stop()

@@ -7,12 +7,12 @@ DASH = "\N{EN DASH}"  # where there is nothing
 
 
 def percent(share: float | None, digits: int = 2) -> str:
-    """A share of 1; a dash for None."""
+    """Return a share of 1; a dash for None."""
     return DASH if share is None else f"{share:.{digits}%}"
 
 
 def without_noise(document: Any) -> Any:
-    """A document, lists and dictionaries in each other, whose accuracies and gaps have 12 digits at most.
+    """Return a document, lists and dictionaries in each other, whose accuracies and gaps have 12 digits at most.
 
     More than that tells only how they were computed.
 
@@ -34,27 +34,27 @@ def _rounded(value: Any) -> Any:
 
 
 def rough(share: float) -> str:
-    """A probability in a few characters."""
+    """Return a probability in a few characters."""
     return f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"
 
 
 def points(share: float | None) -> str:
-    """A difference of two shares of 1 in percentage points, with its sign; a dash for None."""
+    """Return a difference of two shares of 1 in percentage points, with its sign; a dash for None."""
     return DASH if share is None else f"{100 * share:+.2f}"
 
 
 def loss(nats: float | None) -> str:
-    """A cross-entropy; a dash for None."""
+    """Return a cross-entropy; a dash for None."""
     return DASH if nats is None else f"{nats:.4f}"
 
 
 def count(number: int) -> str:
-    """A number of things, with its thousands set apart."""
+    """Return a number of things, with its thousands set apart."""
     return f"{number:,}"
 
 
 def counted(number: int, thing: str) -> str:
-    """A number of things with their name, which ends in s unless there is one.
+    """Return a number of things with their name, which ends in s unless there is one.
 
     Example:
         >>> counted(1, "epoch"), counted(2000, "test image"), counted(3, "class")
@@ -65,7 +65,7 @@ def counted(number: int, thing: str) -> str:
 
 
 def joined(names: Sequence[str], word: str = "and") -> str:
-    """The names with commas between, and a word before the last.
+    """Return the names with commas between, and a word before the last.
 
     Example:
         >>> joined(["cutout", "crop", "flip"], "or")
@@ -82,7 +82,7 @@ def duration(seconds: float) -> str:
 
 
 def spelled(value: object) -> object:
-    """The value of a setting: yes and no for truth, a dash for None, anything else as it is."""
+    """Return the value of a setting: yes and no for truth, a dash for None, anything else as it is."""
     if value is None:
         return DASH
     return ("no", "yes")[value] if isinstance(value, bool) else value

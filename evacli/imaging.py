@@ -6,7 +6,7 @@ from evacli.errors import EvacliError
 
 
 def opencv() -> Any:
-    """The module `cv2`.
+    """Return the module `cv2`.
 
     Raises:
         EvacliError: saying what to install, if a library of the operating system is missing.

@@ -9,7 +9,7 @@ _LIMITS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"
 
 
 def in_words(reason: str) -> str:
-    """A validation error of msgspec, the place left out: "Expected `int` >= 1" becomes "must be at least 1"."""
+    """Return a validation error of msgspec, the place left out: "Expected `int` >= 1" becomes "must be at least 1"."""
     reason = reason.partition(" - at `")[0].replace("`", "")
     if limit := re.fullmatch(r"Expected (?:int|float) ([<>]=?) (\S+)", reason):
         return f"must be {_LIMITS[limit[1]]} {float(limit[2]):,.12g}"
@@ -23,12 +23,12 @@ def in_words(reason: str) -> str:
 
 
 def field_of(reason: str) -> str:
-    """The name of the field that a validation error of msgspec is about, empty if it names none."""
+    """Return the name of the field that a validation error of msgspec is about, empty if it names none."""
     return reason.partition(" - at `$.")[2].rstrip("`")
 
 
 def listed(names: Sequence[str], most: int = 10) -> str:
-    """The names with commas between; after the first `most`, how many more there are."""
+    """Return the names with commas between; after the first `most`, how many more there are."""
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 

@@ -39,7 +39,7 @@ def require(model: str) -> None:
 
 
 def allow(model: str, run: RunDir, *, named: bool) -> None:
-    """Makes sure that the user wants the file of `model` to run, if it is one.
+    """Make sure that the user wants the file of `model` to run, if it is one.
 
     Args:
         model: the run's `--model`.

@@ -110,7 +110,7 @@ class Described:
 
 
 def described(struct: type[msgspec.Struct]) -> dict[str, Described]:
-    """What the fields of a configuration say, by name."""
+    """Return what the fields of a configuration say, by name."""
     plain = typing.get_type_hints(struct)
     said = typing.get_type_hints(struct, include_extras=True)
     return {

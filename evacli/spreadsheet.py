@@ -13,7 +13,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066
 
 
 def to_csv(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """A line for each row under a header line.
+    """Return a line for each row under a header line.
 
     Text that a spreadsheet would take for a formula gets an apostrophe in front; control characters are spelled out, so
     that each row is one line. Numbers stay as they are; None is an empty cell.

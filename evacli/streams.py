@@ -77,7 +77,7 @@ class Stderr(io.TextIOBase):
         return self._stream is not None and self._stream.isatty()
 
     def fileno(self) -> int:
-        """The descriptor.
+        """Return the descriptor.
 
         Raises:
             OSError: if there is none.
@@ -85,7 +85,7 @@ class Stderr(io.TextIOBase):
         return -1 if self._stream is None else self._stream.fileno()
 
     def write(self, text: str) -> int:
-        """Writes if that can be done."""
+        """Write if that can be done."""
         if stream := self._stream:
             try:
                 stream.write(text)
@@ -94,7 +94,7 @@ class Stderr(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Writes out what is held back, if that can be done."""
+        """Write out what is held back, if that can be done."""
         if stream := self._stream:
             try:
                 stream.flush()

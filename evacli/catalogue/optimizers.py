@@ -57,14 +57,14 @@ HYPERPARAMETERS = tuple(dict.fromkeys(name for spec in OPTIMIZERS.values() for n
 
 
 def defaults(hyperparameter: str) -> str:
-    """The default that a hyperparameter has in each optimizer that takes it, as a person reads it."""
+    """Return the default that a hyperparameter has in each optimizer that takes it, as a person reads it."""
     return _said(
         {n: o.hyperparameters[hyperparameter] for n, o in OPTIMIZERS.items() if hyperparameter in o.hyperparameters}
     )
 
 
 def weight_decays() -> str:
-    """The default of the weight decay of each optimizer, as a person reads it."""
+    """Return the default of the weight decay of each optimizer, as a person reads it."""
     return f"{_said({n: o.weight_decay for n, o in OPTIMIZERS.items() if o.weight_decay})}, others 0"
 
 

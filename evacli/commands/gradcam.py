@@ -19,7 +19,7 @@ _HARMLESS = re.compile(r"[\w.,+@/-][\w .,+@/-]*")
 
 
 def _classes(context: Context) -> list[str]:
-    """The classes of the run that the command line names, for a shell."""
+    """Return the classes of the run that the command line names, for a shell."""
     try:
         names = summary.read(RunDir(context.params.get("run") or RUN)).class_names
     except EvacliError:

@@ -66,7 +66,7 @@ def _option(setting: Described) -> Any:
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command every setting as an option, and recipes.
+    """Give a command every setting as an option, and recipes.
 
     It receives those that were given as dict `settings`, and those of the recipe as dict `recipe`.
     """
@@ -90,5 +90,5 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def configure_output(json: bool, quiet: bool) -> None:
-    """Applies `--json` and `--quiet`."""
+    """Apply `--json` and `--quiet`."""
     console.configure(json=json, quiet=quiet)

@@ -43,5 +43,5 @@ def is_setting(name: str) -> bool:
 
 
 def named(name: str) -> str:
-    """A setting as it is spelled on the command line, a version by its name."""
+    """Return a setting as it is spelled on the command line, a version by its name."""
     return option(name) if is_setting(name) else name

@@ -16,7 +16,7 @@ from evacli.run.directory import remove_leftovers, write_text_atomically
 
 
 def compare(runs: Iterable[str | Path], out: str | Path | None = None) -> Comparison:
-    """Puts runs side by side and writes `compare.png`, `compare.csv` and `compare.html`.
+    """Put runs side by side and write `compare.png`, `compare.csv` and `compare.html`.
 
     Args:
         runs: run directories, two at least, in which `train` has finished an epoch; a file that an earlier comparison

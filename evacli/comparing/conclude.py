@@ -16,7 +16,7 @@ _FINAL = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
 
 
 def conclude(gathered: Sequence[TrainedRun], files: Files) -> Comparison:
-    """The figures of the runs, and the settings that differ and that do not."""
+    """Return the figures of the runs, and the settings that differ and that do not."""
     settings = [c.settings for c in gathered]
     names = list(dict.fromkeys(name for values in settings for name in values))
     differing = [name for name in names if any(values.get(name) != settings[0].get(name) for values in settings)]
@@ -49,7 +49,7 @@ def _figures(run: TrainedRun, differing: list[str]) -> ComparedRun:
 
 
 def _measured(run: TrainedRun) -> dict[str, Any]:
-    """The figures that the history tells."""
+    """Return the figures that the history tells."""
     top, last = history.best(run.rows), run.rows[-1] if run.rows else None
     final = {name: _finite(getattr(last, name, None)) for name in _FINAL}
     train, test = final["train_accuracy"], final["test_accuracy"]

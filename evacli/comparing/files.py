@@ -17,7 +17,7 @@ class Files:
         self.page = self.folder / "compare.html"
 
     def create(self) -> None:
-        """Makes the folder.
+        """Make the folder.
 
         Raises:
             RunError: if the file system refuses.
@@ -40,7 +40,7 @@ def absolute(path: Path) -> Path:
 
 
 def default_folder(runs: Iterable[Path]) -> Path:
-    """The folder that all the runs are in; the current one if they are in several and not all below it."""
+    """Return the folder that all the runs are in; the current one if they are in several and not all below it."""
     here = Path.cwd()
     parents = {absolute(run).parent for run in runs}
     folder = Path(os.path.commonpath(parents))

@@ -30,7 +30,7 @@ _CARDS: tuple[tuple[str, str, Callable[[ComparedRun], str]], ...] = (
 
 
 def render_page(comparison: Comparison, by_epoch: bytes, by_time: bytes) -> str:
-    """The page as HTML; the pictures are PNGs without a legend, which the tables are."""
+    """Render the page as HTML; the pictures are PNGs without a legend, which the tables are."""
     runs = comparison.runs
     same = [(name, value) for name, value in comparison.same.items() if value is not None]
     return render(

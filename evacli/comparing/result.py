@@ -95,7 +95,7 @@ BEST = {
 
 
 def winners(runs: list[ComparedRun], column: str) -> list[ComparedRun]:
-    """The runs with the best value of a column, none where no value is better than another.
+    """Return the runs with the best value of a column, none where no value is better than another.
 
     Top accuracies are compared only if one split chose all epochs, and seconds only of finished runs.
     """

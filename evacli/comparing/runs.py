@@ -59,7 +59,7 @@ class TrainedRun:
 
 
 def gather(directories: Sequence[Path]) -> list[TrainedRun]:
-    """Reads the runs; one that is named twice takes part once, and one without epochs is left out if two remain.
+    """Read the runs; one that is named twice takes part once, and one without epochs is left out if two remain.
 
     Raises:
         ConfigError: if there are fewer than two or more than `MOST`.
@@ -128,7 +128,7 @@ def _failed(run: RunDir) -> bool:
 
 
 def distinct_labels(directories: Sequence[Path]) -> list[str]:
-    """A label for each path: its name, with as many folders before it, or a number, as it takes to tell them apart."""
+    """Return a label for each path: its name, with folders before it or a number, as it takes to tell them apart."""
     labels = [_shortened(printable(name)) for name in _ends([absolute(path) for path in directories])]
     if len(set(labels)) == len(labels):
         return labels
@@ -136,7 +136,7 @@ def distinct_labels(directories: Sequence[Path]) -> list[str]:
 
 
 def _ends(places: Sequence[Path]) -> list[str]:
-    """The last part of each path, with as many before it as it takes to tell different ones apart."""
+    """Return the last part of each path, with as many before it as it takes to tell different ones apart."""
     for depth in count(1):
         names = ["/".join(path.parts[-depth:]) for path in places]
         if len(set(names)) == len(set(places)):
@@ -172,7 +172,7 @@ def _named(runs: Sequence[TrainedRun]) -> list[TrainedRun]:
 
 
 def _sources(runs: Sequence[TrainedRun]) -> list[Hashable]:
-    """What tells for each run which data it was made on: where that lay, or, of equal fingerprint, the first place."""
+    """Return for each run which data it was made on: where that lay, or, of equal fingerprint, the first place."""
     settings = [c.config for c in runs]
     found: list[Hashable] = [(paths.real(c.data) if c.data else c.dataset, c.skip_bad) for c in settings]
     for fingerprint in {c.trained.data_fingerprint for c in runs}:
@@ -182,5 +182,5 @@ def _sources(runs: Sequence[TrainedRun]) -> list[Hashable]:
 
 
 def _common(places: Sequence[Path], keys: Sequence[Hashable]) -> list[str]:
-    """The end of each place, that of the first one for all that have the same key."""
+    """Return the end of each place, that of the first one for all that have the same key."""
     return _ends([places[keys.index(key)] for key in keys])

@@ -13,7 +13,7 @@ _PARTS = ("val_split", "limit_train", "seed")
 
 
 def warnings_about(runs: Sequence[TrainedRun]) -> list[str]:
-    """A sentence for each reason not to take the figures at face value."""
+    """Return a sentence for each reason not to take the figures at face value."""
     unequal = (_unequal_data, _unequal_choice, _unequal_tta, _unequal_machines)
     found = (of(runs) for of in unequal)
     return [text for text in (*found, *map(_state, runs)) if text]
@@ -33,7 +33,7 @@ def _unequal_data(runs: Sequence[TrainedRun]) -> str:
 
 
 def _source(run: TrainedRun) -> tuple[Any, ...]:
-    """What settles the test images, unless the data itself has changed."""
+    """Return what settles the test images, unless the data itself has changed."""
     c, trained = run.config, run.trained
     chosen = (c.limit_test, c.seed) if c.limit_test is not None else ()
     return run.source, chosen, trained.test_images, trained.class_names

@@ -14,7 +14,7 @@ __all__ = ["Data", "Split", "load"]
 
 
 def load(config: Config) -> Data:
-    """Reads the data set that the configuration names.
+    """Read the data set that the configuration names.
 
     `--limit-train` and `--limit-test` take a stratified part of the splits; `--val-split` then cuts the validation
     images off what is left to train on. Both depend on `--seed` alone.

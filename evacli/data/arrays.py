@@ -13,5 +13,5 @@ def rgb(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def indices(count: int) -> list[str]:
-    """The names of images that have none: their indices."""
+    """Return the names of images that have none: their indices."""
     return [str(i) for i in range(count)]

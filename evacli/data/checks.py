@@ -13,7 +13,7 @@ MIN_SIDE = 8
 
 
 def check(source: Source) -> None:
-    """Makes sure that a network can be trained and evaluated on the source.
+    """Make sure that a network can be trained and evaluated on the source.
 
     Raises:
         DataError: naming the first thing that is wrong.
@@ -28,7 +28,7 @@ def check(source: Source) -> None:
 
 
 def require_classes(train: Split, class_names: tuple[str, ...]) -> None:
-    """Raises DataError, naming them, if classes have no training image."""
+    """Raise DataError, naming them, if classes have no training image."""
     counts = np.bincount(train.labels, minlength=len(class_names))
     if missing := [name for name, count in zip(class_names, counts, strict=True) if count == 0]:
         raise DataError(

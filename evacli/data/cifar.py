@@ -62,12 +62,12 @@ class Layout:
 
 
 def layout(files: Files) -> Layout | None:
-    """The version of CIFAR that these files are, None if they are something else."""
+    """Return the version of CIFAR that these files are, None if they are something else."""
     return next((candidate for candidate in LAYOUTS if candidate.fits(files)), None)
 
 
 def read(files: Files, where: str) -> Source:
-    """Loads the version of CIFAR that `files` from the folder `where` hold.
+    """Load the version of CIFAR that `files` from the folder `where` hold.
 
     Raises:
         DataError: naming the file that is missing, garbled, or not as long as it should be.

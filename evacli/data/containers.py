@@ -30,7 +30,7 @@ Files = Mapping[str, Callable[[], bytes]]
 
 
 def directories(path: Path) -> dict[str, Files]:
-    """The files directly in `path` and in each of its direct subfolders, but those that may not be entered."""
+    """Return the files directly in `path` and in each of its direct subfolders, but those that may not be entered."""
     found = {str(path): _files(path)}
     for child in sorted(child for child in path.iterdir() if child.is_dir()):
         with suppress(PermissionError):  # such as the lost+found of a disk
@@ -55,7 +55,7 @@ def _capped(content: bytes, path: Path) -> bytes:
 
 
 def archived(path: Path) -> dict[str, Files]:
-    """The files of a `.tar` or `.tar.gz`, by folder.
+    """Return the files of a `.tar` or `.tar.gz`, by folder.
 
     Raises:
         DataError: if it holds links, devices or paths that lead out of it, or unpacks to more than `MAX_BYTES`.
@@ -74,7 +74,7 @@ def archived(path: Path) -> dict[str, Files]:
 
 
 def _careful(file: io.BytesIO, content: bytes, path: Path) -> type[tarfile.TarInfo]:
-    """What tarfile is to read the headers of `file` with: before it interprets one, what that may cost is known."""
+    """Return what tarfile is to read headers with: before it interprets one, what that may cost is known."""
     left = MAX_HEADERS_BYTES
 
     class Careful(tarfile.TarInfo):

@@ -15,7 +15,7 @@ TEST_SHARE = 0.2
 
 
 def read(_: str) -> tuple[Split, Split]:
-    """Loads the 1,797 digits of 8x8 pixels and 17 grey levels as 32x32 RGB, always split the same way.
+    """Load the 1,797 digits of 8x8 pixels and 17 grey levels as 32x32 RGB, always split the same way.
 
     Source: E. Alpaydin & C. Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning Repository.
     """

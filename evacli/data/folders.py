@@ -33,7 +33,7 @@ Problems = dict[Path, str]
 
 
 def read(root: Path, config: Config) -> Source:
-    """Loads a folder of images.
+    """Load a folder of images.
 
     All images are brought to the most common size of the training images, scaled down to at most `MAX_SIDE` pixels a
     side. With `--limit-train` or `--limit-test` only the chosen files are opened.
@@ -90,7 +90,7 @@ def _decoded(root: Path, listings: Mapping[str, Listing]) -> tuple[dict[str, Spl
 def _each(
     action: Callable[[Path], T], paths: Sequence[Path], description: str, workers: int = 1
 ) -> tuple[dict[Path, T], Problems]:
-    """What `action` makes of each path; where it fails, the reason."""
+    """Return what `action` makes of each path; where it fails, the reason."""
 
     def attempt(path: Path) -> T | DataError:
         try:

@@ -12,7 +12,7 @@ MAX_TEXT = 200
 
 @contextmanager
 def reading(what: object, fix: str = "") -> Iterator[None]:
-    """Turns every error of the block into one DataError that names `what`.
+    """Turn every error of the block into one DataError that names `what`.
 
     Raises:
         DataError: for whatever the block ran into, unless that was an EvacliError already.
@@ -27,7 +27,7 @@ def reading(what: object, fix: str = "") -> Iterator[None]:
 
 
 def reason(error: BaseException) -> str:
-    """What went wrong, in one short line without a full stop."""
+    """Return what went wrong, in one short line without a full stop."""
     if isinstance(error, MemoryError):
         return "it needs more memory than there is"
     if isinstance(error, OSError) and error.strerror:
@@ -38,7 +38,7 @@ def reason(error: BaseException) -> str:
 
 
 def short(text: object) -> str:
-    """What strangers wrote as a message may have it: on one line, of sane length.
+    """Return what strangers wrote as a message may have it: on one line, of sane length.
 
     Example:
         >>> len(short("x" * 10**6))

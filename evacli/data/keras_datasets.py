@@ -22,7 +22,7 @@ PATIENCE = 30  # seconds without an answer from the server
 
 
 def read(name: str) -> tuple[Split, Split]:
-    """Loads the splits of a data set of `keras.datasets`, downloading it at the first use.
+    """Load the splits of a data set of `keras.datasets`, downloading it at the first use.
 
     Raises:
         DataError: if it cannot be downloaded or the download is damaged; it names the ways on.
@@ -49,7 +49,7 @@ def _split(images: NDArray[np.uint8], labels: NDArray[np.integer]) -> Split:
 
 @contextmanager
 def _own_progress_bar(description: str) -> Iterator[None]:
-    """Shows what keras downloads on our console instead of on stdout."""
+    """Show what keras downloads on our console instead of on stdout."""
     talkative, timeout = keras.config.is_interactive_logging_enabled(), socket.getdefaulttimeout()
     theirs = keras.utils.Progbar.update
     with console.progress() as bars:

@@ -29,7 +29,7 @@ FIX = f"Save it with np.savez and the arrays {', '.join(KEYS)}."
 
 
 def read(path: Path) -> Source:
-    """Loads the archive; no pickle in it is touched.
+    """Load the archive; no pickle in it is touched.
 
     Raises:
         DataError: if an array is missing, or is not uint8 images or integer labels.

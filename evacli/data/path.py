@@ -21,7 +21,7 @@ TAR_MAGIC, TAR_MAGIC_AT = b"ustar", 257
 
 
 def read(given: str, config: Config) -> Source:
-    """Loads the data set at the path that was given.
+    """Load the data set at the path that was given.
 
     Raises:
         DataError: if there is nothing that evacli can read; it says what was expected.

@@ -37,7 +37,7 @@ class Record:
 
 
 def loads(content: bytes) -> object:
-    """The object in a pickle; tuples become lists, byte strings of Python 2 become text in Latin-1.
+    """Return the object in a pickle; tuples become lists, byte strings of Python 2 become text in Latin-1.
 
     Raises:
         ValueError: if the pickle does anything that a data set has no need of; garbage may raise other errors as well.
@@ -51,7 +51,7 @@ def loads(content: bytes) -> object:
 
 
 def pixels(value: object) -> NDArray[np.uint8]:
-    """The array of uint8 that NumPy pickled.
+    """Return the array of uint8 that NumPy pickled.
 
     Raises:
         ValueError: if it is anything else.
@@ -66,7 +66,7 @@ def pixels(value: object) -> NDArray[np.uint8]:
 
 
 def text(value: object) -> str:
-    """A text or byte string of the pickle as text.
+    """Return a text or byte string of the pickle as text.
 
     Raises:
         ValueError: if it is anything else.

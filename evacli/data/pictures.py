@@ -27,7 +27,7 @@ Size = tuple[int, int]  # width, height
 
 @contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
-    """Opens an image without decoding it.
+    """Open an image without decoding it.
 
     Raises:
         ValueError: if it is empty, not an image or too large; other errors for garbled headers.
@@ -56,7 +56,7 @@ def is_picture(path: Path) -> bool:
 
 
 def size(path: Path) -> Size:
-    """The width and height that `pixels` would see, from the header."""
+    """Return the width and height that `pixels` would see, from the header."""
     with opened(path) as image:
         # Without any of these in the header, Pillow would decode a PNG to look behind the pixels.
         may_turn = image.format != "TIFF" and not ORIENTATION_IN.isdisjoint(image.info)  # TIFF's is turned already
@@ -65,7 +65,7 @@ def size(path: Path) -> Size:
 
 
 def pixels(path: Path, size: Size) -> NDArray[np.uint8]:
-    """Decodes an image and brings it to `size`.
+    """Decode an image and bring it to `size`.
 
     Returns:
         (H, W, 3) uint8, RGB.
@@ -87,7 +87,7 @@ def _fitted(picture: Image.Image, size: Size) -> NDArray[np.uint8]:
 
 
 def rgb(image: Image.Image) -> Image.Image:
-    """Converts the first frame to upright RGB as the module describes.
+    """Convert the first frame to upright RGB as the module describes.
 
     Raises:
         ValueError: for colours without an agreed range, such as 32-bit grey.

@@ -8,7 +8,7 @@ from evacli.errors import DataError
 
 
 def choose(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
-    """Picks `count` images at random, of every class the same share, and of every class one if `count` allows.
+    """Pick `count` images at random, of every class the same share, and of every class one if `count` allows.
 
     Unlike scikit-learn's `train_test_split` it accepts any count and classes of a single image.
 

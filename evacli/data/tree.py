@@ -32,7 +32,7 @@ class Listing:
     labels: NDArray[np.int64]
 
     def take(self, indices: Iterable[int]) -> "Listing":
-        """The files at `indices`, in that order."""
+        """Return the files at `indices`, in that order."""
         chosen = list(indices)
         return Listing([self.paths[i] for i in chosen], self.labels[chosen])
 
@@ -47,7 +47,7 @@ class Tree:
 
 
 def scan(root: Path) -> Tree:
-    """Lists the images of the folder, classes and files in the order of their names.
+    """List the images of the folder, classes and files in the order of their names.
 
     Raises:
         DataError: if a split or, in any split, a class lacks images, if two classes differ in case alone or two folders
@@ -62,7 +62,7 @@ def scan(root: Path) -> Tree:
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
-    """The folder of each split; a validation folder without a test folder beside it serves as the test split."""
+    """Return the folder of each split; a validation folder without a test folder beside it serves as the test split."""
     validation = [root / name for name in VALIDATION_FOLDERS if (root / name).is_dir()]
     if len(validation) > 1:
         raise DataError(f"{root} has {listed([v.name for v in validation])}.", "Keep one of these folders.")

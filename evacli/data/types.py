@@ -30,7 +30,7 @@ class Split:
         return len(self.labels)
 
     def take(self, indices: NDArray[np.integer]) -> "Split":
-        """The images at `indices`, in that order."""
+        """Return the images at `indices`, in that order."""
         return Split(self.images.take(indices), self.labels[indices], [self.names[i] for i in indices])
 
 

@@ -9,7 +9,7 @@ from evacli.engine.hyperparameters import cycled, hyperparameters
 
 
 def make(config: Config, variables: list[Any], accumulated: int = 1) -> keras.optimizers.Optimizer:
-    """The configured optimizer, built for `variables`.
+    """Return the configured optimizer, built for `variables`.
 
     Args:
         config: names the method and its hyperparameters.
@@ -70,7 +70,7 @@ class ConvolutionalMuon(keras.optimizers.Muon):
         self._scores: Any = None  # its key: a variable kept here would count as one of the optimizer's own
 
     def build(self, variables: list[Any]) -> None:
-        """Gives each of `variables`, in the order in which the network computes, its state."""
+        """Give each of `variables`, in the order in which the network computes, its state."""
         kernels = [v for v in variables if len(v.shape) >= 2]
         self._scores = self._var_key(kernels[-1]) if len(kernels) > 1 else None
         super().build(variables)
@@ -79,7 +79,7 @@ class ConvolutionalMuon(keras.optimizers.Muon):
         return len(variable.shape) < 2 or self._var_key(variable) == self._scores
 
     def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
-        """The nearest semi-orthogonal matrix, roughly, in the shape of `x`.
+        """Return the nearest semi-orthogonal matrix, roughly, in the shape of `x`.
 
         Each of the `steps` multiplies x by a polynomial of its Gram matrix. Those of all steps are multiplied first,
         which takes small square matrices only: the same to rounding, in a third of the multiplications.
@@ -115,7 +115,7 @@ class GradientNoise:
     noise_seed: int
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """The step that the optimizer takes, from the noisy gradient."""
+        """Take the step of the optimizer, from the noisy gradient."""
         step = tf.cast(self.iterations, tf.int32)  # type: ignore[attr-defined]
         seed = tf.stack([(self.noise_seed + self._get_variable_index(variable) * 2**16) % 2**31, step])  # type: ignore[attr-defined]
         deviation = tf.sqrt(self.noise / (1.0 + tf.cast(step, tf.float32)) ** 0.55)

@@ -14,7 +14,7 @@ WORTHWHILE_SPEEDUP = 1.1
 
 
 def choose(precision: str) -> Literal["float32", "bfloat16"]:
-    """Resolves "auto" by measuring a small convolution, forward and backward, in both; takes under a second.
+    """Resolve "auto" by measuring a small convolution, forward and backward, in both; takes under a second.
 
     The times alternate and the best of each counts, since other work on the machine only ever adds to them. Processors
     without bfloat16 arithmetic emulate it, and are then many times slower.
@@ -33,7 +33,7 @@ def choose(precision: str) -> Literal["float32", "bfloat16"]:
 
 
 def try_out(twin: keras.Model, images: NDArray[np.uint8]) -> None:
-    """Computes the loss of a step and its gradients, and takes no step: the network stays as it is.
+    """Compute the loss of a step and its gradients, and take no step: the network stays as it is.
 
     Args:
         twin: a compiled network, from pixels to scores.

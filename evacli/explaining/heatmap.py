@@ -58,7 +58,7 @@ def grad_cam(
 # the next ones; that of the last network only, since a graph keeps the weights of its network alive.
 @lru_cache(maxsize=1)
 def _pass(model: keras.Model, layer: Any) -> Callable[..., Any]:
-    """A function from (B, H, W, 3) images and T times (B,) classes to (B, T, h, w) maps."""
+    """Return a function from (B, H, W, 3) images and T times (B,) classes to (B, T, h, w) maps."""
     scores = logits_model(model)
 
     def maps(images: tf.Tensor, targets: list[tf.Tensor]) -> tf.Tensor:

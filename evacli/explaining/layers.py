@@ -171,7 +171,7 @@ class _Noted(NamedTuple):
     output: Any
 
     def places(self, known: dict[Any, Places]) -> Places:
-        """What it leaves of the places of its inputs; those that do not depend on the picture have none."""
+        """Return what it leaves of the places of its inputs; those that do not depend on the picture have none."""
         tensors = [x for x in tf.nest.flatten(self.arguments) if _is_symbolic(x)]
         if any(x is self.output for x in tensors):
             return known[self.output.op]
@@ -192,7 +192,7 @@ def _shape(tensor: tf.Tensor) -> Shape:
 
 
 def _followed(graph: tf.Graph, noted: dict[Any, _Noted]) -> Iterator[Call]:
-    """The calls in a graph from the pixels to the scores, whose operations come in the order of computation."""
+    """Return the calls in a graph from the pixels to the scores, whose operations come in the order of computation."""
     operations, start, end = graph.get_operations(), graph.inputs[0].op, graph.outputs[0].op
     known, follows = {start: PIXELS}, {start: frozenset[str]()}
     for operation in operations:

@@ -14,7 +14,7 @@ MOST_IN_GRID = 100
 
 
 def write(run: RunDir, explanations: Sequence[Explanation], heading: tuple[str, str], alpha: float) -> list[Path]:
-    """Writes a picture of each explanation and the grid of the first hundred, in place of what an earlier call wrote.
+    """Write a picture of each explanation and the grid of the first hundred, in place of what an earlier call wrote.
 
     Args:
         run: where to.

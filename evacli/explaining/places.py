@@ -113,7 +113,7 @@ def _by_channel(border: Border, layer: Any, *_: Any) -> Border | None:
 
 
 def _window(border: Border, layer: Any, *_: Any) -> Border:
-    """A window that slides; without padding of its own it takes up what was padded for it."""
+    """Slide a window; without padding of its own it takes up what was padded for it."""
     window = getattr(layer, "kernel_size", None) or layer.pool_size
     if layer.padding == "valid":
         reach = (_by_axis(window) - 1) * _by_axis(getattr(layer, "dilation_rate", 1)) / 2

@@ -176,7 +176,7 @@ def _scale_losses(losses: np.ndarray, rows: Sequence[Row]) -> None:
 
 
 def cut_panels(picture: Path) -> tuple[bytes, bytes]:
-    """The left and the right panels of a saved comparison, without its legend, as PNGs."""
+    """Return the left and the right panels of a saved comparison, without its legend, as PNGs."""
     image = Image.open(picture)
     middle, bottom = image.width // 2, round(image.width * HEIGHT / WIDTH)
     return _cut(image, (0, 0, middle, bottom)), _cut(image, (middle, 0, image.width, bottom))

@@ -18,7 +18,7 @@ MOST_WITH_NAMES = 120  # beyond, every n-th name is written
 
 @styled
 def draw_confusion(counts: NDArray[np.int64], class_names: Sequence[str]) -> Figure:
-    """The confusion matrix, coloured by the share of each true class, with the counts in the cells.
+    """Draw the confusion matrix, coloured by the share of each true class, with the counts in the cells.
 
     The colour scale is a square root: otherwise the few mistakes of a good model would all look like none.
 

@@ -70,7 +70,7 @@ def overlay(image: Image, heat: Heat, alpha: float = 0.5) -> Image:
 
 
 def panels(image: Image, maps: Sequence[Heat] | NDArray[np.float32], width: int, alpha: float = 0.5) -> Image:
-    """Sets the image and its overlays side by side, with white gaps, as wide as `width` pixels allow.
+    """Set the image and its overlays side by side, with white gaps, as wide as `width` pixels allow.
 
     Heat maps are stretched bilinearly over the whole image: their corners are the image's corners.
     """
@@ -120,7 +120,7 @@ def grid(explanations: Sequence[Explanation], title: str, subtitle: str, alpha: 
 
 
 def _canvas(width: int, height: int) -> tuple[Figure, Axes]:
-    """A figure and axes all over it, in pixels from the top left corner."""
+    """Make a figure and axes all over it, in pixels from the top left corner."""
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
     figure.set_layout_engine("none")
     FigureCanvasAgg(figure)  # keeps its renderer, so that measuring text is cheap
@@ -149,7 +149,7 @@ def _draw_cell(axes: Axes, explanation: Explanation, strip: Image, corner: tuple
 
 
 def _fill(text: Text, what: str, name: str, probability: float, room: float) -> None:
-    """Writes `what name 83 %` into `text`, the name shortened until it fits in `room` pixels."""
+    """Write `what name 83 %` into `text`, the name shortened until it fits in `room` pixels."""
 
     def width(limit: int) -> float:
         text.set_text(f"{what} {literal(name, limit)} {probability * 100:.0f} %")
@@ -165,7 +165,7 @@ def _draw_image(axes: Axes, image: Image, x: float, y: float) -> None:
 
 
 def _draw_key(axes: Axes, x: float, y: float) -> None:
-    """What the colours mean: a bar from no evidence to the strongest; each map has its own scale."""
+    """Draw what the colours mean: a bar from no evidence to the strongest; each map has its own scale."""
     low = axes.text(x, y, "no evidence", fontsize=TEXT, va="top")
     bar = x + low.get_window_extent().width + MARGIN / 2
     gradient = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (round(TEXT * DPI / 72), 1))

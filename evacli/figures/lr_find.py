@@ -66,7 +66,7 @@ def _height(rate: float, learning_rates: Sequence[float], smoothed: Sequence[flo
 
 
 def limits(losses: Sequence[float], smoothed: Sequence[float]) -> tuple[float, float]:
-    """The range of the losses up to the lowest smoothed one, with room above; the explosion may leave the picture.
+    """Return the range of the losses up to the lowest smoothed one, with room; the explosion may leave the picture.
 
     Returns:
         The lowest and the highest loss to show.

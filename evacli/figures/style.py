@@ -55,7 +55,7 @@ def _style() -> Iterator[None]:
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Makes a drawing function use the common style, and only that function."""
+    """Make a drawing function use the common style, and only that function."""
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
@@ -73,6 +73,6 @@ def literal(text: str, limit: int = 40) -> str:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes the figure to `path` as PNG in one step."""
+    """Write the figure to `path` as PNG in one step."""
     with _style():
         write_atomically(path, lambda target: figure.savefig(target, format="png"))

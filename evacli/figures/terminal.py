@@ -12,7 +12,7 @@ _NARROWEST, _WIDEST, _HEIGHT = 30, 100, 18
 def lr_find(
     learning_rates: Sequence[float], smoothed: Sequence[float], suggestions: Mapping[str, float | None], columns: int
 ) -> str:
-    """The smoothed loss against the learning rate, with every suggestion as a vertical line.
+    """Draw the smoothed loss against the learning rate, with every suggestion as a vertical line.
 
     Args:
         learning_rates: of each step.

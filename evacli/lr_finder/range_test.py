@@ -36,7 +36,7 @@ def lr_find(
     mode: Mode = "exp",
     **settings: Any,
 ) -> LrFindResult:
-    """Runs the range test on the run's own network, data, augmentation, optimizer and batch size.
+    """Run the range test on the run's own network, data, augmentation, optimizer and batch size.
 
     Writes the run's configuration, `lr_find.csv`, `lr_find.json` and `lr_find.png`, once the sweep is done.
 
@@ -84,7 +84,7 @@ def _hint_at_few_batches(learner: "Learner") -> None:
 
 
 def make_range(**values: object) -> Range:
-    """The range with these limits.
+    """Return the range with these limits.
 
     Raises:
         ConfigError: naming the option, its value and what was expected.
@@ -152,7 +152,7 @@ def sweep(learner: "Learner", learning_rates: Sequence[float]) -> Curve:
 
 
 def conclude(curve: Curve, swept: Range, made_with: config.Config) -> LrFindResult:
-    """What follows from a curve."""
+    """Return what follows from a curve."""
 
     suggestions: dict[str, float | None] = dict.fromkeys(RULES)
     problem, base_lr = None, None

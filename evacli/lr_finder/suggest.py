@@ -95,7 +95,7 @@ def steep(learning_rates: Sequence[float], losses: Sequence[float]) -> float | N
 
 
 def minimum_over_ten(learning_rates: Sequence[float], losses: Sequence[float]) -> float | None:
-    """A tenth of the learning rate with the lowest loss, which itself is on the brink of divergence.
+    """Return a tenth of the learning rate with the lowest loss, which itself is on the brink of divergence.
 
     Robust to noise, since nothing is differentiated and the drift before the fall does not count.
 
@@ -106,7 +106,7 @@ def minimum_over_ten(learning_rates: Sequence[float], losses: Sequence[float]) -
 
 
 def minimum_over_three(learning_rates: Sequence[float], losses: Sequence[float]) -> float | None:
-    """A third of the learning rate with the lowest loss: the peak of a schedule that warms up to it.
+    """Return a third of the learning rate with the lowest loss: the peak of a schedule that warms up to it.
 
     A network that has been warmed up bears higher rates than the untrained one of the sweep (Smith & Topin 2017, arXiv
     1708.07120), so a tenth, made for a constant rate from the first step on, is too careful there. Fails like
@@ -118,7 +118,7 @@ def minimum_over_three(learning_rates: Sequence[float], losses: Sequence[float])
 def slide(
     learning_rates: Sequence[float], losses: Sequence[float], decades: float = 1.2, tolerance: float = 0.03
 ) -> float | None:
-    """The low end of the highest interval of 1.2 decades at both ends of which the loss falls about equally fast.
+    """Return the low end of the highest interval of 1.2 decades whose ends see the loss fall about equally fast.
 
     Seen from the high end, that is where the explosion no longer disturbs the descent. Equally fast: the slopes, in
     nats per factor e, differ by at most `tolerance`. Fails where descent and flat start blend into each other (it
@@ -176,7 +176,7 @@ RULES: dict[str, Rule] = {
 
 
 def rules_for(inertia: float) -> dict[str, Rule]:
-    """The rules for an optimizer of this inertia, 0 to 1; see `evacli.engine.optimizers.inertia`."""
+    """Return the rules for an optimizer of this inertia, 0 to 1; see `evacli.engine.hyperparameters.inertia`."""
     return RULES | {"foot": partial(foot, inertia=inertia)}
 
 
@@ -188,7 +188,7 @@ CHOSEN_RULE = "foot"
 def suggest(
     learning_rates: Sequence[float], losses: Sequence[float], rules: Mapping[str, Rule] = RULES
 ) -> dict[str, float | None]:
-    """What each rule suggests for a recorded sweep.
+    """Return what each rule suggests for a recorded sweep.
 
     Args:
         learning_rates: of each step, rising.
@@ -226,7 +226,7 @@ def _below_minimum(learning_rates: Sequence[float], losses: Sequence[float], div
 
 
 def _fallen(learning_rates: Sequence[float], losses: Sequence[float], share: float) -> float:
-    """The first rate at which `share` of the whole fall is over, counted from the highest loss before the lowest."""
+    """Return the first rate at which `share` of the fall is over, counted from the highest loss before the lowest."""
     lowest = min(range(len(losses)), key=losses.__getitem__)
     highest = max(losses[: lowest + 1])
     wanted = highest - share * (highest - losses[lowest])
@@ -268,7 +268,7 @@ def _longest_descent(losses: Sequence[float]) -> tuple[int, int]:
 
 
 def _slopes(learning_rates: Sequence[float], losses: Sequence[float]) -> list[float]:
-    """The derivative with respect to log(learning rate), in nats per factor e."""
+    """Return the derivative with respect to log(learning rate), in nats per factor e."""
     import numpy as np
 
     return [float(slope) for slope in np.gradient(losses, np.log(learning_rates))]

@@ -24,7 +24,7 @@ def build(
     std: Sequence[float],
     regularisation: Regularisation | None = None,
 ) -> keras.Model:
-    """Makes an untrained network of plain Keras layers that needs no preprocessing outside.
+    """Make an untrained network of plain Keras layers that needs no preprocessing outside.
 
     Args:
         name: one of `NETWORKS`, or the user's own `path/to/file.py:function` (see `evacli.models.custom`).

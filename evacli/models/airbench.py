@@ -56,7 +56,7 @@ def airbench(x: Any, num_classes: int, widths: Sequence[int] = WIDTHS) -> Any:
 
 
 def airbench_small(x: Any, num_classes: int) -> Any:
-    """The same with half the filters: 0.5 million parameters, and about a quarter of the arithmetic."""
+    """Build the same with half the filters: 0.5 million parameters, and about a quarter of the arithmetic."""
     return airbench(x, num_classes, SMALL_WIDTHS)
 
 
@@ -71,7 +71,7 @@ def _activate(x: Any, name: str) -> Any:
 
 
 def start(model: keras.Model, images: NDArray[np.uint8]) -> None:
-    """Gives `model`, an untrained `airbench`, the weights that it starts from.
+    """Give `model`, an untrained `airbench`, the weights that it starts from.
 
     The whitening decorrelates the patches of `images`; every other convolution begins by handing on its inputs, as far
     as it has filters, beside filters that are random.
@@ -92,7 +92,7 @@ def start(model: keras.Model, images: NDArray[np.uint8]) -> None:
 
 
 def whitening(images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A kernel that makes patches of `images` (N, H, W, C) uncorrelated and of variance 1, beside its opposite.
+    """Return a kernel that makes patches of `images` (N, H, W, C) uncorrelated and of variance 1, beside its opposite.
 
     Returns:
         (2, 2, C, 8 C): the eigenvectors of the patches' covariance, each divided by the root of its eigenvalue.

@@ -78,13 +78,13 @@ class Cost:
         )
 
     def repeated(self, rounds: int) -> "Cost":
-        """The same as the body of a loop."""
+        """Return the same as the body of a loop."""
         kept = self.kept * rounds
         return Cost(self.largest, self.live + kept, self.total + kept, self.steps * rounds, self.work * rounds)
 
 
 def of(graph: Any) -> Cost:
-    """Adds up what running a graph takes.
+    """Add up what running a graph takes.
 
     Args:
         graph: of a `tf.function` that was traced for inputs of known sizes.
@@ -137,7 +137,7 @@ class _Counter:
 
 
 def _together(nodes: Sequence[Any], costs: Mapping[str, Cost]) -> Cost:
-    """The sum, but for what is alive at once."""
+    """Add up costs, but for what is alive at once."""
     level: dict[str, int] = {}
     for node in nodes:
         level[node.name] = 1 + max((level.get(_name(one), 0) for one in _inputs(node)), default=0)

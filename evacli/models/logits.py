@@ -7,7 +7,7 @@ from evacli.errors import ModelError
 
 
 def logits_model(model: keras.Model) -> keras.Model:
-    """A model that shares all layers and weights with `model` and gives its scores before the softmax.
+    """Return a model that shares all layers and weights with `model` and gives its scores before the softmax.
 
     The softmax may be the last layer, the activation of the last layer, or either of them at the end of a model nested
     in the last place. `model` itself stays as it is.
@@ -36,7 +36,7 @@ def ends_in_softmax(model: keras.Model) -> bool:
 
 
 def last_operation(model: keras.Model) -> Any:
-    """The layer or operation that gives `model`'s output; of models nested in the last place, the innermost.
+    """Return the layer or operation that gives `model`'s output; of models nested in the last place, the innermost.
 
     Raises:
         ModelError: if `model` is not a graph of layers with one output.
@@ -88,7 +88,7 @@ class _WithoutActivation(keras.layers.Layer):
         self.built = True
 
     def call(self, x: Any) -> Any:
-        """The layer's output before its activation."""
+        """Return the layer's output before its activation."""
         activation = self.layer.activation
         self.layer.activation = keras.activations.linear
         try:

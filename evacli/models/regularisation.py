@@ -14,7 +14,7 @@ DROPOUTS = (keras.layers.Dropout, keras.layers.SpatialDropout2D)
 
 
 def decide_dropout(config: Config) -> Dropout:
-    """What the configuration says of dropout, or else what suits its network."""
+    """Return what the configuration says of dropout, or else what suits its network."""
     if config.dropout is not None:
         return config.dropout
     # Of the network's own rates the spatial kind has to be some share.
@@ -39,15 +39,15 @@ class Regularisation:
 
     @classmethod
     def of(cls, config: Config) -> "Regularisation":
-        """What the configuration says."""
+        """Make what the configuration says."""
         return cls(decide_dropout(config), config.spatial_dropout, config.input_noise)
 
     def on_pixels(self, x: Any) -> Any:
-        """The normalised images `x`, a keras tensor (B, H, W, C), with noise in training."""
+        """Return the normalised images `x`, a keras tensor (B, H, W, C), with noise in training."""
         return keras.layers.GaussianNoise(self.input_noise, name="input_noise")(x) if self.input_noise else x
 
     def on_dropout(self, model: keras.Model) -> keras.Model:
-        """The network with its dropout layers changed, and with its weights.
+        """Return the network with its dropout layers changed, and with its weights.
 
         Raises:
             ModelError: if dropout layers are to be changed and there are none.

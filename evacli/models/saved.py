@@ -52,7 +52,7 @@ MAX_TOTAL_BYTES = 64 * 2**30
 
 
 def load(path: Path) -> keras.Model:
-    """The model in a file, not compiled.
+    """Return the model in a file, not compiled.
 
     Raises:
         ModelError: if it is cut short, garbled, larger inside than outside, or does not turn images of one size into
@@ -73,7 +73,7 @@ def load(path: Path) -> keras.Model:
 
 
 def try_out(model: keras.Model, batch_size: int) -> None:
-    """Makes sure that a stranger's model can be used: what it would take is told before it runs on one batch.
+    """Make sure that a stranger's model can be used: what it would take is told before it runs on one batch.
 
     Args:
         model: takes (B, H, W, channels) pixels 0..255.
@@ -102,7 +102,7 @@ def try_out(model: keras.Model, batch_size: int) -> None:
 
 @contextmanager
 def using(model: keras.Model) -> Iterator[None]:
-    """Turns every error of the block, in which a stranger's `model` computes something, into one line.
+    """Turn every error of the block, in which a stranger's `model` computes something, into one line.
 
     Raises:
         ModelError: for whatever the block ran into, unless that was an EvacliError already.
@@ -235,12 +235,12 @@ def _check_ends(model: keras.Model) -> None:
 
 
 def short(text: str) -> str:
-    """A stranger's text as a message may have it: on one line, of sane length."""
+    """Return a stranger's text as a message may have it: on one line, of sane length."""
     line = " ".join(text.split())
     return line if len(line) <= MAX_TEXT else f"{line[:MAX_TEXT]}..."
 
 
 def first_sentence(error: Exception) -> str:
-    """What went wrong; Keras adds where, advice, and pages of configuration."""
+    """Return what went wrong; Keras adds where, advice, and pages of configuration."""
     lines = [AROUND.sub("", line).strip() for line in str(error).splitlines()]
     return short(next(filter(None, lines), type(error).__name__).split(". ")[0].rstrip(".:")) + "."

@@ -13,7 +13,7 @@ _FILTERS = (formats.percent, formats.rough, formats.count, formats.counted, form
 
 
 def render(template: str, **parts: Any) -> str:
-    """The page as HTML; every text in `parts` is escaped, control characters are spelled out."""
+    """Render the page as HTML; every text in `parts` is escaped, control characters are spelled out."""
     environment = Environment(
         loader=PackageLoader("evacli.pages"),
         autoescape=True,
@@ -27,5 +27,5 @@ def render(template: str, **parts: Any) -> str:
 
 
 def embed(picture: bytes, kind: str = "png") -> str:
-    """The bytes of a picture as a data URI."""
+    """Return the bytes of a picture as a data URI."""
     return f"data:image/{kind};base64," + b64encode(picture).decode("ascii")

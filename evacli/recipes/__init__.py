@@ -32,7 +32,7 @@ def names() -> list[str]:
 
 
 def read(name: str) -> Recipe:
-    """The recipe of this name, or in this `.toml` file; its settings are valid in themselves.
+    """Return the recipe of this name, or in this `.toml` file; its settings are valid in themselves.
 
     Raises:
         ConfigError: if there is none, or if it is not a recipe. A recipe cannot name a network in a Python file, which
@@ -60,7 +60,7 @@ def read(name: str) -> Recipe:
 
 
 def recipe(name: str) -> dict[str, Any]:
-    """The settings of a recipe, for `evacli.lr_find` and `evacli.train`.
+    """Return the settings of a recipe, for `evacli.lr_find` and `evacli.train`.
 
     Args:
         name: of a recipe that comes with evacli, or the path of a `.toml` file.

@@ -44,7 +44,7 @@ class Confusion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def count_confusions(labels: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int) -> NDArray[np.int64]:
-    """The confusion matrix.
+    """Return the confusion matrix.
 
     Args:
         labels: (N,) true classes.
@@ -104,7 +104,7 @@ def _known(value: float) -> float | None:
 
 
 def most_confused(counts: NDArray[np.int64], class_names: Sequence[str], limit: int = 10) -> list[Confusion]:
-    """The ordered pairs of classes with the most mistakes, most first; none without mistakes."""
+    """Return the ordered pairs of classes with the most mistakes, most first; none without mistakes."""
     mistakes = counts * ~np.eye(len(counts), dtype=bool)  # (C, C)
     order = np.argsort(-mistakes, axis=None, kind="stable")[:limit]
     return [

@@ -18,7 +18,7 @@ COLUMNS = (
 
 
 def to_csv(predictions: Predictions, split: Split, class_names: Sequence[str]) -> str:
-    """A line for each mistake, the worst first, under a header line."""
+    """Return a line for each mistake, the worst first, under a header line."""
 
     def cells(i: int) -> list[object]:
         label, predicted = predictions.labels[i], predictions.predicted[i]

@@ -27,7 +27,7 @@ THUMBNAIL = 128  # longest side in pixels of an image that the page holds; small
 
 
 def thumbnail(image: NDArray[np.uint8]) -> str:
-    """An image (H, W, 3) uint8, RGB, as the data URI of a small PNG."""
+    """Return an image (H, W, 3) uint8, RGB, as the data URI of a small PNG."""
     cv2 = opencv()
     scale = THUMBNAIL / max(image.shape[:2])
     if scale < 1:
@@ -38,7 +38,7 @@ def thumbnail(image: NDArray[np.uint8]) -> str:
 
 
 def picture(path: Path, *, photographic: bool = False) -> str | None:
-    """A picture of the run as the data URI of a WebP, smaller than its PNG; None if there is none that can be read.
+    """Return a picture of the run as the data URI of a WebP, smaller than its PNG; None if there is none to be read.
 
     Args:
         path: of the file, which a stranger may have made.
@@ -57,7 +57,7 @@ def picture(path: Path, *, photographic: bool = False) -> str | None:
 
 
 def gallery(predictions: Predictions, split: Split, class_names: Sequence[str], indices: Sequence[int]) -> list[Any]:
-    """What the page shows of the images at `indices`."""
+    """Return what the page shows of the images at `indices`."""
     return [
         {
             "uri": thumbnail(image),
@@ -72,19 +72,19 @@ def gallery(predictions: Predictions, split: Split, class_names: Sequence[str], 
 
 
 def ordered(result: "ReportResult") -> list["ClassScore"]:
-    """The classes as the page lists them: as the data has them, or, where they are many, the least recalled first."""
+    """Return the classes as the page lists them: in the data's order, or, where they are many, least recalled first."""
     if not result.many_classes:
         return result.classes
     return sorted(result.classes, key=lambda score: (score.recall is None, score.recall))
 
 
 def title(trained: Summary, settings: Config) -> str:
-    """The headline: which network, which data."""
+    """Return the headline: which network, which data."""
     return f"{trained.model} on {data_name(settings)}"
 
 
 def cards(result: "ReportResult", trained: Summary) -> list[tuple[str, str, str]]:
-    """The headline figures: label, value, and what it means."""
+    """Return the headline figures: label, value, and what it means."""
     epoch = f"epoch {result.top_epoch} of {trained.epochs_done}, {result.choice}"
     if result.tta:
         epoch += "; each image evaluated together with its mirror image"
@@ -113,7 +113,7 @@ def cards(result: "ReportResult", trained: Summary) -> list[tuple[str, str, str]
 
 
 def settings_table(trained: Summary, settings: Config) -> list[tuple[str, object]]:
-    """What the run was made with: options and their values; of files their names, not where they lie."""
+    """Return what the run was made with: options and their values; of files their names, not where they lie."""
     values = msgspec.structs.asdict(settings)
     if settings.data is not None:
         del values["dataset"]  # its default, which was not used

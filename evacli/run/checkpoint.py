@@ -71,7 +71,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 def save(run: RunDir, progress: Progress, arrays: Arrays) -> None:
-    """Replaces the run's checkpoint in one step; what was the last one becomes the one before.
+    """Replace the run's checkpoint in one step; what was the last one becomes the one before.
 
     Raises:
         RunError: if it cannot be written; the last one is whole then.
@@ -86,7 +86,7 @@ def save(run: RunDir, progress: Progress, arrays: Arrays) -> None:
 
 
 def load(run: RunDir) -> tuple[Progress, Arrays] | None:
-    """The run's checkpoint, None where there is none; to be called under the lock of the run.
+    """Return the run's checkpoint, None where there is none; to be called under the lock of the run.
 
     In the place of one that is damaged or missing comes the one before, if that is sound.
 
@@ -97,7 +97,7 @@ def load(run: RunDir) -> tuple[Progress, Arrays] | None:
 
 
 def load_progress(run: RunDir) -> Progress | None:
-    """The same without the arrays, which may be many, and without touching anything."""
+    """Return the same without the arrays, which may be many, and without touching anything."""
     return _last_sound(run, _progress)
 
 
@@ -136,7 +136,7 @@ def _replace_damaged(run: RunDir, problem: str, found: tuple[Progress, Arrays]) 
 
 
 def restore_config(run: RunDir) -> None:
-    """Writes `config.json` again where only the checkpoint knows what the run was made with."""
+    """Write `config.json` again where only the checkpoint knows what the run was made with."""
     if not run.config.exists() and (progress := load_progress(run)):
         config_file.write(run, progress.config)
 

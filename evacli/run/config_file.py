@@ -60,12 +60,12 @@ def require_data(run: RunDir, stored: Config) -> None:
 
 
 def write(run: RunDir, made: Config) -> None:
-    """Stores the configuration in the run."""
+    """Store the configuration in the run."""
     documents.write(run.config, made)
 
 
 def inherit(run: RunDir, settings: Mapping[str, Any], *, trained: bool | None = None) -> Config:
-    """The run's configuration with explicit `settings` on top; a trained run accepts no contradiction.
+    """Return the run's configuration with explicit `settings` on top; a trained run accepts no contradiction.
 
     Args:
         run: the run directory.

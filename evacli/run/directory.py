@@ -80,7 +80,7 @@ class RunDir:
         return self.curves_png, self.confusion_png, self.misclassified, self.report, self.gradcam_png
 
     def create(self) -> None:
-        """Makes the directory.
+        """Make the directory.
 
         Raises:
             RunError: if the file system refuses.
@@ -91,7 +91,7 @@ class RunDir:
             raise RunError(f"Cannot create the run directory {self.path}: {e.strerror}.") from e
 
     def require_trained(self) -> None:
-        """Raises RunError, naming the command that comes first, unless the run has a best model and a config."""
+        """Raise RunError, naming the command that comes first, unless the run has a best model and a config."""
         if not (self.best_model.exists() and self.config.exists()):
             raise RunError(f"{self.path} has no trained model.", f"Run first: evacli train{self.option}")
 
@@ -102,7 +102,7 @@ class RunDir:
 
 
 def read_small(path: Path, most: int = MAX_DOCUMENT_BYTES) -> bytes:
-    """The content of a file in a run directory, which a stranger may have made.
+    """Return the content of a file in a run directory, which a stranger may have made.
 
     Raises:
         OSError: if it cannot be read.
@@ -122,7 +122,7 @@ _cleaners: list[Callable[[], object]] = []
 
 @contextmanager
 def cleaning(clean: Callable[[], object]) -> Iterator[None]:
-    """Calls `clean` at the end of a block; or in `clean_up`, for a process that ends without leaving the block."""
+    """Call `clean` at the end of a block; or in `clean_up`, for a process that ends without leaving the block."""
     _cleaners.append(clean)
     try:
         yield
@@ -132,13 +132,13 @@ def cleaning(clean: Callable[[], object]) -> Iterator[None]:
 
 
 def clean_up() -> None:
-    """Does what the blocks of `cleaning` that are under way would do at their end, the last one first."""
+    """Do what the blocks of `cleaning` that are under way would do at their end, the last one first."""
     for clean in reversed(tuple(_cleaners)):
         clean()
 
 
 def unlink(path: Path) -> None:
-    """Removes a file, if it is there and the file system lets it go."""
+    """Remove a file, if it is there and the file system lets it go."""
     with suppress(OSError):
         path.unlink(missing_ok=True)
 
@@ -180,7 +180,7 @@ def _temporary(path: Path) -> Path:
 
 
 def _keep(path: Path, kept: Path) -> None:
-    """Gives the file at `path`, if there is one, the name `kept` as well, so that it never is without a name."""
+    """Give the file at `path`, if there is one, the name `kept` as well, so that it never is without a name."""
     link = _temporary(kept)
     with cleaning(partial(unlink, link)):  # a second name of what is kept already would stay
         try:
@@ -193,7 +193,7 @@ def _keep(path: Path, kept: Path) -> None:
 
 
 def remove_leftovers(*paths: Path, shared: bool = False) -> None:
-    """Removes the temporary files that killed processes left.
+    """Remove the temporary files that killed processes left.
 
     Args:
         paths: of which files; their names may be patterns.
@@ -220,7 +220,7 @@ def _maker_lives(temporary: Path) -> bool:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Writes `text` as UTF-8 through `write_atomically`; lone surrogates are escaped."""
+    """Write `text` as UTF-8 through `write_atomically`; lone surrogates are escaped."""
     write_atomically(path, lambda target: target.write_text(text, encoding="utf-8", errors="backslashreplace"))
 
 

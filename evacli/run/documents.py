@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def read(path: Path, kind: type[T]) -> T:
-    """The document, validated.
+    """Return the document, validated.
 
     Raises:
         FileNotFoundError: if there is none.
@@ -27,5 +27,5 @@ def read(path: Path, kind: type[T]) -> T:
 
 
 def write(path: Path, value: object) -> None:
-    """Replaces the document in one step."""
+    """Replace the document in one step."""
     write_text_atomically(path, json.dumps(msgspec.to_builtins(value), indent=2) + "\n")

@@ -22,13 +22,13 @@ def _file_safe(class_name: str) -> str:
 
 
 def remove(run: RunDir) -> None:
-    """Removes the pictures of an earlier call."""
+    """Remove the pictures of an earlier call."""
     run.gradcam_png.unlink(missing_ok=True)
     remove_singles(run, ())
 
 
 def remove_singles(run: RunDir, but: Collection[Path]) -> None:
-    """Removes the pictures of single images, all but these."""
+    """Remove the pictures of single images, all but these."""
     if run.gradcam_folder.is_symlink():
         return
     for file in run.gradcam_folder.glob("*.png"):
@@ -37,6 +37,6 @@ def remove_singles(run: RunDir, but: Collection[Path]) -> None:
 
 
 def remove_leftovers(run: RunDir) -> None:
-    """Removes the temporary files of pictures that killed processes left."""
+    """Remove the temporary files of pictures that killed processes left."""
     if not run.gradcam_folder.is_symlink():
         directory.remove_leftovers(run.gradcam_folder / "*-predicted-*-true-*.png")

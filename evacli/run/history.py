@@ -61,13 +61,13 @@ _OPTIONAL = ("val_loss", "val_accuracy", "batch_size")
 
 
 def to_csv(rows: Sequence[Row]) -> str:
-    """The rows as CSV with a header line, floats to full precision; optional columns only if there are any values."""
+    """Return the rows as CSV with a header line, floats to full precision; optional columns if they have values."""
     columns = [c for c in COLUMNS if c not in _OPTIONAL or any(getattr(row, c) is not None for row in rows)]
     return spreadsheet.to_csv(columns, ([getattr(row, c) for c in columns] for row in rows))
 
 
 def read_csv(path: Path) -> list[Row]:
-    """The rows of a `history.csv`.
+    """Return the rows of a `history.csv`.
 
     Raises:
         RunError: if the file is missing or is not such a table.
@@ -91,13 +91,13 @@ def _row(cells: dict[str, str]) -> Row:
 
 
 def check_numbers(rows: Sequence[Row]) -> None:
-    """Raises ValueError unless the epochs are numbered from 1."""
+    """Raise ValueError unless the epochs are numbered from 1."""
     for number, row in enumerate(rows, 1):
         if row.epoch != number:
             raise ValueError(f"epoch {row.epoch} is in the place of epoch {number}")
 
 
 def best(rows: Sequence[Row]) -> Row | None:
-    """The first row with the highest deciding accuracy; None if no epoch of them was tested."""
+    """Return the first row with the highest deciding accuracy; None if no epoch of them was tested."""
     tested = (row for row in rows if row.deciding_accuracy is not None)
     return max(tested, key=lambda row: (row.deciding_accuracy or 0.0, -row.epoch), default=None)

@@ -42,7 +42,7 @@ class RunListing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def runs(folder: str | Path = DEFAULT_RUN.parent) -> list[RunListing]:
-    """The runs in `folder` and below it, by name; itself, if it is one.
+    """Return the runs in `folder` and below it, by name; itself, if it is one.
 
     Raises:
         RunError: if there is no such folder.

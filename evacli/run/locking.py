@@ -18,7 +18,7 @@ _READ_ONLY = errno.EROFS, errno.EACCES, errno.EPERM
 
 @contextmanager
 def exclusive(run: RunDir) -> Iterator[None]:
-    """Holds the run for this process; the operating system lets go of it however the process ends.
+    """Hold the run for this process; the operating system lets go of it however the process ends.
 
     A directory that was made for that and in which nothing was written is removed again.
 
@@ -49,7 +49,7 @@ def _leave(run: RunDir, made: bool) -> None:
 
 @contextmanager
 def drawing(run: RunDir) -> Iterator[None]:
-    """Holds what `report` and `gradcam` write, once it is this process's turn; a training may go on meanwhile.
+    """Hold what `report` and `gradcam` write, once it is this process's turn; a training may go on meanwhile.
 
     Raises:
         RunError: if the directory cannot be written to.
@@ -69,7 +69,7 @@ def drawing(run: RunDir) -> Iterator[None]:
 
 
 def refuse_if_busy(run: RunDir) -> None:
-    """Raises RunBusy if another process holds the run: sooner than `exclusive`, and writes nothing for a new run."""
+    """Raise RunBusy if another process holds the run: sooner than `exclusive`, and write nothing for a new run."""
     if run.lock.exists():
         lock = FileLock(run.lock)
         try:

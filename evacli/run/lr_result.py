@@ -45,7 +45,7 @@ class Range(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     mode: Mode
 
     def learning_rates(self) -> list[float]:
-        """The rate of every step."""
+        """Return the rate of every step."""
         shares = (step / (self.steps - 1) for step in range(self.steps))
         if self.mode == "exp":
             return [self.min_lr ** (1 - share) * self.max_lr**share for share in shares]
@@ -88,13 +88,13 @@ class LrFindResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 def write(run: RunDir, result: LrFindResult, curve: Curve, smoothed: Sequence[float]) -> None:
-    """Stores the result, its curve and the losses as the suggestions saw them in the run."""
+    """Store the result, its curve and the losses as the suggestions saw them in the run."""
     write_text_atomically(run.lr_find_csv, _to_csv(curve, smoothed))
     documents.write(run.lr_find_json, msgspec.structs.replace(result, curve=None))
 
 
 def suggestion(run: RunDir) -> LrFindResult | None:
-    """The run's range test if it suggests a learning rate (`lr` is then a number), else None.
+    """Return the run's range test if it suggests a learning rate (`lr` is then a number), else None.
 
     Raises:
         RunError: if the file is not what `lr-find` wrote.
@@ -112,7 +112,7 @@ def suggestion(run: RunDir) -> LrFindResult | None:
 
 
 def fits(result: LrFindResult, config: Config) -> list[str]:
-    """The settings that differ between a range test and a training, and that its suggestion depends on.
+    """Return the settings that differ between a range test and a training, and that its suggestion depends on.
 
     Args:
         result: of the range test.
@@ -122,7 +122,7 @@ def fits(result: LrFindResult, config: Config) -> list[str]:
 
 
 def read_curve(run: RunDir) -> Curve:
-    """The steps stored in the run.
+    """Return the steps stored in the run.
 
     Raises:
         RunError: if the file is missing or is not what `lr-find` wrote.

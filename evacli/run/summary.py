@@ -82,7 +82,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(run: RunDir) -> Summary:
-    """The summary stored in the run.
+    """Return the summary stored in the run.
 
     Raises:
         RunError: if it is missing or is not a summary.
@@ -98,7 +98,7 @@ def read(run: RunDir) -> Summary:
 
 
 def write(run: RunDir, summary: Summary) -> None:
-    """Stores the summary in the run."""
+    """Store the summary in the run."""
     documents.write(run.summary, without_noise(msgspec.to_builtins(summary)))
 
 

@@ -44,7 +44,7 @@ def versions() -> dict[str, str]:
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """What has changed since the run began and may change its last digits, as a person reads it.
+    """Return what has changed since the run began and may change its last digits, as a person reads it.
 
     What an earlier version of evacli did not note counts as the same. With as many threads, it does not matter how many
     cores there are for them.

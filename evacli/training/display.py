@@ -79,7 +79,7 @@ class TrainingDisplay:
         self._progress.stop()
 
     def epoch_begins(self, epoch: int, first_batch: int, steps: int, batch_size: int) -> None:
-        """Starts the bar of `epoch`, counted from 0: `steps` batches, of which `first_batch` are done."""
+        """Start the bar of `epoch`, counted from 0: `steps` batches, of which `first_batch` are done."""
         self._batch_size, self._peak = batch_size, 0.0
         # All fields anew: a reset forgets those that it is not given.
         self._progress.reset(
@@ -92,7 +92,7 @@ class TrainingDisplay:
         )
 
     def batch_ends(self, lr: float, loss: float, accuracy: float) -> None:
-        """Moves the bars on by a batch."""
+        """Move the bars on by a batch."""
         self._images += self._batch_size
         self._peak = max(self._peak, lr)
         rate = self._images / (time.monotonic() - self._started)

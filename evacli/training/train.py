@@ -92,7 +92,7 @@ def _check_clock() -> None:
 
 
 def _finished(run: RunDir, progress: Progress, wanted: Config) -> Summary | None:
-    """The summary of a training that already has all the epochs that are wanted, if all its results are there."""
+    """Return the summary of a training that has all the epochs that are wanted, if all its results are there."""
     made_with = config_file.located(run, progress.config)
     moved = [field for field in config.differences(made_with, wanted) if field != "epochs"]
     if moved or len(progress.rows) < wanted.epochs or not (run.best_model.exists() and run.history.exists()):

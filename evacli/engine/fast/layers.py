@@ -41,7 +41,7 @@ class FastActivation(keras.layers.Activation):
     """Activation whose GELU is one pass over memory, where TensorFlow's takes a dozen."""
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Applies the activation to each element of `inputs`."""
+        """Apply the activation to each element of `inputs`."""
         if self.activation is keras.activations.gelu and inputs.dtype in (tf.float32, tf.bfloat16):
             return gelu(inputs) if training else _gelu(inputs)
         return super().call(inputs)

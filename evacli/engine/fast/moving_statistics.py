@@ -38,7 +38,7 @@ class MovingStatistics:
             fast.momentum = min(fast.momentum, max(0.0, 1 - MEMORIES_PER_EPOCH / (steps_per_epoch * count)))
 
     def unbias(self, steps: int) -> None:
-        """Takes what is left of the start out of the model's statistics, after `steps` steps of the twin.
+        """Take what is left of the start out of the model's statistics, after `steps` steps of the twin.
 
         As Adam does with its moments (Kingma & Ba 2014, arXiv 1412.6980, section 3).
         """

@@ -25,7 +25,7 @@ EXACT = (keras.layers.Normalization, keras.layers.Rescaling, keras.layers.Softma
 
 
 def training_twin(model: keras.Model, precision: str, only: Any = None) -> keras.Model:
-    """The same network on fast layers, with the same weights, giving scores instead of probabilities.
+    """Return the same network on fast layers, with the same weights, giving scores instead of probabilities.
 
     With "bfloat16", layers compute in bfloat16 and keep their weights in float32; what rescales the pixels and what
     gives the scores stays in float32. Seeds of dropout layers that have none are drawn anew, after
@@ -51,7 +51,7 @@ def training_twin(model: keras.Model, precision: str, only: Any = None) -> keras
 
 
 def fast_copy(model: keras.Model) -> keras.Model:
-    """The same network on fast layers, with the same weights: what it gives is `model`'s up to float32 rounding.
+    """Return the same network on fast layers, with the same weights: what it gives is `model`'s up to float32 rounding.
 
     Args:
         model: a plain network; it stays as it is.
