@@ -48,7 +48,7 @@ _data, _network, _augmentation, _optimisation, _schedule = (
     partial(Setting, panel) for panel in ("Data", "Network", "Augmentation", "Optimisation", "Schedule")
 )
 _networks = {name: network.about for name, network in NETWORKS.items()}
-_unmirrored = ", ".join(name for name, dataset in DATASETS.items() if not dataset.mirrored)
+_not_flippable = ", ".join(name for name, dataset in DATASETS.items() if not dataset.flippable)
 _without_dropout = ", ".join(name for name, network in NETWORKS.items() if not network.own_dropout)
 
 
@@ -98,7 +98,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         bool | None,
         _augmentation(
             "Mirror each image left to right in every other epoch.",
-            f"yes, but not for --dataset {_unmirrored}",
+            f"yes, but not for --dataset {_not_flippable}",
             negated=True,
         ),
     ] = None

@@ -136,10 +136,10 @@ def bar() -> "BarColumn":
     return BarColumn(bar_width=None, table_column=Column(min_width=4, max_width=40))
 
 
-def progress() -> "Progress":
+def progress_bars() -> "Progress":
     """Return a progress display on stderr, silent without a terminal.
 
-    Use: `with progress() as bars: task = bars.add_task("reading", total=n); bars.advance(task)`.
+    Use: `with progress_bars() as bars: task = bars.add_task("reading", total=n); bars.advance(task)`.
     """
     # Not needed for --help, which is to answer at once.
     from rich.progress import MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -164,7 +164,7 @@ def bars(*columns: "ProgressColumn") -> "Progress":
 
 def track(items: Iterable[Any], description: str, total: int | None = None) -> Iterable[Any]:
     """Yield `items` under a progress bar."""
-    with progress() as bars:
+    with progress_bars() as bars:
         yield from bars.track(items, total=total, description=description)
 
 

@@ -20,7 +20,7 @@ def test_plain_batches() -> None:
     assert [plain.steps(epoch) for epoch in range(3)] == [7, 7, 7]
     assert plain.steps_before(3) == 21
     assert (plain.accumulated, plain.rate_factor(0)) == (1, None)
-    assert [plain.progress(step) for step in (0, 10, 20)] == [0, 0.5, 1]
+    assert [plain.share(step) for step in (0, 10, 20)] == [0, 0.5, 1]
 
 
 def test_a_batch_holds_no_more_images_than_there_are() -> None:
@@ -36,7 +36,7 @@ def test_all_images_make_one_update_an_epoch(num_images: int, size: int, parts: 
     full = batching(num_images, batch_size="full", epochs=5)
     assert (full.size(0), full.steps(0), full.accumulated) == (size, parts, parts)
     # All parts of an update share a rate, from the first epoch's to the last one's.
-    found = [full.progress(step) for step in range(full.steps_before(5))]
+    found = [full.share(step) for step in range(full.steps_before(5))]
     assert found == [epoch / 4 for epoch in range(5) for _ in range(parts)]
 
 

@@ -75,7 +75,7 @@ def test_an_encoding_without_the_character_is_no_obstacle(monkeypatch: pytest.Mo
 def test_a_closed_stream_is_no_obstacle(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "stderr", None)
     console.note("note")
-    with console.progress() as bars:
+    with console.progress_bars() as bars:
         bars.add_task("working", total=1)
     console.result("result")
     assert capsys.readouterr().out == "result\n"
@@ -143,7 +143,7 @@ def test_titles_of_tables_are_harmless() -> None:
 def test_nothing_is_drawn_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert not console.is_terminal()
     assert list(console.track(range(3), "reading")) == [0, 1, 2]
-    with console.status("waiting"), console.progress() as bars:
+    with console.status("waiting"), console.progress_bars() as bars:
         bars.add_task("working", total=1)
     console.show_cursor()
     assert capsys.readouterr() == ("", "")
@@ -169,7 +169,7 @@ def test_what_is_shown_within_a_spinner_takes_its_place(monkeypatch: pytest.Monk
         with console.status("starting"):
             assert moving() == 1
         assert moving() == 1
-        with console.progress():
+        with console.progress_bars():
             assert moving() == 1
 
 

@@ -33,7 +33,7 @@ def check_cifar10(loaded):
     assert loaded.train.labels.tolist() == LABELS[:10]
     assert loaded.train.labels.dtype == np.int64
     assert loaded.class_names == ("cat", "dog", "owl")
-    assert loaded.mirrored
+    assert loaded.flippable
 
 
 @pytest.fixture

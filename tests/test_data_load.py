@@ -37,7 +37,7 @@ def test_digits_are_real_images_in_color_format():
     assert digits.image_shape == (32, 32, 3)
     assert digits.train.images.array.dtype == np.uint8
     assert digits.class_names == tuple("0123456789")
-    assert not digits.mirrored
+    assert not digits.flippable
     original = load_digits()
     for split in (digits.train, digits.test):
         chosen = [int(name) for name in split.names]
@@ -148,7 +148,7 @@ def test_keras_data_sets_arrive_with_names_and_in_rgb(fashion, capsys):
     np.testing.assert_array_equal(loaded.train.images.array[..., 1], images)
     np.testing.assert_array_equal(loaded.test.labels, labels)
     assert loaded.class_names[9] == "Ankle boot"
-    assert loaded.mirrored
+    assert loaded.flippable
     # Keras is silent, and afterwards as it was.
     assert capsys.readouterr() == ("", "")
     assert keras.utils.Progbar.update is update

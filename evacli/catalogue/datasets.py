@@ -9,12 +9,12 @@ class DatasetSpec(msgspec.Struct, frozen=True):
     Attributes:
         reader: `module:function` that turns the name of the data set into its training and its test split.
         class_names: the name of each label.
-        mirrored: whether an image mirrored left to right still shows its class.
+        flippable: whether an image mirrored left to right still shows its class.
     """
 
     reader: str
     class_names: tuple[str, ...]
-    mirrored: bool = True
+    flippable: bool = True
 
 
 _KERAS = "evacli.data.keras_datasets:read"
@@ -38,6 +38,6 @@ DATASETS = {
     "cifar10": DatasetSpec(_KERAS, tuple(_CIFAR10.split())),
     "cifar100": DatasetSpec(_KERAS, tuple(_CIFAR100.split())),
     "fashion_mnist": DatasetSpec(_KERAS, _FASHION),
-    "mnist": DatasetSpec(_KERAS, _DIGITS, mirrored=False),
-    "digits": DatasetSpec("evacli.data.digits:read", _DIGITS, mirrored=False),
+    "mnist": DatasetSpec(_KERAS, _DIGITS, flippable=False),
+    "digits": DatasetSpec("evacli.data.digits:read", _DIGITS, flippable=False),
 }

@@ -17,7 +17,7 @@ class Moment(NamedTuple):
     """What a schedule may look at.
 
     Attributes:
-        progress: from 0 at the first step to 1 at the last one of the whole training.
+        share: of the training that is over, from 0 at the first step to 1 at the last one of the whole training.
         losses: what each finished epoch came to.
         low: the lower end of the rates, a share of the peak; None: the schedule's own.
         warm_up: the share of the training over which the rate rises.
@@ -26,7 +26,7 @@ class Moment(NamedTuple):
         divisor: of `step`.
     """
 
-    progress: float
+    share: float
     losses: Sequence[float] = ()
     low: float | None = None
     warm_up: float = 0.25
@@ -42,11 +42,11 @@ def constant(at: Moment) -> float:
 
 def step(at: Moment) -> float:
     """Divide by `divisor` after half and three quarters of the training (He et al. 2015, arXiv 1512.03385)."""
-    return at.divisor ** -_drops(at.progress)
+    return at.divisor ** -_drops(at.share)
 
 
-def _drops(progress: float) -> int:
-    return sum(progress >= drop for drop in DROPS)
+def _drops(share: float) -> int:
+    return sum(share >= drop for drop in DROPS)
 
 
 def grown_batch(share: float, batch_size: int, largest: int, divisor: float = DROP_FACTOR) -> tuple[int, float]:
@@ -75,41 +75,41 @@ def grown_batch(share: float, batch_size: int, largest: int, divisor: float = DR
 
 def linear(at: Moment) -> float:
     """Fall in a line from the peak to zero."""
-    return 1 - at.progress
+    return 1 - at.share
 
 
 def exponential(at: Moment) -> float:
     """Fall by the same ratio every step, down to a thousandth."""
-    return _decay(at.progress, 1e-3)
+    return _decay(at.share, 1e-3)
 
 
-def _decay(progress: float, final: float) -> float:
-    return float(final**progress)
+def _decay(share: float, final: float) -> float:
+    return float(final**share)
 
 
 def cosine(at: Moment) -> float:
     """Fall by half a cosine from the peak to zero (Loshchilov & Hutter 2016, arXiv 1608.03983, without restarts)."""
-    return _half_cosine(at.progress)
+    return _half_cosine(at.share)
 
 
 def _half_cosine(share: float) -> float:
     return (1 + math.cos(math.pi * share)) / 2
 
 
-# Heights of the triangles of `cyclical`, by the cycles that are over and by progress. The policies of Smith 2015;
+# Heights of the triangles of `cyclical`, by the cycles that are over and by share. The policies of Smith 2015;
 # exp-range falls, as there, by a small factor each step, here to a tenth at the end of the training.
 HEIGHTS: dict[str, Callable[[int, float], float]] = {
-    "triangular": lambda over, progress: 1.0,
-    "triangular2": lambda over, progress: 0.5**over,
-    "exp-range": lambda over, progress: _decay(progress, 0.1),
+    "triangular": lambda over, share: 1.0,
+    "triangular2": lambda over, share: 0.5**over,
+    "exp-range": lambda over, share: _decay(share, 0.1),
 }
 
 
 def cyclical(at: Moment) -> float:
     """Go up and down in triangles between `low` and the peak (Smith 2015, arXiv 1506.01186)."""
     low = at.low or CYCLE_LOW
-    over, position = divmod(at.progress * at.cycles, 1)
-    return low + (1 - low) * (1 - abs(2 * position - 1)) * HEIGHTS[at.cycle](int(over), at.progress)
+    over, position = divmod(at.share * at.cycles, 1)
+    return low + (1 - low) * (1 - abs(2 * position - 1)) * HEIGHTS[at.cycle](int(over), at.share)
 
 
 def one_cycle(at: Moment) -> float:
@@ -126,9 +126,9 @@ def one_cycle_momentum(at: Moment) -> float:
 
 
 def _up_and_down(at: Moment, start: float, middle: float, end: float) -> float:
-    if at.progress < at.warm_up:
-        return _between(start, middle, at.progress / at.warm_up)
-    return _between(middle, end, (at.progress - at.warm_up) / (1 - at.warm_up)) if at.warm_up < 1 else middle
+    if at.share < at.warm_up:
+        return _between(start, middle, at.share / at.warm_up)
+    return _between(middle, end, (at.share - at.warm_up) / (1 - at.warm_up)) if at.warm_up < 1 else middle
 
 
 def _between(start: float, end: float, share: float) -> float:
@@ -148,9 +148,9 @@ def plateau(at: Moment) -> float:
     return scale
 
 
-def ramp(progress: float, warm_up: float, low: float = 0.04) -> float:
+def ramp(share: float, warm_up: float, low: float = 0.04) -> float:
     """Rise in a line from `low` to 1 over `warm_up`, a share of the training (Goyal et al. 2017, arXiv 1706.02677)."""
-    return low + (1 - low) * progress / warm_up if progress < warm_up else 1.0
+    return low + (1 - low) * share / warm_up if share < warm_up else 1.0
 
 
 class ScheduleSpec(NamedTuple):
@@ -188,10 +188,10 @@ def factor(name: str, at: Moment, grown: float | None = None) -> float:
         grown: the factor that goes with a grown batch, in place of the schedule's.
 
     Example:
-        >>> factor("cosine", Moment(progress=0.5, warm_up=0.0))
+        >>> factor("cosine", Moment(share=0.5, warm_up=0.0))
         0.5
     """
     spec = SCHEDULES[name]
     if spec.warms_up:
         return spec.factor(at)
-    return ramp(at.progress, at.warm_up) * (spec.factor(at) if grown is None else grown)
+    return ramp(at.share, at.warm_up) * (spec.factor(at) if grown is None else grown)

@@ -79,10 +79,10 @@ def _unequal_choice(runs: Sequence[TrainedRun]) -> str:
 
 
 def _unequal_tta(runs: Sequence[TrainedRun]) -> str:
-    mirrored = [c.label for c in runs if c.trained.tta]
-    if len(mirrored) in (0, len(runs)):
+    with_tta = [c.label for c in runs if c.trained.tta]
+    if len(with_tta) in (0, len(runs)):
         return ""
-    return f"Only some runs evaluate each image together with its mirror image, worth a little: {', '.join(mirrored)}."
+    return f"Only some runs evaluate each image together with its mirror image, worth a little: {', '.join(with_tta)}."
 
 
 def _unequal_machines(runs: Sequence[TrainedRun]) -> str:

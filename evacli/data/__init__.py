@@ -33,7 +33,7 @@ def load(config: Config) -> Data:
         validation=validation,
         test=test,
         class_names=source.class_names,
-        mirrored=source.mirrored,
+        flippable=source.flippable,
         **survey(source.class_names, train, validation, test)._asdict(),
     )
 
@@ -46,7 +46,7 @@ def _source(config: Config) -> Source:
         return path.read(config.data, config)
     described = DATASETS[str(config.dataset)]
     train, test = resolve_name(described.reader)(config.dataset)
-    return Source(train, test, described.class_names, mirrored=described.mirrored)
+    return Source(train, test, described.class_names, flippable=described.flippable)
 
 
 def _training(source: Source, config: Config) -> tuple[Split, Split | None]:

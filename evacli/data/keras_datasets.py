@@ -52,7 +52,7 @@ def _own_progress_bar(description: str) -> Iterator[None]:
     """Show what keras downloads on our console instead of on stdout."""
     talkative, timeout = keras.config.is_interactive_logging_enabled(), socket.getdefaulttimeout()
     theirs = keras.utils.Progbar.update
-    with console.progress() as bars:
+    with console.progress_bars() as bars:
         task = bars.add_task(description, total=None)
 
         def ours(progbar: Any, current: int, *_: object, **__: object) -> None:

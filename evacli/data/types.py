@@ -43,14 +43,14 @@ class Source:
         test: all test images.
         class_names: the name of each label.
         validation: the source's own validation images, if it has some beside the test images.
-        mirrored: whether an image mirrored left to right still shows its class.
+        flippable: whether an image mirrored left to right still shows its class.
     """
 
     train: Split
     test: Split
     class_names: tuple[str, ...]
     validation: Split | None = None
-    mirrored: bool = True
+    flippable: bool = True
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Data:
             else None.
         test: what the network is evaluated on.
         class_names: the name of each label.
-        mirrored: whether an image mirrored left to right still shows its class; digits do not.
+        flippable: whether an image mirrored left to right still shows its class; digits do not.
         fingerprint: hexadecimal digest over pixels, labels and class names of all splits.
         mean: grey level of each channel over the training images, rounded.
         std: standard deviation of each channel, in grey levels; at least 1.
@@ -73,7 +73,7 @@ class Data:
     validation: Split | None
     test: Split
     class_names: tuple[str, ...]
-    mirrored: bool
+    flippable: bool
     fingerprint: str
     mean: Colour
     std: Colour

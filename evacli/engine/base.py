@@ -90,7 +90,7 @@ class Plan:
     Attributes:
         config: with every value decided.
         images: those that are learnt from.
-        labels: (N,) theirs.
+        labels: (N,) the class of each.
         fill: (R, G, B) grey levels of what augmentation leaves open.
         steps_per_epoch: in the epoch that has the fewest.
         accumulated: how many batches make one update.

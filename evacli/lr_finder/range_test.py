@@ -138,7 +138,7 @@ def sweep(learner: "Learner", learning_rates: Sequence[float]) -> Curve:
     used, parts = batching.full_steps, batching.accumulated
     controls = [Controls(rate) for rate in learning_rates for _ in range(parts)]
     before = engine.state()
-    with console.progress() as bars:
+    with console.progress_bars() as bars:
         task = bars.add_task("Trying learning rates", total=len(learning_rates))
         seen = _Losses(parts, lambda: bars.advance(task))
         try:

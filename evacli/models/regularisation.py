@@ -24,7 +24,7 @@ def decide_dropout(config: Config) -> Dropout:
 
 @dataclass(frozen=True)
 class Regularisation:
-    """How hard.
+    """Changes to a network's dropout, and noise on its inputs.
 
     Attributes:
         dropout: the rate of all the network's dropout layers; "none": 0; "own": as the network has them.

@@ -65,7 +65,7 @@ class Batching:
         """How many batches make one update."""
         return self.steps(0) if self.config.batch_size == "full" else 1
 
-    def progress(self, step: int) -> float:
+    def share(self, step: int) -> float:
         """Return how much of the training is over in step `step`, from 0: 0 in the first update, 1 in the last."""
         return (step // self.accumulated) / max(self._updates - 1, 1)
 

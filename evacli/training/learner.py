@@ -1,4 +1,4 @@
-"""What learns, put together from a configuration and data."""
+"""The learner: a network and the engine that trains it, put together from a configuration and data."""
 
 from dataclasses import dataclass
 
@@ -89,7 +89,7 @@ def _resolve(config: Config, data: Data, computes: Engine) -> Config:
         config,
         cutout=side // 2 if config.cutout is None else config.cutout,
         crop=side // 8 if config.crop is None else config.crop,
-        flip=data.mirrored if config.flip is None else config.flip,
+        flip=data.flippable if config.flip is None else config.flip,
         dropout=decide_dropout(config),
         precision=precision,
     )

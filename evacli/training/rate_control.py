@@ -43,7 +43,7 @@ class RateControl:
         moves = cycled(config) is not None
         found = []
         for step in steps:
-            at = moment(config, self.batching.progress(step), losses, low)
+            at = moment(config, self.batching.share(step), losses, low)
             momentum = schedules.one_cycle_momentum(at) if moves else None
             found.append(Controls(self.lr * schedules.factor(config.schedule, at, grown), momentum))
         return found
@@ -64,18 +64,18 @@ class RateControl:
         return found
 
 
-def moment(config: Config, progress: float, losses: Sequence[float] = (), low: float | None = None) -> Moment:
+def moment(config: Config, share: float, losses: Sequence[float] = (), low: float | None = None) -> Moment:
     """Return a moment of a training with what the configuration says of its schedule.
 
     Args:
         config: names the schedule and its options.
-        progress: of the whole training, 0 to 1.
+        share: of the whole training, 0 to 1.
         losses: those of the finished epochs.
         low: the lower end of the rates as a share of the peak; None: the schedule's own.
     """
     own = SCHEDULES[config.schedule].own_warm_up
     return Moment(
-        progress=progress,
+        share=share,
         losses=losses,
         low=low,
         warm_up=own if config.warmup_epochs is None else config.warmup_epochs / config.epochs,

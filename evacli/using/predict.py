@@ -117,7 +117,7 @@ class Predictor:
         from evacli.engine.single import batch_size
 
         read, total = self._reader(pictures)
-        with console.progress() as bars:
+        with console.progress_bars() as bars:
             task = bars.add_task("predicting", total=total)
             while some := list(islice(read, batch_size(self.network.input_shape[1:]))):
                 yield from self._about(some)
