@@ -60,7 +60,7 @@ def counted(number: int, thing: str) -> str:
         >>> counted(1, "epoch"), counted(2000, "test image"), counted(3, "class")
         ('1 epoch', '2,000 test images', '3 classes')
     """
-    plural = "" if number == 1 else "es" if thing.endswith(("s", "sh", "ch", "x")) else "s"
+    plural = "" if number == 1 else "es" if thing.endswith(("s", "sh", "tch", "x")) else "s"
     return f"{count(number)} {thing}{plural}"
 
 

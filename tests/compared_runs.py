@@ -37,6 +37,12 @@ def write_run(
     if rows:
         write_text_atomically(run.history, history.to_csv(rows))
     seconds = sum(row.seconds for row in rows)
-    known = {"epochs_done": len(rows), "seconds": seconds, "images_per_second": 12 * len(rows) / (seconds or 1)}
+    done = changes.get("epochs_done", len(rows))
+    known = {
+        "top_epoch": min(2, done),
+        "epochs_done": done,
+        "seconds": seconds,
+        "images_per_second": 12 * len(rows) / (seconds or 1),
+    }
     summary.write(run, make_summary(**(known | changes)))
     return path
