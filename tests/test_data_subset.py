@@ -45,7 +45,7 @@ def test_a_limit_keeps_images_labels_and_names_together():
     whole = split(np.repeat([0, 1, 2], 20))
     part = limited(whole, 9, seed=0)
     assert len(part) == 9
-    for image, label, name in zip(part.images, part.labels, part.names, strict=True):
+    for image, label, name in zip(part.images.array, part.labels, part.names, strict=True):
         index = int(name.removeprefix("image "))
         assert image[0, 0, 0] == index
         assert whole.labels[index] == label
