@@ -89,7 +89,7 @@ def found(stored: str, beside: Path) -> str:
     """Return where a path that was stored leads to now.
 
     That is where it says, seen from the current folder. If nothing is there, the run directory may have moved together
-    with it: then it, or of a path from the root as much of its end as there is, is looked for in the folders that the run
+    with it: then it, or of one from the root as much of its end as there is, is looked for in the folders that the run
     directory lies in.
 
     Args:
