@@ -386,7 +386,7 @@ def _spelled(config: Config, field: str) -> object:
 def differences(a: Config, b: Config) -> list[str]:
     """Return the fields in which two configurations differ; two spellings of one path do not."""
     found = [f for f in Config.__struct_fields__ if _meaning(a, f) != _meaning(b, f)]
-    return [f for f in found if f != "dataset" or "data" not in found]
+    return [f for f in found if f != "dataset" or b.data is None]
 
 
 def _meaning(config: Config, field: str) -> object:

@@ -89,7 +89,8 @@ def found(stored: str, beside: Path) -> str:
     """Return where a path that was stored leads to now.
 
     That is where it says, seen from the current folder. If nothing is there, the run directory may have moved together
-    with it: then it, or as much of its end as there is, is looked for in the folders that the run directory lies in.
+    with it: then it, or of one from the root as much of its end as there is, is looked for in the folders that the run
+    directory lies in.
 
     Args:
         stored: the path, from the root or, in run directories of earlier versions, from some folder.
@@ -100,9 +101,9 @@ def found(stored: str, beside: Path) -> str:
     """
     if len(stored) > _LONGEST or _exists(absolute(stored)):
         return absolute(stored)
-    parts = Path(stored).parts[-_DEEPEST:]
-    run = Path(absolute(str(beside)))
-    for start in range(len(parts)):
+    parts, run = Path(stored).parts, Path(absolute(str(beside)))
+    moved = Path(stored).is_absolute()
+    for start in range(max(1, len(parts) - _DEEPEST), len(parts)) if moved else range(1):
         for folder in [run, *run.parents][:-1]:
             if _exists(path := str(folder.joinpath(*parts[start:]))):
                 return absolute(path)

@@ -349,7 +349,11 @@ def test_data_that_changed_under_its_name_is_told(tmp_path):
 def test_the_same_data_at_several_places_is_the_same_data(tmp_path):
     """Two runs on the data before and after it moved, one with a part held back."""
     places = [str(tmp_path / place) for place in ("old/images", "new/pictures")]
-    settings = [{"data": places[0]}, {"data": places[1], "skip_bad": True}, {"data": places[1], "val_split": 0.2}]
+    settings = [
+        {"data": places[0]},
+        {"data": places[1], "skip_bad": True},
+        {"data": places[1], "skip_bad": True, "val_split": 0.2},
+    ]
     paths = [
         write_run(tmp_path / f"{i}", settings=own, data_fingerprint=fingerprint)
         for i, (own, fingerprint) in enumerate(zip(settings, ("f1", "f1", "f2"), strict=True))
@@ -381,7 +385,10 @@ def test_spellings_of_one_network_file_are_no_difference(tmp_path, monkeypatch):
     paths = [write_run(tmp_path / f"{i}", settings={"model": model}) for i, model in enumerate(models)]
     assert concluded(paths).same["model"] == "net.py:build"
     others = ["net.py:wide", "nets/net.py", "eva"]
-    paths = [write_run(tmp_path / model.replace("/", "-"), settings={"model": model}) for model in ("net.py", *others)]
+    paths = [
+        write_run(tmp_path / f"of {model.replace('/', '-')}", settings={"model": model})
+        for model in ("net.py", *others)
+    ]
     shown = [run.settings["model"] for run in concluded(paths).runs]
     assert shown[1].removesuffix("wide") == shown[0].removesuffix("build")
     assert shown[2:] == ["nets/net.py:build", "eva"]
