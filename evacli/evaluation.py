@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from evacli import console, data, engine
 from evacli.backend import keras
 from evacli.config import Config
-from evacli.data import names
 from evacli.data.images import Images
+from evacli.data.names import as_text
 from evacli.data.survey import fingerprint_under
 from evacli.data.types import Data, Split
 from evacli.engine.base import Engine, View, as_it_is
@@ -330,8 +330,9 @@ def check_data(trained: Summary, found: Data) -> str:
     Raises:
         DataError: if the classes differ, in name or in order.
     """
-    if not names.same(found.class_names, trained.class_names):
-        difference = summary.class_difference(trained.class_names, found.class_names)
+    expected, present = as_text(trained.class_names), as_text(found.class_names)
+    if present != expected:
+        difference = summary.class_difference(expected, present)
         raise DataError(
             f"The data has other classes than the run: {difference}.",
             "Use the data that the run was trained on, or train a new --run.",

@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 
 def from_file(name: str) -> str:
@@ -28,11 +28,11 @@ def from_file(name: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def same(names: Sequence[str], others: Sequence[str]) -> bool:
-    """Return whether two lists of names are the same text, however the systems that they come from spell it.
+def as_text(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names as the text that they are, to compare them with others, however a run has stored them.
 
     Example:
-        >>> same(["cafe\u0301", "th\udcc3\udca9"], ["caf\u00e9", "th\u00e9"])
+        >>> as_text(["cafe\u0301", "th\udcc3\udca9"]) == ("caf\u00e9", "th\u00e9")
         True
     """
-    return list(map(from_file, names)) == list(map(from_file, others))
+    return tuple(map(from_file, names))

@@ -1,7 +1,7 @@
 """Starting a training, or resuming it at its checkpoint: which may go on, and from where."""
 
 from evacli import config, console, paths
-from evacli.data import names
+from evacli.data.names import as_text
 from evacli.data.survey import fingerprint_under
 from evacli.errors import Contradiction, DataError, ModelError, RunError
 from evacli.models.fingerprint import fingerprint
@@ -115,8 +115,9 @@ def _check_same_training(run: RunDir, progress: Progress, learner: Learner) -> N
             f"{run.path} stopped inside an epoch, and with --grow-batch the batches depend on --epochs.",
             f"Finish as before: evacli train{run.option} --epochs {progress.config.epochs}",
         )
-    if not names.same(progress.class_names, learner.data.class_names):
-        difference = summary.class_difference(progress.class_names, learner.data.class_names)
+    before, found = as_text(progress.class_names), as_text(learner.data.class_names)
+    if found != before:
+        difference = summary.class_difference(before, found)
         raise DataError(
             f"The data has other classes than the run: {difference}.",
             "Name the run's own data with --data, or another --run.",
