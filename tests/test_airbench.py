@@ -24,7 +24,7 @@ def correlated_images(n: int = 300, side: int = 12) -> NDArray[np.uint8]:
 def built(images: NDArray[np.uint8]) -> keras.Model:
     mean, std = images.mean(axis=(0, 1, 2)), images.std(axis=(0, 1, 2))
     model = models.build("airbench", images.shape[1:], 10, mean.tolist(), std.tolist())
-    models.start("airbench", model, images)
+    models.start("airbench", model, InMemory(images))
     return model
 
 

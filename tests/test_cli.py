@@ -97,7 +97,7 @@ def test_nothing_of_tensorflows_log_reaches_the_user(tmp_path: Path, digits: Pat
     assert found.code == 0
     lines = found.err.splitlines()
     assert len(lines) == 4, found.err  # what is trained, the learning rate, the header and the epoch
-    assert [line.split()[0] for line in lines] == [TINY, "Peak", "epoch", "1/1"]
+    assert [line.split()[0] for line in lines] == ["tiny_networks.py:tiny", "Peak", "epoch", "1/1"]
     assert found.out.startswith("Top accuracy ")
 
 

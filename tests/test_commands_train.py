@@ -32,7 +32,7 @@ WRONG = [
     ("--max-lr -1", "--lr -1.0: "),
     ("--batch-size half", "'half' is neither a number nor full."),
     ("--batch-size 0", "--batch-size 0: "),
-    ("--dropout some", "'some' is neither a number nor none or own."),
+    ("--dropout some", "'some' is neither a number nor own or none."),
     pytest.param(
         "--spatial-dropout --model resnet20",
         "--spatial-dropout: the network resnet20 has no dropout layers.",

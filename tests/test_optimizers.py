@@ -13,7 +13,7 @@ from tiny_run import make_data
 from evacli import config
 from evacli.backend import keras, tf
 from evacli.catalogue.optimizers import OPTIMIZERS
-from evacli.engine import optimizers
+from evacli.engine import hyperparameters, optimizers
 from evacli.training.learner import assemble
 
 Array = NDArray[np.float64]
@@ -181,7 +181,7 @@ def test_muon_leaves_biases_and_the_scores_to_adam_at_four_times_the_rate() -> N
 
 @pytest.mark.parametrize(("name", "expected"), [("adamw", 0.9), ("lion", 0.9), ("sgdw", 0.0), ("rmsprop", 0.0)])
 def test_inertia_is_that_of_methods_with_a_beta_1(name: str, expected: float) -> None:
-    assert optimizers.inertia(config.make({"optimizer": name})) == expected
+    assert hyperparameters.inertia(config.make({"optimizer": name})) == expected
 
 
 @pytest.mark.parametrize(

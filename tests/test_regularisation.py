@@ -63,7 +63,7 @@ def test_a_network_without_dropout_says_so() -> None:
 
 
 def resolved_dropouts(**settings: Any) -> list[tuple[str, float]]:
-    return dropouts(assemble(config.make({"precision": "float32"} | settings), make_data()).model)
+    return dropouts(assemble(config.make({"precision": "float32"} | settings), make_data()).network)
 
 
 def test_eva_drops_nothing_unless_it_is_asked_to(tmp_path: Path) -> None:

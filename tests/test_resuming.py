@@ -317,11 +317,13 @@ def test_other_versions_are_reported(run: RunDir, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04 half a zip"])
 def test_garbled_file_is_refused_by_its_name(run: RunDir, name: str, content: bytes) -> None:
     (run.path / name).write_bytes(content)
+    run.checkpoint_before.unlink(missing_ok=True)  # which would take its place
     assert refused(run, RunError, name).fix
 
 
 def test_missing_checkpoint_is_no_reason_to_begin_anew_over_the_results(run: RunDir) -> None:
     run.checkpoint.unlink()
+    run.checkpoint_before.unlink()
     error = refused(run, RunError, r"has best\.keras and history\.csv of a training but no checkpoint\.npz")
     assert "--overwrite" in error.fix
     assert run.best_model.exists()

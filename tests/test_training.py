@@ -71,7 +71,7 @@ def test_summary_is_what_the_history_says(trained: RunDir) -> None:
     found, table = json.loads(trained.summary.read_text()), history(trained)
     assert found["state"] == "finished"
     assert found["epochs_done"] == 3
-    assert found["top_accuracy"] == found["test_accuracy"] == table.test_accuracy.max()
+    assert found["top_accuracy"] == found["test_accuracy"] == pytest.approx(table.test_accuracy.max(), abs=1e-12)
     assert found["top_epoch"] == table.epoch[table.test_accuracy.argmax()]
     assert found["chosen_by"] == "test"
     assert (found["train_images"], found["validation_images"], found["test_images"]) == (200, 0, 100)

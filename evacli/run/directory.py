@@ -189,7 +189,8 @@ def _keep(path: Path, kept: Path) -> None:
         except FileNotFoundError:
             pass
         except OSError:  # a file system without links, such as a memory stick's
-            path.replace(kept)
+            if path.exists():
+                path.replace(kept)
 
 
 def remove_leftovers(*paths: Path, shared: bool = False) -> None:
