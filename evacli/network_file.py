@@ -30,7 +30,7 @@ def require(model: str) -> None:
     """
     if is_reference(model):
         if not split(model)[0].is_file():
-            raise ModelError(f"--model {model}: there is no such file.", EXPECTED)
+            raise ModelError(f"--model {on_file(model, shown)}: there is no such file.", EXPECTED)
     elif model not in NETWORKS:
         raise ModelError(
             f"--model {model}: there is no such network.",
