@@ -2,7 +2,6 @@
 
 import errno
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import cycle
@@ -18,7 +17,7 @@ from tiny_run import make_data
 from evacli import config, console
 from evacli.engine.base import Arrays
 from evacli.errors import EvacliError
-from evacli.run import checkpoint, directory, history, summary
+from evacli.run import checkpoint, history, summary
 from evacli.run.directory import RunDir
 from evacli.run.locking import exclusive
 from evacli.training.learner import Learner, assemble
@@ -44,7 +43,7 @@ class FailingDisk:
     @contextmanager
     def in_place(self) -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(directory, "mkstemp", self.guard(tempfile.mkstemp))
+            patch.setattr(Path, "hardlink_to", self.guard(Path.hardlink_to))
             patch.setattr(os, "fsync", self.guard(os.fsync))
             patch.setattr(Path, "replace", self.guard(Path.replace))
             patch.setattr(Path, "write_text", self.guard(Path.write_text))
