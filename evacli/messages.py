@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+MAX_TEXT = 200  # characters of what strangers wrote that a message repeats
 _KINDS = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}
 _LIMITS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}
 
@@ -41,3 +42,14 @@ def meant(word: object, names: Iterable[str]) -> str:
     """
     nearest = get_close_matches(str(word), list(names), 1)
     return f"Did you mean {nearest[0]}? " if nearest else ""
+
+
+def short(text: object) -> str:
+    """Return what strangers wrote as a message may have it: on one line, of sane length.
+
+    Example:
+        >>> len(short("x" * 10**6))
+        203
+    """
+    line = " ".join(str(text).split())
+    return line if len(line) <= MAX_TEXT else f"{line[:MAX_TEXT]}..."

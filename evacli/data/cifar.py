@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from evacli.data import pickles
 from evacli.data.containers import Files
-from evacli.data.hostile import reading, short
+from evacli.data.hostile import reading
 from evacli.data.images import InMemory
 from evacli.data.types import Source, Split
 from evacli.errors import DataError
-from evacli.messages import listed
+from evacli.messages import listed, short
 
 SIDE = 32
 ROW = 3 * SIDE * SIDE  # red, green and blue planes, each row by row

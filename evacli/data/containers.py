@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Self
 
-from evacli.data.hostile import MAX_BYTES, short
+from evacli.data.hostile import MAX_BYTES
 from evacli.errors import DataError
+from evacli.messages import short
 
 MAX_MEMBERS = 10_000
 # What a member has beside its plain header, such as a long name: a few hundred bytes where macOS or Python made the

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from evacli.errors import DataError, EvacliError
+from evacli.messages import short
 
 # Of the formats read as a whole, the largest is CIFAR-100's archive: it unpacks to 186 MB.
 MAX_BYTES = 512 * 2**20
-MAX_TEXT = 200
 
 
 @contextmanager
@@ -35,14 +35,3 @@ def reason(error: BaseException) -> str:
     line = short(error) or type(error).__name__
     line = f"no entry {line}" if isinstance(error, KeyError) else line
     return line.rstrip(".")
-
-
-def short(text: object) -> str:
-    """Return what strangers wrote as a message may have it: on one line, of sane length.
-
-    Example:
-        >>> len(short("x" * 10**6))
-        203
-    """
-    line = " ".join(str(text).split())
-    return line if len(line) <= MAX_TEXT else f"{line[:MAX_TEXT]}..."

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from evacli.data.arrays import indices, rgb
 from evacli.data.checks import MIN_SIDE
-from evacli.data.hostile import reading, short
+from evacli.data.hostile import reading
 from evacli.data.images import InMemory
 from evacli.data.types import Source, Split
 from evacli.errors import DataError
+from evacli.messages import short
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 NAMES = "class_names"

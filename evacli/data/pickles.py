@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evacli.data.hostile import short
+from evacli.messages import short
 
 # CIFAR-100's training batch takes 250,000.
 MAX_STEPS = 1_000_000

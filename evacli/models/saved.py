@@ -21,10 +21,10 @@ from tensorflow.python.framework import op_callbacks
 
 from evacli.backend import keras, tf
 from evacli.errors import EvacliError, ModelError
+from evacli.messages import short
 from evacli.models import cost
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
-MAX_TEXT = 200
 # What TensorFlow and Keras put before the line that says what went wrong, and the colours around it.
 AROUND = re.compile(
     r"Exception encountered when calling .*|in user code:|Graph execution error:|Detected at node .*|\s*File \".*"
@@ -232,12 +232,6 @@ def _check_ends(model: keras.Model) -> None:
         raise ValueError("it does not take images of one size")
     if len(model.outputs) != 1 or "float" not in model.outputs[0].dtype:
         raise ValueError("it does not give one array of numbers")
-
-
-def short(text: str) -> str:
-    """Return a stranger's text as a message may have it: on one line, of sane length."""
-    line = " ".join(text.split())
-    return line if len(line) <= MAX_TEXT else f"{line[:MAX_TEXT]}..."
 
 
 def first_sentence(error: Exception) -> str:
