@@ -6,7 +6,7 @@ from typing import Any
 
 from evacli.comparing.runs import TrainedRun
 from evacli.config import option
-from evacli.formats import counted
+from evacli.run.summary import ending
 
 # Settings that choose which images of the same data are learnt from; the test images stay the same.
 _PARTS = ("val_split", "limit_train", "seed")
@@ -95,9 +95,4 @@ def _unequal_machines(runs: Sequence[TrainedRun]) -> str:
 
 
 def _state(run: TrainedRun) -> str:
-    done = f"{len(run.rows)} of {counted(run.config.epochs, 'epoch')}"
-    return {
-        "finished": "",
-        "unfinished": f"{run.label} is unfinished: {done} done.",
-        "failed": f"{run.label} failed after {done}: its loss was no longer finite.",
-    }[run.trained.state]
+    return ending(run.trained.state, run.label, len(run.rows), run.config.epochs)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from evacli import console
 from evacli.errors import RunError
-from evacli.formats import counted
 from evacli.reporting.result import ReportResult
 from evacli.run import history, trained
 from evacli.run.directory import DEFAULT_RUN, RunDir, write_text_atomically
 from evacli.run.history import Row
 from evacli.run.locking import drawing
+from evacli.run.summary import ending
 from evacli.run.trained import Trained
 
 # NumPy, Keras and matplotlib are imported once the run is known to be a trained one.
@@ -69,7 +69,8 @@ def _examine(stored: Trained, rows: list[Row], shifts: bool) -> _Evidence:
     confusions = metrics.count_confusions(run.test.labels, run.test.predicted, run.data.num_classes)
     _ = run.train  # the long work at once, and before anything is drawn
     shifted = run.shifted_test.accuracy if shifts else None
-    notices = [text for text in (_state(run), run.difference or _mismatch(run)) if text]
+    state = ending(run.trained.state, "The training", run.trained.epochs_done, run.config.epochs)
+    notices = [text for text in (state, run.difference or _mismatch(run)) if text]
     for text in notices:
         console.warn(text)
     return _Evidence(run, rows, _peaks(stored, rows), shifted, confusions, notices)
@@ -87,15 +88,6 @@ def _peaks(stored: Trained, rows: list[Row]) -> list[float | None]:
         progress = None
     base_lr = progress.base_lr if progress else stored.config.base_lr
     return RateControl(Batching(stored.config, trained.train_images), trained.lr, base_lr).peaks(rows)
-
-
-def _state(run: "EvaluatedRun") -> str:
-    done = f"{run.trained.epochs_done} of {counted(run.config.epochs, 'epoch')}"
-    return {
-        "finished": "",
-        "unfinished": f"The training is unfinished: {done} done.",
-        "failed": f"The training failed after {done}: its loss was no longer finite.",
-    }[run.trained.state]
 
 
 def _mismatch(run: "EvaluatedRun") -> str:

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from evacli.errors import RunError
-from evacli.formats import without_noise
+from evacli.formats import counted, without_noise
 from evacli.messages import listed
 from evacli.paths import model_name
 from evacli.run import documents
@@ -79,6 +79,21 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     def choice(self) -> str:
         """How the top epoch came to be chosen, as a person reads it."""
         return "the only one that was tested" if self.tested_once else f"chosen by {self.chosen_by} accuracy"
+
+
+def ending(state: State, who: str, done: int, epochs: int) -> str:
+    """Return a sentence on a training that has not come to its end, empty if it has.
+
+    Example:
+        >>> ending("unfinished", "runs/a", 3, 10)
+        'runs/a is unfinished: 3 of 10 epochs done.'
+    """
+    so_far = f"{done} of {counted(epochs, 'epoch')}"
+    return {
+        "finished": "",
+        "unfinished": f"{who} is unfinished: {so_far} done.",
+        "failed": f"{who} failed after {so_far}: its loss was no longer finite.",
+    }[state]
 
 
 def read(run: RunDir) -> Summary:
