@@ -122,7 +122,7 @@ class EvaluatedRun:
         unshifted = self.test.probabilities
         with saved.using(self.network), _bar("shifted test images", 2 * len(images)) as watch:
             answers = predict_shifted(self.engine, self.network, images, unshifted, tta=tta, watch=watch)
-        return Predictions(self._checked(answers), self.data.test.labels)
+        return Predictions(require_numbers(self.run, answers), self.data.test.labels)
 
     @cached_property
     def _views_of_test(self) -> NDArray[np.float32]:
@@ -131,16 +131,7 @@ class EvaluatedRun:
     def _views(self, split: Split, description: str) -> NDArray[np.float32]:
         with saved.using(self.network), _bar(description, len(split)) as watch:
             found = predict_views(self.engine, self.network, split.images, tta=self.config.uses_tta, watch=watch)
-        return self._checked(found)
-
-    def _checked(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
-        # The class "not a number" would be the first one, and be right for its images.
-        if not np.isfinite(answers).all():
-            raise RunError(
-                f"{self.run.best_model} gives probabilities that are not numbers.",
-                f"Delete it and run evacli train{self.run.option}, which writes it again from its checkpoint.",
-            )
-        return answers
+        return require_numbers(self.run, found)
 
 
 @contextmanager
@@ -179,7 +170,7 @@ def load_best(run: RunDir) -> keras.Model:
     """
     run.require_trained()
     num_classes = len(summary.read(run).class_names)
-    fix = f"Delete it and run evacli train{run.option}, which writes it again from its checkpoint."
+    fix = _written_again(run)
     try:
         model = saved.load(run.best_model)
         saved.try_out(model, batch_size(model.input_shape[1:]))
@@ -190,6 +181,22 @@ def load_best(run: RunDir) -> keras.Model:
             f"{run.best_model} gives outputs of shape {model.output_shape}; the run has {num_classes} classes.", fix
         )
     return model
+
+
+def require_numbers(run: RunDir, answers: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what the best network of a run said.
+
+    Raises:
+        RunError: if a probability is not finite.
+    """
+    # The class "not a number" would be the first one, and be right for its images.
+    if not np.isfinite(answers).all():
+        raise RunError(f"{run.best_model} gives probabilities that are not numbers.", _written_again(run))
+    return answers
+
+
+def _written_again(run: RunDir) -> str:
+    return f"Delete it and run evacli train{run.option}, which writes it again from its checkpoint."
 
 
 def predict(

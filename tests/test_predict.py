@@ -170,3 +170,12 @@ def test_hostile_names_of_classes_stay_in_their_cells(tmp_path: Path, photos: Pa
 def test_an_untrained_run_names_the_command_that_comes_first(tmp_path: Path, photos: Path) -> None:
     with pytest.raises(RunError, match="no trained model"):
         evacli.predict(tmp_path, photos)
+
+
+def test_a_network_whose_weights_are_no_numbers_is_refused(tmp_path: Path, photos: Path) -> None:
+    run = make_run(tmp_path / "run", make_data())
+    model = keras.models.load_model(run.best_model)
+    model.set_weights([weight * np.nan for weight in model.get_weights()])
+    model.save(run.best_model)
+    with pytest.raises(RunError, match="probabilities that are not numbers"):
+        evacli.predict(run.path, photos / "0.png")

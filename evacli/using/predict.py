@@ -136,7 +136,8 @@ class Predictor:
         if good:
             with saved.using(self.network):
                 images = InMemory(np.stack(good))
-                answers = iter(evaluation.predict(self.engine, self.network, images, tta=self.stored.config.uses_tta))
+                said = evaluation.predict(self.engine, self.network, images, tta=self.stored.config.uses_tta)
+            answers = iter(evaluation.require_numbers(self.stored.directory, said))
         for name, pixels in some:
             if isinstance(pixels, str):
                 yield Skipped(picture=name, reason=pixels)
