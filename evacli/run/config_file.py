@@ -82,7 +82,7 @@ def inherit(run: RunDir, settings: Mapping[str, Any], *, trained: bool | None = 
             f"--dataset {settings['dataset']} and --data {paths.shown(settings['data'])} name two data sets.",
             "Leave one of them out.",
         )
-    trained = run.checkpoint.exists() if trained is None else trained
+    trained = run.has_checkpoint if trained is None else trained
     if stored is None:
         return config.make(settings)
     if not trained:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from evacli import console, engine, memory, models
+from evacli import console, engine, memory, models, paths
 from evacli.backend import keras
 from evacli.config import Config
 from evacli.data.types import Data
@@ -52,15 +52,11 @@ def assemble(config: Config, data: Data) -> Learner:
 def _assemble(config: Config, data: Data) -> Learner:
     computes = engine.create()
     config = _resolve(config, data, computes)
-    with console.status("Building the network"):
-        return _built(config, data, computes)
-
-
-def _built(config: Config, data: Data, computes: Engine) -> Learner:
     keras.utils.set_random_seed(config.seed)
     regularisation = Regularisation.of(config)
-    network = models.build(config.model, data.image_shape, data.num_classes, data.mean, data.std, regularisation)
-    models.start(config.model, network, data.train.images)
+    with console.status("Building the network"):
+        network = models.build(config.model, data.image_shape, data.num_classes, data.mean, data.std, regularisation)
+        models.start(config.model, network, data.train.images)
     batching = Batching(config, len(data.train))
     red, green, blue = map(round, data.mean)
     plan = Plan(
@@ -71,12 +67,14 @@ def _built(config: Config, data: Data, computes: Engine) -> Learner:
         steps_per_epoch=batching.fewest_steps,
         accumulated=batching.accumulated,
     )
+    model, largest = paths.on_file(config.model, paths.shown), batching.size(config.epochs - 1)
     memory.require(
         computes.need(network, plan),
-        f"Training --model {config.model} in batches of {batching.size(config.epochs - 1)} takes",
+        f"Training --model {model} in batches of {largest} takes",
         "Use a smaller --batch-size, smaller images or a smaller network.",
     )
-    computes.prepare(network, plan)
+    with console.status("Preparing the training"):
+        computes.prepare(network, plan)
     return Learner(config, data, network, computes, batching)
 
 
