@@ -173,7 +173,7 @@ def load_best(run: RunDir) -> keras.Model:
     fix = _written_again(run)
     try:
         model = saved.load(run.best_model)
-        saved.try_out(model, batch_size(model.input_shape[1:]))
+        saved.try_out(model, batch_size(model.input_shape[1:]), str(run.best_model))
     except ModelError as e:
         raise RunError(e.message, fix) from e
     if model.output_shape != (None, num_classes):

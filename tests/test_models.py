@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from evacli import backend, models
+from evacli import backend, models, paths
 from evacli.catalogue.networks import NETWORKS
 from evacli.engine.fast.twin import training_twin
 from evacli.errors import ModelError
@@ -247,7 +247,7 @@ def test_an_unusable_user_file_is_answered_in_one_line(user_file, case):
     reference = user_file(text) + ":build"
     with pytest.raises(ModelError, match=reason) as error:
         custom(reference)
-    assert error.value.message.startswith(f"--model {reference}: ")
+    assert error.value.message.startswith(f"--model {paths.on_file(reference, paths.shown)}: ")
     assert "\n" not in error.value.message
     assert len(error.value.message) < 600
     assert error.value.fix

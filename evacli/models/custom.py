@@ -43,7 +43,6 @@ def apply(reference: str, x: Any, num_classes: int) -> Any:
     Raises:
         ModelError: if the file, the function or its model cannot be used, with the reason.
     """
-    reference = on_file(reference, shown)
     model = _make(reference, tuple(x.shape[1:]), num_classes)
     values = _values(reference, model, x)
     shape = getattr(values, "shape", f"a {type(values).__name__}")
@@ -160,7 +159,7 @@ def _require_scores(reference: str, model: keras.Model, input_shape: tuple[int, 
 
 
 def _error(reference: str, problem: str, fix: str = "") -> ModelError:
-    return ModelError(f"--model {reference}: {problem}.", fix or EXPECTED)
+    return ModelError(f"--model {on_file(reference, shown)}: {problem}.", fix or EXPECTED)
 
 
 def _reason(error: BaseException, path: Path | None = None) -> str:

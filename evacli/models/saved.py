@@ -72,12 +72,13 @@ def load(path: Path) -> keras.Model:
     return model
 
 
-def try_out(model: keras.Model, batch_size: int) -> None:
+def try_out(model: keras.Model, batch_size: int, called: str = "") -> None:
     """Make sure that a stranger's model can be used: what it would take is told before it runs on one batch.
 
     Args:
         model: takes (B, H, W, channels) pixels 0..255.
         batch_size: of how many images the batches will be that it is to work on.
+        called: what it is called in a message, such as its file; by default by its name.
 
     Raises:
         ModelError: if its layers cannot work on such a batch, or would take implausibly much memory or time.
@@ -93,11 +94,15 @@ def try_out(model: keras.Model, batch_size: int) -> None:
         ):
             if amount > most:
                 needed, limit = words.format(amount), words.format(most).partition(" ")[0]
-                raise ModelError(f"The model {short(model.name)} would need {needed}, more than {limit}.")
+                raise ModelError(f"{called or _called_by_name(model)} would need {needed}, more than {limit}.")
         # All grey levels. In another thread, so that a signal such as Ctrl-C is heard in this one meanwhile.
         images = np.resize(np.arange(256, dtype=np.float32), (batch_size, *model.input_shape[1:]))
         with ThreadPoolExecutor(1) as thread:
             thread.submit(computed, tf.constant(images)).result()
+
+
+def _called_by_name(model: keras.Model) -> str:
+    return f"The model {short(model.name)}"
 
 
 @contextmanager
@@ -116,14 +121,14 @@ def using(model: keras.Model) -> Iterator[None]:
     except EvacliError:
         raise
     except Exception as e:  # its operations may raise anything
-        raise ModelError(f"The model {short(model.name)} cannot be computed: {first_sentence(e)}") from e
+        raise ModelError(f"{_called_by_name(model)} cannot be computed: {first_sentence(e)}") from e
 
 
 def _trace(model: keras.Model, batch_size: int) -> tuple[Any, cost.Cost]:
     def answer(batch: Any) -> Any:
         said = model(batch, training=False)
         if not tf.is_tensor(said):
-            raise ModelError(f"The model {short(model.name)} does not give one array of numbers.")
+            raise ModelError(f"{_called_by_name(model)} does not give one array of numbers.")
         return said
 
     # Traced, not run: a shape costs nothing, whatever it says. AutoGraph would put other words around an error.
