@@ -6,6 +6,7 @@ optimizer and the schedule, it stays and means their own default.
 
 import inspect
 import os
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from evacli.catalogue.networks import NETWORKS
 from evacli.catalogue.optimizers import HYPERPARAMETERS, OPTIMIZERS
 from evacli.catalogue.schedules import SCHEDULES
 from evacli.errors import ConfigError
-from evacli.messages import field_of, in_words, meant
+from evacli.messages import field_of, in_words, meant, short
 from evacli.settings import Setting, described
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -35,6 +36,8 @@ else:  # names out of tables, which a type checker cannot look up
 Cycle = Literal["triangular", "triangular2", "exp-range"]
 Precision = Literal["auto", "float32", "bfloat16"]
 CropBorder = Literal["mean", "reflect"]
+Resize = Literal["crop", "pad", "stretch"]
+ClassOrder = Literal["natural", "characters"]
 DEFAULT_DATASET = "cifar10"
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Pixels = Annotated[int, Meta(ge=0, le=4096)]
@@ -59,7 +62,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     dataset: Annotated[Dataset | None, _data("Built-in data set: {names}.")] = DEFAULT_DATASET
     data: Annotated[
         PathLike | None,
-        _data("Your own data: CIFAR batches (folder or .tar.gz), an .npz, or a folder of images train/CLASS/*."),
+        _data("Your own data: folders of pictures, an archive or a list of them, or arrays; see the README."),
+    ] = None
+    test_split: Annotated[
+        Annotated[float, Meta(gt=0, lt=1)] | None,
+        _data("Share of the images kept for tests, of data that have no tests of their own.", "0.2"),
     ] = None
     val_split: Annotated[
         Share,
@@ -68,6 +75,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     limit_train: Annotated[Count | None, _data("Use only N training images.", metavar="N")] = None
     limit_test: Annotated[Count | None, _data("Use only N test images.", metavar="N")] = None
     skip_bad: Annotated[bool, _data("Go on without image files that cannot be read.")] = False
+    image_size: Annotated[
+        str | None,
+        _data("Bring pictures to N or HxW pixels.", "their most common size, at most 224 a side", metavar="N|HxW"),
+    ] = None
+    resize: Annotated[
+        Resize, _data("Show the middle of pictures of other proportions (crop), all with bars (pad), or {stretch}.")
+    ] = "crop"
+    class_order: Annotated[
+        ClassOrder, _data("Sort classes with numbers in their names by value (natural) or by characters.")
+    ] = "natural"
     # network
     model: Annotated[
         PathLike, Meta(min_length=1), _network("{names}, or your own path/to/file.py:build.", known=_networks)
@@ -183,6 +200,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             msgspec.structs.force_setattr(self, "dataset", DEFAULT_DATASET)
 
     @property
+    def size(self) -> tuple[int, int] | None:
+        """Width and height that pictures are brought to; None: their own."""
+        if self.image_size is None:
+            return None
+        height, _, width = self.image_size.partition("x")
+        return int(width or height), int(height)
+
+    @property
     def uses_tta(self) -> bool:
         """Whether images are evaluated together with their mirror images: where training mirrors them too."""
         return self.tta and bool(self.flip)
@@ -215,6 +240,8 @@ CHOSEN_FOR: dict[str, tuple[str, ...]] = {
 
 # What settings and figures were called before, in files and on command lines that exist.
 FORMER_NAMES = {"mirror_test": "tta"}
+# What was done before there was a choice.
+BEFORE = {"resize": "stretch", "class_order": "characters"}
 
 
 def with_current_names(document: Any) -> Any:
@@ -222,6 +249,24 @@ def with_current_names(document: Any) -> Any:
     if isinstance(document, dict):
         return {FORMER_NAMES.get(name, name): with_current_names(value) for name, value in document.items()}
     return [with_current_names(item) for item in document] if isinstance(document, list) else document
+
+
+def up_to_date(document: Any) -> Any:
+    """Return a document of a run as this version would have written it: parsed JSON in, the same out.
+
+    Settings have their present names, and a configuration that is older than a setting has what was done before it.
+
+    Example:
+        >>> up_to_date({"config": {"seed": 0, "schedule": "one-cycle"}})["config"]["resize"]
+        'stretch'
+    """
+    if isinstance(document, list):
+        return [up_to_date(item) for item in document]
+    if not isinstance(document, dict):
+        return document
+    current = {FORMER_NAMES.get(name, name): up_to_date(value) for name, value in document.items()}
+    # Both are in every configuration that was ever written, and together in nothing else.
+    return BEFORE | current if {"seed", "schedule"} <= current.keys() else current
 
 
 def with_current_name(word: str) -> str:
@@ -264,11 +309,14 @@ def make(settings: Mapping[str, Any], base: Config | None = None) -> Config:
     settings = with_current_names(dict(settings))
     inherited = msgspec.structs.asdict(base or Config())
     values = inherited | {name: _plain(value) for name, value in settings.items()}
+    if type(values["image_size"]) is int:
+        values["image_size"] = str(values["image_size"])
     for name in BELONGS_TO:
         # What another optimizer or schedule was told does not bind this one.
         if name not in settings and not _belongs(name, values):
             values[name] = None
     made = _convert(values)
+    _check_size(made.image_size)
     _check_together(made)
     return made
 
@@ -346,6 +394,13 @@ def _check_together(made: Config) -> None:
         raise ConfigError(
             f"--grow-batch {made.grow_batch} is no room to grow for --batch-size {made.batch_size}.",
             "It is the largest batch.",
+        )
+
+
+def _check_size(size: str | None) -> None:
+    if size is not None and not re.fullmatch(r"[1-9]\d{0,3}(x[1-9]\d{0,3})?", size):
+        raise ConfigError(
+            f"--image-size {short(size)} is no size.", "Give a side as 160, or height and width as 120x160."
         )
 
 

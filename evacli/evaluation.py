@@ -20,7 +20,7 @@ from evacli.engine.single import batch_size
 from evacli.errors import DataError, ModelError, RunError
 from evacli.formats import counted
 from evacli.models import saved
-from evacli.run import config_file, summary
+from evacli.run import config_file, split_file, summary
 from evacli.run.directory import RunDir
 from evacli.run.summary import Summary
 from evacli.run.trained import Trained
@@ -156,7 +156,7 @@ def open_run(stored: Trained) -> EvaluatedRun:
     run, settings, trained = stored
     config_file.require_data(run, settings)
     with console.status("Reading the model and the images"):
-        network, found = load_best(run), data.load(settings)
+        network, found = load_best(run), data.load(settings, split_file.read(run, settings))
     difference = check_data(trained, found)
     check_shape(network, found.image_shape)
     return EvaluatedRun(run, settings, trained, network, found, difference, engine.create())

@@ -1,9 +1,12 @@
 """Data sets: a name or a path becomes uint8 arrays with class names."""
 
+from collections.abc import Mapping
 from pkgutil import resolve_name
 
+from evacli import console
 from evacli.catalogue.datasets import DATASETS
 from evacli.config import Config
+from evacli.data import decoding
 from evacli.data.checks import check, require_classes
 from evacli.data.subset import divided, limited
 from evacli.data.survey import survey
@@ -13,8 +16,10 @@ from evacli.errors import ConfigError
 __all__ = ["Data", "Split", "load"]
 
 
-def load(config: Config) -> Data:
+def load(config: Config, kept: Mapping[str, str] | None = None) -> Data:
     """Read the data set that the configuration names.
+
+    Data without tests of their own lose a part to them, as `kept` says or else as `--test-split` does.
 
     `--limit-train` and `--limit-test` take a stratified part of the splits; `--val-split` then cuts the validation
     images off what is left to train on. Both depend on `--seed` alone.
@@ -23,10 +28,13 @@ def load(config: Config) -> Data:
         DataError: if the data cannot be read or used.
         ConfigError: if `--val-split` is given for data that has its own validation images.
     """
-    source = _source(config)
+    source = decoding.of_size(_source(config, kept), config)
     check(source)
+    if config.flip is None and source.flippable and set(source.class_names) == set("0123456789"):
+        console.note("The classes are called 0 to 9; if they are digits, add --no-flip.")
     train, validation = _training(source, config)
     require_classes(train, source.class_names)
+    assert source.test is not None
     test = limited(source.test, config.limit_test, config.seed)
     return Data(
         train=train,
@@ -34,17 +42,20 @@ def load(config: Config) -> Data:
         test=test,
         class_names=source.class_names,
         flippable=source.flippable,
+        drawn=source.drawn,
         **survey(source.class_names, train, validation, test)._asdict(),
     )
 
 
-def _source(config: Config) -> Source:
+def _source(config: Config, kept: Mapping[str, str] | None) -> Source:
     # Imported when needed: Keras and scikit-learn take their time.
     if config.data is not None:
         from evacli.data import path
 
-        return path.read(config.data, config)
+        return path.read(config.data, config, kept)
     described = DATASETS[str(config.dataset)]
+    if config.test_split is not None:
+        raise ConfigError(f"--test-split {config.test_split}: {config.dataset} has its own tests.", "Leave it out.")
     train, test = resolve_name(described.reader)(config.dataset)
     return Source(train, test, described.class_names, flippable=described.flippable)
 

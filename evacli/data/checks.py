@@ -19,7 +19,9 @@ def check(source: Source) -> None:
         DataError: naming the first thing that is wrong.
     """
     _check_class_names(source.class_names)
-    splits = {"training": source.train, "test": source.test}
+    splits = {"training": source.train}
+    if source.test is not None:
+        splits["test"] = source.test
     if source.validation is not None:
         splits["validation"] = source.validation
     for role, split in splits.items():

@@ -1,124 +1,139 @@
-"""NumPy archives with `x_train`, `y_train`, `x_test`, `y_test` and perhaps `class_names`."""
+"""NumPy's files: an `.npz` archive, or a folder of `.npy`, under the names that people give their arrays."""
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evacli.data.arrays import indices, rgb
-from evacli.data.checks import MIN_SIDE
+from evacli.data import arrays
+from evacli.data.arrays import IMAGES_EXPECTED, LABELS_EXPECTED, indices
+from evacli.data.containers import refuse_bomb
 from evacli.data.hostile import reading
 from evacli.data.images import InMemory
+from evacli.data.layout import TEST, TRAIN, VALIDATION
 from evacli.data.types import Source, Split
 from evacli.errors import DataError
-from evacli.messages import short
+from evacli.messages import listed
 
-KEYS = ("x_train", "y_train", "x_test", "y_test")
-NAMES = "class_names"
-EXPECTED = {
-    **dict.fromkeys(("x_train", "x_test"), "Expected: uint8 images from 0 to 255, (N, H, W), (N, H, W, 1 or 3)."),
-    **dict.fromkeys(("y_train", "y_test"), "Expected: class numbers from 0, integers of shape (N,) or (N, 1)."),
-    NAMES: "Expected: text of shape (C,).",
+# Of images and of labels, in any capitals; where there is one pair alone, it is all there is.
+KEYS = {
+    TRAIN: (("x_train", "y_train"), ("train_x", "train_y"), ("train_images", "train_labels")),
+    TEST: (("x_test", "y_test"), ("test_x", "test_y"), ("test_images", "test_labels")),
+    VALIDATION: (("x_val", "y_val"), ("x_valid", "y_valid"), ("val_x", "val_y"), ("val_images", "val_labels")),
 }
-# A file may unpack to this, or to so many times its own size: real images do not compress further, bombs do.
-HARMLESS = 2**30
-MOST_COMPRESSED = 20
-FIX = f"Save it with np.savez and the arrays {', '.join(KEYS)}."
+ALONE = (("x", "y"), ("images", "labels"), ("data", "target"), ("data", "labels"), ("arr_0", "arr_1"))
+NAMES = ("class_names", "label_names", "target_names", "classes")
+FIX = "Save it with np.savez and the arrays x_train, y_train, x_test, y_test."
 
 
 def read(path: Path) -> Source:
     """Load the archive; no pickle in it is touched.
 
     Raises:
-        DataError: if an array is missing, or is not uint8 images or integer labels.
+        DataError: if an array is missing, or is not images or labels.
     """
     with reading(path, FIX):
-        _refuse_bomb(path)
+        with zipfile.ZipFile(path) as zipped:
+            refuse_bomb(path, zipped)
         with np.load(path, allow_pickle=False) as archive:
-            _require_keys(path, archive.files)
-            arrays = {key: _array(archive, key, path) for key in (*KEYS, NAMES) if key in archive.files}
-    train, test = (_split(arrays, path, role) for role in ("train", "test"))
-    return Source(train, test, _class_names(arrays, path, train, test))
+            pairs, names = _chosen(path, archive.files)
+            found = {key: _array(archive, key, path) for key in (*_keys(pairs), *names)}
+    return _source(path, pairs, names, found)
+
+
+def holds_arrays(path: Path) -> bool:
+    """Return whether a folder holds `.npy` files of images and labels."""
+    return any(path.glob("*.npy"))
+
+
+def read_folder(path: Path) -> Source:
+    """Load the `.npy` files of a folder.
+
+    Raises:
+        DataError: see `read`.
+    """
+    files = {file.stem: file for file in sorted(path.glob("*.npy"))}
+    with reading(path, FIX):
+        pairs, names = _chosen(path, list(files))
+        found: dict[str, NDArray[Any]] = {}
+        for key in (*_keys(pairs), *names):
+            with reading(files[key], _expected(key)):
+                found[key] = np.load(files[key], allow_pickle=False)
+    return _source(path, pairs, names, found)
+
+
+Pairs = Mapping[str, tuple[str, str]]  # of each split the keys of its images and its labels
+
+
+def _chosen(path: Path, keys: Sequence[str]) -> tuple[Pairs, list[str]]:
+    """Return which arrays are the images and labels of which split, and which is the class names."""
+    spelled: dict[str, str] = {}
+    for key in keys:
+        # NumPy would take one of them; the end of a name, .npy, it leaves out.
+        if key.lower() in spelled:
+            raise DataError(f"{path} holds {key} more than once.", FIX)
+        spelled[key.lower()] = key
+    pairs = {role: pair for role, choices in KEYS.items() if (pair := _first(choices, spelled))}
+    if not pairs and (pair := _first(ALONE, spelled)):
+        pairs = {TRAIN: pair}
+    if TRAIN not in pairs:
+        found = f"it holds {listed(sorted(keys))}" if keys else "it is empty"
+        raise DataError(f"{path} lacks images and labels to train on; {found}.", FIX)
+    for role, choices in KEYS.items():
+        for pair in choices:
+            lacking = [key for key in pair if key not in spelled]
+            if role not in pairs and len(lacking) == 1:
+                raise DataError(f"{path} lacks {lacking[0]}.", FIX)
+    return pairs, [spelled[name] for name in NAMES if name in spelled][:1]
+
+
+def _first(choices: Sequence[tuple[str, str]], spelled: Mapping[str, str]) -> tuple[str, str] | None:
+    return next(((spelled[x], spelled[y]) for x, y in choices if x in spelled and y in spelled), None)
+
+
+def _keys(pairs: Pairs) -> list[str]:
+    return [key for pair in pairs.values() for key in pair]
+
+
+def _expected(key: str) -> str:
+    of_labels = {labels for choices in (*KEYS.values(), ALONE) for _, labels in choices}
+    return LABELS_EXPECTED if key.lower() in of_labels else IMAGES_EXPECTED
 
 
 def _array(archive: Mapping[str, Any], key: str, path: Path) -> NDArray[Any]:
-    with reading(f"{key} in {path}", EXPECTED[key]):
+    with reading(f"{key} in {path}", _expected(key)):
         array = archive[key]
     # Of a member that is no .npy file, NumPy gives the bytes.
     if not isinstance(array, np.ndarray):
-        raise DataError(f"{key} in {path} is no .npy array.", EXPECTED[key])
+        raise DataError(f"{key} in {path} is no .npy array.", _expected(key))
     return array
 
 
-def _refuse_bomb(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        unpacked = sum(entry.file_size for entry in archive.infolist())
-    if unpacked > max(HARMLESS, MOST_COMPRESSED * path.stat().st_size):
-        raise DataError(f"{path} would unpack to {unpacked / 2**30:.1f} GB, over {MOST_COMPRESSED} times its size.")
+def _source(path: Path, pairs: Pairs, names: Sequence[str], found: Mapping[str, NDArray[Any]]) -> Source:
+    for images, labels in pairs.values():
+        # Before anything is made for each image: those without pixels can be any number.
+        if found[images].shape[:1] != found[labels].shape[:1]:
+            raise DataError(
+                f"{images} in {path} has {_count(found[images])} images but {labels} {_count(found[labels])} labels.",
+                "Give each image one.",
+            )
+    told = arrays.classes(
+        [(f"{labels} in {path}", found[labels]) for _, labels in pairs.values()], found[names[0]] if names else None
+    )
+    pixels, said = arrays.pixels([(f"{images} in {path}", found[images]) for images, _ in pairs.values()])
+    splits = {
+        role: Split(InMemory(images), labels, indices(len(images)))
+        for role, images, labels in zip(pairs, pixels, told.labels, strict=True)
+    }
+    test, validation = splits.get(TEST), splits.get(VALIDATION)
+    if test is None:
+        test, validation = validation, None
+    said = f"{path} is understood as arrays of {said}" if said else ""
+    return Source(splits[TRAIN], test, told.names, validation, said=said)
 
 
-def _require_keys(path: Path, found: list[str]) -> None:
-    if missing := [key for key in KEYS if key not in found]:
-        raise DataError(f"{path} lacks {', '.join(missing)}.", FIX)
-    # NumPy would take one of them; the end of a name, .npy, it leaves out.
-    if twice := [key for key in (*KEYS, NAMES) if found.count(key) > 1]:
-        raise DataError(f"{path} holds {', '.join(twice)} more than once.", FIX)
-
-
-def _split(arrays: Mapping[str, NDArray[Any]], path: Path, role: str) -> Split:
-    images, labels = arrays[f"x_{role}"], arrays[f"y_{role}"]
-    _check_images(images, f"x_{role} in {path}")
-    _check_labels(labels, f"y_{role} in {path}")
-    # Before anything is made for each image: those without pixels can be any number.
-    if len(images) != len(labels):
-        raise DataError(
-            f"x_{role} in {path} has {len(images)} images but {len(labels)} labels.", "Give each image one."
-        )
-    return Split(InMemory(rgb(images)), labels.reshape(-1).astype(np.int64), indices(len(images)))
-
-
-def _check_images(images: NDArray[Any], what: str) -> None:
-    if images.dtype != np.uint8:
-        raise DataError(
-            f"{what} is {short(images.dtype)}, expected uint8 from 0 to 255.",
-            "Save the images as they were, or as (x * 255).round().astype('uint8') if they go from 0 to 1.",
-        )
-    if not (images.ndim == 3 or (images.ndim == 4 and images.shape[-1] in (1, 3))):
-        raise DataError(f"{what} has the shape {images.shape}, expected (N, H, W), (N, H, W, 1) or (N, H, W, 3).")
-    height, width = images.shape[1:3]
-    if min(height, width) < MIN_SIDE:
-        raise DataError(f"The images {what} are {width}x{height} pixels, expected {MIN_SIDE}x{MIN_SIDE} or more.")
-
-
-def _check_labels(labels: NDArray[Any], what: str) -> None:
-    is_column = labels.ndim == 1 or (labels.ndim == 2 and labels.shape[1] == 1)
-    if labels.dtype.kind not in "iu" or not is_column or labels.size == 0:
-        raise DataError(
-            f"{what} is {short(labels.dtype)} of shape {labels.shape}, expected integers of shape (N,) or (N, 1).",
-            "Save class numbers from 0, whole numbers as y.astype('int64'); for one-hot rows y.argmax(axis=1).",
-        )
-    # Before it is made smaller, as which it could be any class.
-    if labels.max() > np.iinfo(np.int64).max:
-        raise DataError(f"{what} has the class number {labels.max()}.", "Number the classes from 0 without gaps.")
-
-
-def _class_names(arrays: Mapping[str, NDArray[Any]], path: Path, train: Split, test: Split) -> tuple[str, ...]:
-    # Each class needs a training image. Names of no letters, or a number such as 10**15, could count up to anything.
-    if NAMES in arrays:
-        names = arrays[NAMES]
-        if names.ndim != 1 or names.dtype.kind != "U":
-            kind = f"{short(names.dtype)} of shape {names.shape}"
-            raise DataError(f"{NAMES} in {path} is {kind}, expected text of shape (C,).")
-        if len(names) > len(train):
-            raise DataError(f"{NAMES} in {path} has {len(names)} names, too many for {len(train)} training images.")
-        return tuple(names.tolist())
-    highest = int(max(train.labels.max(), test.labels.max()))
-    if highest >= len(train):
-        raise DataError(
-            f"The labels in {path} go up to {highest}, too many classes for {len(train)} training images.",
-            "Number the classes from 0 without gaps.",
-        )
-    return tuple(indices(highest + 1))
+def _count(array: NDArray[Any]) -> int:
+    return len(array) if array.ndim else 0

@@ -1,27 +1,36 @@
 """What `--data PATH` holds: recognised by content, whatever it is called."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
-from evacli import paths
+from evacli import console, paths
 from evacli.config import Config
-from evacli.data import cifar, folders, npz, pictures, tree
-from evacli.data.containers import GZIP_MAGIC, Files, archived, directories
+from evacli.data import cifar, decoding, heldout, idx, layout, lists, npz, pictures, svhn
+from evacli.data.containers import GZIP_MAGIC, archived, directories
+from evacli.data.containers import Files as CifarFiles
+from evacli.data.files import ZIP_MAGIC, File, Files, of_archive, of_folder
+from evacli.data.heldout import Drawn
 from evacli.data.hostile import reading
+from evacli.data.layout import Layout
 from evacli.data.types import Source
 from evacli.errors import DataError
 from evacli.messages import listed
 
 EXPECTED = (
-    "Expected: CIFAR batches (their folder or .tar.gz), an .npz with x_train, y_train, x_test, y_test, "
-    "or a folder with train/<class>/ and test/<class>/ images."
+    "Expected: pictures in folders of classes (perhaps in train and test, zipped or not), a CSV list of path,label, "
+    "an .npz or .npy files with x_train, y_train, x_test, y_test, CIFAR batches, or IDX files."
 )
-ZIP_MAGIC = b"PK"
 TAR_MAGIC, TAR_MAGIC_AT = b"ustar", 257
 
 
-def read(given: str, config: Config) -> Source:
+def read(given: str, config: Config, kept: Drawn | None = None) -> Source:
     """Load the data set at the path that was given.
+
+    Args:
+        given: the path.
+        config: says what is made of it.
+        kept: the split of each image, where tests were drawn before.
 
     Raises:
         DataError: if there is nothing that evacli can read; it says what was expected.
@@ -32,34 +41,68 @@ def read(given: str, config: Config) -> Source:
         path = Path(os.path.expanduser(given))  # noqa: PTH111
         if not path.exists():
             raise DataError(f"--data {given} does not exist.", EXPECTED)
-        return _from_folder(path, config) if path.is_dir() else _from_file(path)
+        found = _from_folder(path, config) if path.is_dir() else _from_file(path, config)
+        if found.said:
+            share = heldout.SHARE if config.test_split is None else config.test_split
+            apart = "" if found.has_tests else f"; {share:.0%} of each class are kept for tests"
+            console.note(f"{found.said}{apart}.")
+        if isinstance(found, Layout):
+            return _decoded(found, config, kept)
+        return found if found.has_tests else heldout.of_arrays(found, config.test_split, kept)
 
 
-def _from_folder(path: Path, config: Config) -> Source:
+def _decoded(found: Layout, config: Config, kept: Drawn | None) -> Source:
+    if found.has_tests:
+        return decoding.read(found, config)
+    found, drawn = heldout.of_files(found, config.test_split, kept)
+    return replace(decoding.read(found, config), drawn=drawn)
+
+
+def _from_folder(path: Path, config: Config) -> Layout | Source:
+    if not any(path.iterdir()):
+        raise DataError(f"--data {path} is empty.", EXPECTED)
     if batches := _cifar(directories(path)):
         return batches
-    if (path / tree.TRAIN).is_dir():
-        return folders.read(path, config)
-    empty = not any(path.iterdir())
-    raise DataError(f"--data {path} is empty." if empty else f"--data {path} has no folder train.", EXPECTED)
+    if idx.sets(path):
+        return idx.read(path)
+    if svhn.fits(path):
+        return svhn.read(path)
+    if npz.holds_arrays(path):
+        return npz.read_folder(path)
+    return _understood(of_folder(path), config)
 
 
-def _from_file(path: Path) -> Source:
+def _understood(found: Files, config: Config) -> Layout:
+    """Tell what files are: folders of classes or, if they are not, what a list among them says."""
+    try:
+        return layout.understand(found, config.class_order)
+    except DataError:
+        if listed_ := lists.of_files(found, config.class_order):
+            return listed_
+        raise
+
+
+def _from_file(path: Path, config: Config) -> Layout | Source:
     if not path.is_file():
         raise DataError(f"--data {path} is neither a file nor a folder.", EXPECTED)
     with path.open("rb") as file:
         head = file.read(512)
+    if idx.is_idx(path):
+        return idx.read(path)
     if head.startswith(ZIP_MAGIC):
-        return npz.read(path)
-    if pictures.is_picture(path):
-        raise DataError(f"--data {path} is a single image.", EXPECTED)
-    is_archive = head.startswith(GZIP_MAGIC) or head[TAR_MAGIC_AT:].startswith(TAR_MAGIC)
-    if is_archive and (batches := _cifar(archived(path))):
-        return batches
+        found = of_archive(path)
+        is_npz = path.suffix.lower() == ".npz" or all(file.name.endswith(".npy") for file in found.files)
+        return npz.read(path) if is_npz else _understood(found, config)
+    if pictures.is_picture(File.at(path)):
+        raise DataError(f"--data {path} is a single image.", f"See evacli predict. {EXPECTED}")
+    if head.startswith(GZIP_MAGIC) or head[TAR_MAGIC_AT:].startswith(TAR_MAGIC):
+        return _cifar(archived(path)) or _understood(of_archive(path), config)
+    if lists.is_list(File.at(path)):
+        return lists.of_file(path, config.class_order)
     raise DataError(f"--data {path} holds no data set that evacli knows.", EXPECTED)
 
 
-def _cifar(candidates: dict[str, Files]) -> Source | None:
+def _cifar(candidates: dict[str, CifarFiles]) -> Source | None:
     found = {where: files for where, files in candidates.items() if cifar.layout(files)}
     if len(found) > 1:
         raise DataError(f"There are several data sets: {listed(sorted(found))}.", "Name one of them with --data.")

@@ -61,3 +61,28 @@ def divided(train: Split, share: float, seed: int) -> tuple[Split, Split]:
         )
     rest = np.setdiff1d(np.arange(len(train)), chosen)
     return train.take(rest), train.take(chosen)
+
+
+def held_out(labels: NDArray[np.int64], share: float) -> NDArray[np.bool_]:
+    """Choose the images that are kept for tests, of data that have no tests of their own.
+
+    Of every class about `share`: one at least, and one at least is left, but of a class of one image none. The same for
+    the same labels, whatever the seed of the training.
+
+    Args:
+        labels: (N,) the classes.
+        share: of 1.
+
+    Returns:
+        (N,) whether each is kept.
+
+    Example:
+        >>> held_out(np.array([0, 0, 0, 0, 0, 1, 1, 2]), 0.2).sum()
+        2
+    """
+    kept = np.zeros(len(labels), bool)
+    drawn = _drawn(labels, seed=0)
+    for label in np.unique(labels):
+        members = drawn[labels[drawn] == label]
+        kept[members[: min(max(round(share * len(members)), 1), len(members) - 1)]] = True
+    return kept

@@ -1,6 +1,6 @@
 """What every data source turns into."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,17 +40,26 @@ class Source:
 
     Attributes:
         train: all training images.
-        test: all test images.
+        test: all test images; None: a part of the training images has to serve.
         class_names: the name of each label.
         validation: the source's own validation images, if it has some beside the test images.
         flippable: whether an image mirrored left to right still shows its class.
+        said: what was understood, a sentence without its full stop; empty where there was no choice.
+        drawn: the split of each image by name, if tests have now been drawn from the training images.
     """
 
     train: Split
-    test: Split
+    test: Split | None
     class_names: tuple[str, ...]
     validation: Split | None = None
     flippable: bool = True
+    said: str = ""
+    drawn: Mapping[str, str] | None = None
+
+    @property
+    def has_tests(self) -> bool:
+        """Whether there are test images."""
+        return self.test is not None
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,7 @@ class Data:
         test: what the network is evaluated on.
         class_names: the name of each label.
         flippable: whether an image mirrored left to right still shows its class; digits do not.
+        drawn: the split of each image by name, if tests have now been drawn from the training images.
         fingerprint: hexadecimal digest over pixels, labels and class names of all splits.
         mean: grey level of each channel over the training images, rounded.
         std: standard deviation of each channel, in grey levels; at least 1.
@@ -74,6 +84,7 @@ class Data:
     test: Split
     class_names: tuple[str, ...]
     flippable: bool
+    drawn: Mapping[str, str] | None
     fingerprint: str
     mean: Colour
     std: Colour

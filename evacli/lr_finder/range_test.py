@@ -13,7 +13,7 @@ from evacli.engine.hyperparameters import inertia
 from evacli.errors import ConfigError, NoSuggestion
 from evacli.lr_finder.suggest import CHOSEN_RULE, RULES, Watch, onset, reason_to_stop, rules_for, smooth, suggest
 from evacli.messages import field_of, in_words
-from evacli.run import config_file, lr_result
+from evacli.run import config_file, lr_result, split_file
 from evacli.run.checkpoint import restore_config
 from evacli.run.directory import DEFAULT_RUN, RunDir
 from evacli.run.locking import exclusive, refuse_if_busy
@@ -63,13 +63,14 @@ def lr_find(
     from evacli.training.learner import assemble
 
     with console.status("Reading the images"):
-        data = load(settled)
+        data = load(settled, split_file.read(directory, made_with))
     learner = assemble(settled, data)
     _hint_at_few_batches(learner)
     with exclusive(directory):
         curve = sweep(learner, swept.learning_rates())
         result = conclude(curve, swept, learner.config)
         _write(directory, made_with, result, curve)
+        split_file.write(directory, data.drawn)
     if result.problem:
         raise NoSuggestion(result.problem, f"The curve is in {directory.lr_find_png}.")
     return result

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evacli.config import Config, data_name, option
+from evacli.data.files import File
 from evacli.data.pictures import opened
 from evacli.data.types import Split
 from evacli.evaluation import Predictions
@@ -48,7 +49,7 @@ def picture(path: Path, *, photographic: bool = False) -> str | None:
     try:
         if not path.is_file():  # a pipe would never end
             return None
-        with opened(path) as image:
+        with opened(File.at(path)) as image:
             image.convert("RGB").save(webp, "webp", lossless=not photographic, quality=90)
     # Whatever a garbled file makes Pillow raise, there is no picture to show.
     except Exception:

@@ -18,7 +18,7 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from evacli import console
-from evacli.config import Config, Rate, with_current_names
+from evacli.config import Config, Rate, up_to_date
 from evacli.errors import RunError
 from evacli.run import config_file
 from evacli.run.directory import RunDir, write_atomically
@@ -182,7 +182,7 @@ def _check_sizes(path: Path) -> None:
 
 
 def _progress(stored: NpzFile) -> Progress:
-    return msgspec.convert(with_current_names(json.loads(stored["progress"].tobytes())), Progress)
+    return msgspec.convert(up_to_date(json.loads(stored["progress"].tobytes())), Progress)
 
 
 def _grouped(stored: NpzFile) -> Arrays:

@@ -39,6 +39,7 @@ class RunDir:
         self.config = self.path / CONFIG
         self.lock = self.path / "train.lock"
         self.lock_owner = self.path / "train.pid"
+        self.split = self.path / "split.csv"
         # written by lr-find
         self.lr_find_csv = self.path / "lr_find.csv"
         self.lr_find_json = self.path / "lr_find.json"
@@ -72,7 +73,7 @@ class RunDir:
         """What a training and a range test write."""
         searched = self.lr_find_csv, self.lr_find_json, self.lr_find_png
         trained = self.checkpoint, self.checkpoint_before, self.history, self.best_model, self.summary
-        return self.config, self.lock_owner, *searched, *trained
+        return self.config, self.split, self.lock_owner, *searched, *trained
 
     @property
     def of_drawing(self) -> tuple[Path, ...]:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from evacli.config import with_current_names
+from evacli.config import up_to_date
 from evacli.run.directory import read_small, write_text_atomically
 
 # What goes wrong in reading one; msgspec's and json's own errors are ValueErrors.
@@ -23,7 +23,7 @@ def read(path: Path, kind: type[T]) -> T:
         OSError | ValueError | RecursionError: if it is not what `kind` describes.
     """
     # Not msgspec's parser: it refuses the lone surrogates of a path or a folder name that is no valid UTF-8.
-    return msgspec.convert(with_current_names(json.loads(read_small(path))), kind)
+    return msgspec.convert(up_to_date(json.loads(read_small(path))), kind)
 
 
 def write(path: Path, value: object) -> None:

@@ -12,7 +12,7 @@ from evacli.engine.base import EpochFigures, Hook
 from evacli.evaluation import Predictions
 from evacli.formats import counted
 from evacli.paths import model_name
-from evacli.run import config_file, history
+from evacli.run import config_file, history, split_file
 from evacli.run.history import Row
 from evacli.run.summary import Summary
 from evacli.training.display import TrainingDisplay
@@ -45,6 +45,7 @@ class Loop:
         """Train until the last epoch and return the summary."""
         state = self.state
         config_file.write(state.run, self.config)
+        split_file.write(state.run, state.learner.data.drawn)
         if len(state.rows) >= self.config.epochs:
             state.save()  # what is all that is left to do: to note where its data and its network lie now
         self._announce()

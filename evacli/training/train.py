@@ -9,7 +9,7 @@ from evacli import config, console, data, network_file
 from evacli.config import Config, takes_settings
 from evacli.errors import RunError
 from evacli.formats import counted
-from evacli.run import config_file, summary
+from evacli.run import config_file, split_file, summary
 from evacli.run.checkpoint import Progress, load_progress, restore_config
 from evacli.run.directory import DEFAULT_RUN, RunDir
 from evacli.run.locking import exclusive, refuse_if_busy
@@ -69,7 +69,7 @@ def train(
     if progress:
         keep_threads(progress.versions)
     with console.status("Reading the images"):
-        loaded = data.load(settled)
+        loaded = data.load(settled, split_file.read(directory, settled))
     # Only now: a run that is done, and a mistake in what came before, need not wait for TensorFlow.
     from evacli.training.learner import assemble
     from evacli.training.loop import Loop

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from evacli.data import pictures
-from evacli.data.tree import NOT_IMAGES
+from evacli.data.files import File, hidden
 from evacli.errors import DataError
 
 
@@ -39,11 +39,10 @@ def named(arguments: Iterable[str | os.PathLike[str]]) -> Iterator[Path]:
 def _inside(folder: Path) -> Iterator[Path]:
     empty = True
     for where, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not hidden(name))
         for name in sorted(files):
             path = Path(where, name)
-            hidden = name.startswith(".") or name.lower() in NOT_IMAGES
-            if not hidden and path.is_file() and pictures.is_picture(path):
+            if not hidden(name) and path.is_file() and pictures.is_picture(File.at(path)):
                 empty = False
                 yield path
     if empty:

@@ -72,7 +72,7 @@ def predict(
 ) -> PredictResult:
     """Predict what pictures show, and write `predictions.csv`.
 
-    Each is brought to the size of the network's images as in training, which may squeeze it, and is evaluated together
+    Each is brought to the size of the network's images as in training, and is evaluated together
     with its mirror image where the run evaluates so.
 
     Args:
@@ -153,18 +153,19 @@ class Predictor:
         import numpy as np
 
         from evacli.data import pictures as files
+        from evacli.data.files import File
         from evacli.data.hostile import reason
         from evacli.using.pictures import named
 
         height, width, _ = self.network.input_shape[1:]
-        size = width, height
+        size, fit = (width, height), self.stored.config.resize
         if isinstance(pictures, np.ndarray):
             array = _checked(pictures)
-            return ((str(i), files.resized(image, size)) for i, image in enumerate(array)), len(array)
+            return ((str(i), files.resized(image, size, fit)) for i, image in enumerate(array)), len(array)
 
         def read(path: Path) -> Any:
             try:
-                return files.pixels(path, size)
+                return files.pixels(File.at(path), size, fit)
             except Exception as e:  # Pillow on hostile bytes raises whatever its code runs into
                 return reason(e)
 

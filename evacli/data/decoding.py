@@ -1,0 +1,168 @@
+"""Picture files become arrays: looks at all headers, decides on one size, decodes, and names every bad file."""
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evacli import console, memory
+from evacli.config import Config
+from evacli.data import pictures
+from evacli.data.files import File
+from evacli.data.hostile import reason
+from evacli.data.images import InMemory
+from evacli.data.layout import TEST, TRAIN, VALIDATION, Layout, Listing
+from evacli.data.pictures import Fit, Size
+from evacli.data.subset import choose
+from evacli.data.types import Source, Split
+from evacli.errors import DataError
+from evacli.messages import listed
+
+MAX_SIDE = 224
+# Smaller images spend their time in Python, where threads only get in each other's way.
+WORTH_THREADS = 128 * 128
+HOW = {"stretch": "resized to", "crop": "resized and cropped to", "pad": "resized and padded to"}
+
+T = TypeVar("T")
+Problems = dict[str, str]
+
+
+def read(found: Layout, config: Config) -> Source:
+    """Decode the pictures of a data set.
+
+    All are brought to one size as `--image-size` and `--resize` say, by default the most common size of the training
+    images, scaled down to at most `MAX_SIDE` pixels a side. With `--limit-train` or `--limit-test` only the chosen
+    files are opened.
+
+    Raises:
+        DataError: naming the files that cannot be used, unless `--skip-bad` says to go on without them.
+    """
+    limits = {TRAIN: config.limit_train, TEST: config.limit_test}
+    listings = {role: _limited(files, limits.get(role), config.seed) for role, files in found.splits.items()}
+    with warnings.catch_warnings():
+        # Pillow's remarks on files do not say on which.
+        warnings.simplefilter("ignore")
+        splits, problems = _decoded(listings, config)
+    _tell(found.where, found.problems | problems, skip=config.skip_bad)
+    return Source(splits[TRAIN], splits[TEST], found.class_names, splits.get(VALIDATION))
+
+
+def _limited(files: Listing, count: int | None, seed: int) -> Listing:
+    if count is None or count >= len(files.files):
+        return files
+    return files.take(choose(files.labels, count, seed))
+
+
+def _decoded(listings: Mapping[str, Listing], config: Config) -> tuple[dict[str, Split], Problems]:
+    every_file = [file for files in listings.values() for file in files.files]
+    sizes, problems = _each(pictures.size, every_file, "looking at images")
+    original = _most_common(sizes[file.name] for file in listings[TRAIN].files if file.name in sizes)
+    size = config.size or _fitted(original)
+    workers = (os.cpu_count() or 1) if original[0] * original[1] > WORTH_THREADS else 1
+    count = len(every_file)
+    memory.require(
+        count * size[0] * size[1] * 3,
+        f"{count:,} images of {size[0]}x{size[1]} pixels take",
+        "Use --limit-train and --limit-test, or a smaller --image-size.",
+        doubt=1,
+    )
+    # As all images get one size, they are decoded into place.
+    images = {role: np.empty((len(files.files), size[1], size[0], 3), np.uint8) for role, files in listings.items()}
+    names = [file.name for file in every_file]
+    places = dict(zip(names, (place for split in images.values() for place in split), strict=True))
+    fit: Fit = config.resize
+
+    def decode(file: File) -> None:
+        places[file.name][...] = pictures.pixels(file, size, fit)
+
+    done, garbled = _each(decode, [file for file in every_file if file.name in sizes], "reading images", workers)
+    if resized := sum(sizes[name] != size for name in done):
+        were = "was" if resized == 1 else "were"
+        console.warn(f"{resized:,} of {len(done):,} images {were} {HOW[fit]} {size[0]}x{size[1]} pixels.")
+    splits = {role: _split(files, images[role], done) for role, files in listings.items()}
+    return splits, problems | garbled
+
+
+def of_size(source: Source, config: Config) -> Source:
+    """Bring the images of a source, where they come as arrays, to the size that `--image-size` says."""
+    if config.size is None:
+        return source
+    change = partial(_of_size, size=config.size, fit=config.resize)
+    return replace(
+        source,
+        train=change(source.train),
+        test=source.test and change(source.test),
+        validation=source.validation and change(source.validation),
+    )
+
+
+def _of_size(split: Split, size: Size, fit: Fit) -> Split:
+    if split.images.shape[1::-1] == size:
+        return split
+    images = np.empty((len(split), size[1], size[0], 3), np.uint8)
+    for i, (image,) in enumerate(console.track(split.images.blocks(1), "resizing images", total=len(split))):
+        images[i] = pictures.resized(image, size, fit)
+    return replace(split, images=InMemory(images))
+
+
+def _each(
+    action: Callable[[File], T], files: Sequence[File], description: str, workers: int = 1
+) -> tuple[dict[str, T], Problems]:
+    """Return what `action` makes of each file, by name; where it fails, the reason."""
+
+    def attempt(file: File) -> T | DataError:
+        try:
+            return action(file)
+        # Pillow on hostile bytes raises whatever its code runs into.
+        except Exception as e:
+            return DataError(reason(e))
+
+    results: dict[str, T] = {}
+    problems: Problems = {}
+    with ThreadPoolExecutor(workers) as pool:
+        outcomes = (pool.map if workers > 1 else map)(attempt, files)
+        for file, outcome in zip(files, console.track(outcomes, description, total=len(files)), strict=True):
+            if isinstance(outcome, DataError):
+                problems[file.name] = outcome.message
+            else:
+                results[file.name] = outcome
+    return results, problems
+
+
+def _most_common(sizes: Iterable[Size]) -> Size:
+    # Where no image can be used any size will do: the error names them all.
+    return next((size for size, _ in Counter(sizes).most_common(1)), (1, 1))
+
+
+def _fitted(size: Size) -> Size:
+    """`size` scaled down to at most MAX_SIDE pixels a side."""
+    scale = min(1, MAX_SIDE / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _split(files: Listing, images: NDArray[np.uint8], done: Mapping[str, None]) -> Split:
+    good = [i for i, file in enumerate(files.files) if file.name in done]
+    names = [files.files[i].name for i in good]
+    kept = images if len(good) == len(images) else images[good]
+    return Split(InMemory(kept), files.labels[good], names)
+
+
+def _tell(where: str, problems: Problems, *, skip: bool) -> None:
+    """Name the files that cannot be used: as an error, or as a warning if they are to be skipped."""
+    if not problems:
+        return
+    named = listed([f"{name} ({problem})" for name, problem in sorted(problems.items())])
+    count = "1 file" if len(problems) == 1 else f"{len(problems):,} files"
+    if skip:
+        console.warn(f"Going on without {count} in {where}: {named}.")
+    else:
+        raise DataError(
+            f"{count} in {where} cannot be used: {named}.",
+            "Repair or remove them, or add --skip-bad to go on without them.",
+        )
