@@ -6,24 +6,28 @@ import msgspec
 from hypothesis import strategies as st
 
 from evacli import config
-from evacli.config import Config, CropBorder, Cycle, Dataset, Optimizer, Precision, Schedule
+from evacli.config import ClassOrder, Config, CropBorder, Cycle, Dataset, Optimizer, Precision, Resize, Schedule
 
 RATES = st.floats(min_value=0, max_value=1e6, exclude_min=True)
 SHARES = st.floats(min_value=0, max_value=1, exclude_max=True)
 COUNTS = st.integers(1, 2**31 - 1)
 # Lone surrogates included, those that stand for a byte of a file name.
 NAMES = st.text(
-    st.characters(exclude_characters="\0")
+    st.characters(exclude_characters="\0", exclude_categories=["Cs"])
     | st.characters(categories=["Cs"], min_codepoint=0xDC80, max_codepoint=0xDCFF),
     min_size=1,
 )
 VALUES = {
     "dataset": st.sampled_from(get_args(Dataset)),
     "data": st.none() | NAMES,
+    "test_split": st.none() | st.floats(0, 1, exclude_min=True, exclude_max=True),
     "val_split": SHARES,
     "limit_train": st.none() | COUNTS,
     "limit_test": st.none() | COUNTS,
     "skip_bad": st.booleans(),
+    "image_size": st.none() | st.from_regex(r"[1-9][0-9]{0,3}(x[1-9][0-9]{0,3})?", fullmatch=True),
+    "resize": st.sampled_from(get_args(Resize)),
+    "class_order": st.sampled_from(get_args(ClassOrder)),
     "model": NAMES,
     "cutout": st.none() | st.integers(0, 4096),
     "crop": st.none() | st.integers(0, 4096),

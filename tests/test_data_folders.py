@@ -78,7 +78,7 @@ def test_all_images_get_the_most_common_size_of_the_training_images(root, capsys
     picture(root / "train/cat/3.png", (30, 40))
     loaded = load(root)
     assert loaded.image_shape == (10, 12, 3)
-    assert "1 of 13 images was resized to 12x10 pixels" in capsys.readouterr().err
+    assert "1 of 13 images was resized and cropped to 12x10 pixels" in capsys.readouterr().err
 
 
 def test_large_images_are_brought_to_224_pixels_a_side(root, capsys):
@@ -102,7 +102,7 @@ def test_hidden_files_and_what_file_managers_leave_are_left_alone(root):
 
 
 def break_files(root):
-    """Makes five of six training files unusable, each in its own way."""
+    """Makes four training files unusable, each in its own way; another is a folder, which may be empty."""
     train = root / "train"
     (train / "cat/0.png").write_bytes((train / "cat/0.png").read_bytes()[:100])
     (train / "cat/1.png").write_bytes(b"")
@@ -115,12 +115,11 @@ def break_files(root):
 def test_names_every_bad_file_with_what_is_wrong(root):
     break_files(root)
     message = refusal(root)
-    assert message.startswith("5 files in")
+    assert message.startswith("4 files in")
     for name, problem in [
         ("train/cat/0.png", "truncated"),
         ("train/cat/1.png", "empty"),
         ("train/dog/0.png", "not an image"),
-        ("train/dog/1.png", "a folder"),
         ("train/dog/2.png", "megapixels"),
     ]:
         assert name in message
@@ -145,7 +144,7 @@ def test_goes_on_without_bad_files_when_told_so(root, capsys):
     assert good.train.names == ["train/cat/2.png", "train/dog/3.png"]
     assert good.train.labels.tolist() == [0, 1]
     assert good.train.images.array[0].tolist() == kept.tolist()
-    assert "5 files" in capsys.readouterr().err
+    assert "4 files" in capsys.readouterr().err
 
 
 def test_a_class_without_a_good_image_is_refused_though_bad_ones_are_skipped(root):
@@ -179,7 +178,7 @@ def test_loops_broken_links_and_pipes_are_named(root):
     os.mkfifo(root / "train/cat/pipe.png")
     message = refusal(root)
     assert message.startswith("4 files")
-    assert "up (a folder)" in message
+    assert "up (a link to a folder above it)" in message
     for name in ("loop", "gone", "pipe"):
         assert f"{name}.png (not a file)" in message
 
@@ -249,10 +248,13 @@ def test_an_empty_folder_is_told_what_was_expected(tmp_path):
     assert refusal(tmp_path).endswith("is empty.")
 
 
-def test_a_folder_without_splits_is_told_what_was_expected(root):
-    assert "no folder train" in refusal(root / "train")
-    shutil.rmtree(root / "test")
-    assert "no folder test, val" in refusal(root)
+def test_tests_without_training_images_are_told_what_was_expected(root):
+    shutil.rmtree(root / "train")
+    assert "but no folder train" in refusal(root)
+
+
+def test_a_folder_of_pictures_without_classes_is_told_what_was_expected(root):
+    assert "no folders of classes" in refusal(root / "train/cat")
 
 
 def test_a_single_image_is_told_what_was_expected(root):
@@ -261,7 +263,7 @@ def test_a_single_image_is_told_what_was_expected(root):
 
 def test_threads_read_the_same_as_one(root, monkeypatch):
     alone = load(root).fingerprint
-    monkeypatch.setattr("evacli.data.folders.WORTH_THREADS", 1)
+    monkeypatch.setattr("evacli.data.decoding.WORTH_THREADS", 1)
     assert load(root).fingerprint == alone
 
 

@@ -108,7 +108,7 @@ def test_a_path_without_a_data_set_is_one_line(path):
 def test_the_validation_split_of_the_data_contradicts_another(tmp_path, monkeypatch):
     digits = load(dataset="digits", limit_test=20).test
     source = data.Source(digits, digits, tuple("0123456789"), validation=digits)
-    monkeypatch.setattr(data, "_source", lambda config: source)
+    monkeypatch.setattr(data, "_source", lambda config, kept: source)
     assert load().validation is digits
     with pytest.raises(ConfigError, match="its own validation images"):
         load(val_split=0.1)

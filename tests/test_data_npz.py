@@ -6,7 +6,7 @@ import pytest
 
 from evacli import data
 from evacli.config import make
-from evacli.data import npz
+from evacli.data import containers
 from evacli.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -65,14 +65,17 @@ def test_labels_may_be_a_column(tmp_path):
     ("changes", "expected"),
     [
         ({"x_train": GOOD["x_train"] / np.float32(255)}, "x_train"),
-        ({"x_train": GOOD["x_train"].astype(np.int64)}, "int64, expected uint8"),
+        ({"x_train": GOOD["x_train"].astype(np.int64) * 2}, "expected 0 to 255"),
+        ({"x_train": GOOD["x_train"] - np.float32(128)}, "expected 0 to 255"),
+        ({"x_train": np.full((6, 9, 8, 3), np.nan)}, "expected 0 to 255"),
         ({"x_test": GOOD["x_test"][..., :2]}, "(2, 9, 8, 2)"),
         ({"x_test": GOOD["x_test"][:, :7]}, "8x7"),
         ({"x_test": GOOD["x_test"][:, :8]}, "8x8 pixels, the training images 8x9"),
         ({"x_train": np.zeros((6, 8, 8, 3, 3), np.uint8)}, "shape"),
         ({"x_train": np.uint8(3)}, "shape ()"),
-        ({"y_train": np.eye(3, dtype=int)[[0, 1, 2, 0, 1, 2]]}, "integers of shape (N,)"),
-        ({"y_train": np.array([0.0, 1, 2, 0, 1, 2])}, "float64"),
+        ({"y_train": np.ones((6, 3), int)}, "int64 of shape (6, 3)"),
+        ({"y_train": np.array([0.5, 1, 2, 0, 1, 2])}, "float64 that are not whole"),
+        ({"y_train": np.array(list("abcabc"))}, "of different kinds"),
         ({"y_train": np.array(3)}, "shape ()"),
         ({"y_train": np.array([0, 1, 2])}, "6 images but 3 labels"),
         ({"y_train": np.array([0, 1, 2, 0, 1, -1])}, "-1"),
@@ -80,32 +83,78 @@ def test_labels_may_be_a_column(tmp_path):
         ({"y_test": np.array([2, 10**15])}, "too many classes"),
         ({"y_test": np.array([2, 2**64 - 1], np.uint64)}, "class number 18446744073709551615"),
         ({"y_train": np.array([False, True] * 3)}, "y_train"),
-        ({"y_train": np.zeros(6, [("a", "i4"), ("b" * 5000, "i4")])}, "expected integers"),
-        ({"x_train": np.zeros((6, 9, 8, 3), [("r", "u1")])}, "expected uint8"),
+        ({"y_train": np.zeros(6, [("a", "i4"), ("b" * 5000, "i4")])}, "of shape (6,)"),
+        ({"x_train": np.zeros((6, 9, 8, 3), [("r", "u1")])}, "expected numbers"),
         ({"x_train": np.zeros((10**12, 0, 8, 3), np.uint8)}, "x_train"),
         ({"x_train": np.zeros((10**6, 1, 1), np.uint8)}, "1x1 pixels"),
         ({"class_names": np.array(list("abcdefg"))}, "too many for 6 training images"),
         ({"class_names": np.array(["a", "b", "c"], "S1")}, "expected text"),
         ({"y_train": np.zeros(6, int), "y_test": np.zeros(2, int)}, "two classes"),
         ({"y_train": np.array([0, 1, 3, 0, 1, 3])}, "without any: 2"),
-        ({"x_test": GOOD["x_test"][:0], "y_test": GOOD["y_test"][:0]}, "y_test"),
+        ({"x_test": GOOD["x_test"][:0], "y_test": GOOD["y_test"][:0]}, "x_test"),
         ({"class_names": np.array(["cat", "dog"])}, "expected 0 to 1"),
         ({"class_names": np.array(["cat", "dog", "dog"])}, "same name: dog"),
         ({"class_names": np.array([1, 2, 3])}, "expected text"),
         ({"class_names": np.array(["cat", "dog", None], object)}, "allow_pickle"),
         ({"x_train": np.array([None] * 6, object)}, "allow_pickle"),
-        ({"x_test": None, "y_test": None}, "lacks x_test, y_test"),
+        ({"x_test": None}, "lacks x_test"),
+        ({"x_train": None, "y_train": None}, "lacks images and labels to train on"),
     ],
 )
 def test_refuses_arrays_that_are_not_as_expected(tmp_path, changes, expected):
     assert expected in refusal(tmp_path, **changes)
 
 
-def test_float_images_are_answered_with_the_way_to_uint8(tmp_path):
-    with pytest.raises(DataError) as caught:
-        load(tmp_path, x_train=GOOD["x_train"] / 255)
-    assert "float64, expected uint8" in caught.value.message
-    assert "astype('uint8')" in caught.value.fix
+@pytest.mark.parametrize("divisor", [1, 255])
+@pytest.mark.parametrize("kind", [np.float16, np.float64])
+def test_float_images_are_told_by_their_range(tmp_path, capsys, divisor, kind):
+    floats = {key: (GOOD[key] / divisor).astype(kind) for key in ("x_train", "x_test")}
+    loaded = load(tmp_path, **floats)
+    np.testing.assert_array_equal(loaded.train.images.array, GOOD["x_train"])
+    assert f"numbers from 0 to {255 // divisor}" in capsys.readouterr().err
+
+
+def test_channels_may_come_first(tmp_path, capsys):
+    loaded = load(tmp_path, **{key: np.moveaxis(GOOD[key], -1, 1) for key in ("x_train", "x_test")})
+    np.testing.assert_array_equal(loaded.test.images.array, GOOD["x_test"])
+    assert "channels first" in capsys.readouterr().err
+
+
+def test_labels_may_be_one_hot_or_names(tmp_path):
+    rows = {key: np.eye(3)[GOOD[key]] for key in ("y_train", "y_test")}
+    assert load(tmp_path, **rows).train.labels.tolist() == [0, 1, 2, 0, 1, 2]
+    names = {key: np.array(["2", "cat", "10"])[GOOD[key]] for key in ("y_train", "y_test")}
+    loaded = load(tmp_path, **names)
+    assert loaded.class_names == ("2", "10", "cat")
+    assert [loaded.class_names[label] for label in loaded.test.labels] == names["y_test"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("train", "test"), [("X_train y_train", "X_test y_test"), ("train_images train_labels", "test_images test_labels")]
+)
+def test_arrays_may_have_the_names_that_people_give_them(tmp_path, train, test):
+    path = tmp_path / "data.npz"
+    np.savez(path, **dict(zip(f"{train} {test}".split(), GOOD.values(), strict=True)))
+    loaded = data.load(make({"data": str(path)}))
+    np.testing.assert_array_equal(loaded.train.images.array, GOOD["x_train"])
+    assert loaded.test.labels.tolist() == [2, 1]
+
+
+def test_a_folder_of_npy_files_is_read_like_an_archive(tmp_path):
+    for name, array in GOOD.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    assert data.load(make({"data": str(tmp_path)})).fingerprint == load(tmp_path).fingerprint
+
+
+def test_of_a_pair_alone_a_part_is_kept_for_tests(tmp_path, capsys):
+    path = tmp_path / "data.npz"
+    np.savez(path, X=GOOD["x_train"].repeat(5, axis=0), y=GOOD["y_train"].repeat(5))
+    loaded = data.load(make({"data": str(path), "seed": 3}))
+    assert np.bincount(loaded.test.labels).tolist() == [2, 2, 2]
+    assert sorted([*loaded.train.names, *loaded.test.names], key=int) == [str(i) for i in range(30)]
+    assert loaded.drawn == {name: "test" if name in loaded.test.names else "train" for name in map(str, range(30))}
+    # Whatever the seed of the training is, the same images test.
+    assert data.load(make({"data": str(path), "seed": 4})).test.names == loaded.test.names
 
 
 def test_the_order_of_bytes_and_of_axes_is_no_matter(tmp_path):
@@ -130,7 +179,7 @@ def _file(tmp_path, members, compression=zipfile.ZIP_STORED):
 
 
 def test_refuses_zip_bombs_before_they_unpack(tmp_path, monkeypatch):
-    monkeypatch.setattr(npz, "HARMLESS", 2**20)
+    monkeypatch.setattr(containers, "HARMLESS", 2**20)
     config = _file(tmp_path, {"x_train.npy": bytes(2**21)}, zipfile.ZIP_DEFLATED)
     with pytest.raises(DataError, match="would unpack"):
         data.load(config)
@@ -144,7 +193,7 @@ def test_a_header_that_claims_terabytes_costs_nothing(tmp_path):
 
 
 def test_a_zip_of_something_else_is_told_what_it_lacks(tmp_path):
-    with pytest.raises(DataError, match="lacks x_train, y_train, x_test, y_test"):
+    with pytest.raises(DataError, match="lacks images and labels to train on"):
         data.load(_file(tmp_path, {"train/cat/1.png": b"x"}))
 
 

@@ -5,6 +5,7 @@ import pytest
 from PIL import ExifTags, Image, PngImagePlugin
 
 from evacli.data import pictures
+from evacli.data.files import File
 
 RNG = np.random.default_rng(0)
 # Smooth, so that JPEG changes little; its corners tell all eight orientations apart.
@@ -12,8 +13,12 @@ RAMP = np.stack(np.meshgrid(np.linspace(0, 255, 24), np.linspace(0, 255, 16)), -
 COLOR = np.concatenate([RAMP, np.full((16, 24, 1), 90, np.uint8)], -1)
 
 
-def pixels(path, size=None):
-    return pictures.pixels(Path(path), size or pictures.size(Path(path)))
+def pixels(path, size=None, fit="stretch"):
+    return pictures.pixels(File.at(path), size or size_of(path), fit)
+
+
+def size_of(path):
+    return pictures.size(File.at(Path(path)))
 
 
 def save(array, path, mode=None, **options):
@@ -25,7 +30,7 @@ def save(array, path, mode=None, **options):
 def test_lossless_formats_keep_every_pixel_whatever_the_name(tmp_path, kind):
     path = save(COLOR, tmp_path / "picture.jpg", format=kind)
     np.testing.assert_array_equal(pixels(path), COLOR)
-    assert pictures.size(path) == (24, 16)
+    assert size_of(path) == (24, 16)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
@@ -116,14 +121,14 @@ def test_exif_orientation_is_applied(tmp_path, kind, orientation):
     exif[ExifTags.Base.Orientation] = orientation
     path = save(COLOR, tmp_path / "turned", format=kind, exif=exif, quality=95)
     upright = UPRIGHT[orientation](COLOR)
-    assert pictures.size(path) == upright.shape[1::-1]
+    assert size_of(path) == upright.shape[1::-1]
     assert np.abs(pixels(path).astype(int) - upright).mean() < 4
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_an_orientation_in_xmp_counts_for_size_and_pixels_alike(tmp_path, kind):
     path = save(COLOR, tmp_path / "turned", format=kind, **xmp(kind, '<x tiff:Orientation="6"/>'))
-    assert pictures.size(path) == pixels(path).shape[1::-1]
+    assert size_of(path) == pixels(path).shape[1::-1]
 
 
 def xmp(kind, content):

@@ -35,27 +35,26 @@ def pixels(splits: Sequence[tuple[str, Array]]) -> tuple[list[NDArray[np.uint8]]
     """Tell what the numbers of images mean, and bring them to uint8 RGB.
 
     Args:
-        splits: of each its name, for messages, and its images.
+        splits: of each its name, for messages, and its images, see `check_shape`.
 
     Returns:
         (N, H, W, 3) for each split, and what was understood, empty if they were uint8 with channels last.
 
     Raises:
-        DataError: if they are no images, or their numbers neither go from 0 to 255 nor from 0 to 1.
+        DataError: if their numbers neither go from 0 to 255 nor from 0 to 1.
 
     Example:
         >>> pixels([("x", np.array([[[[0.0, 1.0]] * 8] * 8], np.float32).transpose(0, 3, 1, 2)[:, :1])])[0][0].shape
         (1, 8, 8, 3)
     """
-    for name, images in splits:
-        _check_shape(name, images)
     first = _channels_first([images for _, images in splits])
     scale, said = _scale(splits)
     ready = [rgb(_uint8(images.transpose(0, 2, 3, 1) if first else images, scale)) for _, images in splits]
     return ready, ", ".join(filter(None, (said, "channels first" if first else "")))
 
 
-def _check_shape(name: str, images: Array) -> None:
+def check_shape(name: str, images: Array) -> None:
+    """Raise DataError, naming the array, unless it has the shape of images; nothing is computed."""
     if images.dtype.kind not in "uif":
         raise DataError(f"{name} is {short(images.dtype)}, expected numbers.", IMAGES_EXPECTED)
     colours = images.ndim == 4 and (images.shape[-1] in (1, 3) or images.shape[1] in (1, 3))
@@ -76,18 +75,20 @@ def _scale(splits: Sequence[tuple[str, Array]]) -> tuple[float, str]:
     """Return what brings the numbers of all splits to 0..255, and what was understood."""
     if all(images.dtype == np.uint8 for _, images in splits):
         return 1, ""
-    lowest = min(_extreme(images, np.min) for _, images in splits)
-    highest = max(_extreme(images, np.max) for _, images in splits)
-    floats = any(images.dtype.kind == "f" for _, images in splits)
-    if floats and 0 <= lowest <= highest <= 1:
+    ranges = {name: (_extreme(images, np.min), _extreme(images, np.max)) for name, images in splits}
+    ones = {
+        name for name, images in splits if images.dtype.kind == "f" and 0 <= ranges[name][0] <= ranges[name][1] <= 1
+    }
+    if len(ones) == len(splits):
         return 255, "numbers from 0 to 1"
-    if 0 <= lowest <= highest <= 255:
-        return 1, "numbers from 0 to 255"
-    # Also where they are not numbers at all, which no comparison holds for.
-    raise DataError(
-        f"{splits[0][0]} goes from {lowest:g} to {highest:g}, expected 0 to 255 or 0 to 1.",
-        "Save the images before they are normalised; evacli does that itself.",
-    )
+    for name, (lowest, highest) in ranges.items():
+        # Also where they are not numbers at all, which no comparison holds for.
+        if not 0 <= lowest <= highest <= 255 or name in ones:
+            raise DataError(
+                f"{name} goes from {lowest:g} to {highest:g}, expected 0 to 255, or 0 to 1 in all arrays.",
+                "Save the images before they are normalised; evacli does that itself.",
+            )
+    return 1, "numbers from 0 to 255"
 
 
 def _extreme(images: Array, of: Callable[[Array], Any]) -> float:
@@ -122,12 +123,12 @@ class Classes(NamedTuple):
     names: tuple[str, ...]
 
 
-def classes(splits: Sequence[tuple[str, Array]], names: Array | None) -> Classes:
+def classes(splits: Sequence[tuple[str, Array]], names: tuple[str, Array] | None) -> Classes:
     """Tell what labels mean: class numbers from 0, names, or one-hot rows.
 
     Args:
         splits: of each its name, for messages, and its labels; the training images come first.
-        names: (C,) of the classes, if the data has them.
+        names: what the array of the class names is called, and (C,) names, if the data has them.
 
     Raises:
         DataError: if they are none of these.
@@ -139,8 +140,8 @@ def classes(splits: Sequence[tuple[str, Array]], names: Array | None) -> Classes
         raise DataError(f"{splits[0][0]} and {splits[-1][0]} are of different kinds.", LABELS_EXPECTED)
     numbers = [_numbers(name, labels) for (name, _), labels in zip(splits, flat, strict=True)]
     if names is not None:
-        _check_names(names, len(numbers[0]))
-        return Classes(numbers, tuple(names.tolist()))
+        _check_names(*names, len(numbers[0]))
+        return Classes(numbers, tuple(names[1].tolist()))
     highest = int(max(labels.max() for labels in numbers))
     # Each class needs a training image. Numbers such as 10**15 could count up to anything.
     if highest >= len(numbers[0]):
@@ -182,8 +183,8 @@ def _numbers(name: str, labels: Array) -> NDArray[np.int64]:
     return labels.astype(np.int64)
 
 
-def _check_names(names: Array, images: int) -> None:
+def _check_names(called: str, names: Array, images: int) -> None:
     if names.ndim != 1 or names.dtype.kind != "U":
-        raise DataError(f"The class names are {short(names.dtype)} of shape {names.shape}.", "Expected: text, (C,).")
+        raise DataError(f"{called} is {short(names.dtype)} of shape {names.shape}, expected text of shape (C,).")
     if len(names) > images:
-        raise DataError(f"There are {len(names)} class names, too many for {images} training images.")
+        raise DataError(f"{called} has {len(names)} names, too many for {images} training images.")

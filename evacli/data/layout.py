@@ -172,7 +172,7 @@ def _roles(tree: _Tree, base: str) -> dict[str, str]:
 
 def _flat(tree: _Tree, order: Order) -> Layout:
     base = ""
-    while len(inside := tree.folders_in(base)) == 1 and tree.folders_in(inside[0]) and len(_parts(base)) < DEEPEST:
+    while len(inside := tree.folders_in(base)) == 1 and _is_around(tree, inside[0]):
         base = inside[0]
     if not inside:
         raise DataError(
@@ -183,6 +183,11 @@ def _flat(tree: _Tree, order: Order) -> Layout:
         raise DataError(f"{tree.shown(base)} has a folder {_last(inside[0])} but no folder train.", "Add one.")
     layout = _layout(tree, base, {TRAIN: base}, order)
     return replace(layout, said=f"{tree.shown(base)} is understood as folders of {len(layout.class_names)} classes")
+
+
+def _is_around(tree: _Tree, folder: str) -> bool:
+    """Return whether a folder, alone in its place, is one around the data and no class or split."""
+    return bool(tree.folders_in(folder)) and len(_parts(folder)) <= DEEPEST and _role(folder) is None
 
 
 def _layout(tree: _Tree, base: str, folders: Mapping[str, str], order: Order) -> Layout:

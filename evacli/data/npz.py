@@ -45,8 +45,11 @@ def read(path: Path) -> Source:
 
 
 def holds_arrays(path: Path) -> bool:
-    """Return whether a folder holds `.npy` files of images and labels."""
-    return any(path.glob("*.npy"))
+    """Return whether a folder holds `.npy` files, or a zip file nothing else."""
+    if path.is_dir():
+        return any(path.glob("*.npy"))
+    with zipfile.ZipFile(path) as archive:
+        return path.suffix.lower() == ".npz" or all(name.endswith(".npy") for name in archive.namelist())
 
 
 def read_folder(path: Path) -> Source:
@@ -113,16 +116,16 @@ def _array(archive: Mapping[str, Any], key: str, path: Path) -> NDArray[Any]:
 
 
 def _source(path: Path, pairs: Pairs, names: Sequence[str], found: Mapping[str, NDArray[Any]]) -> Source:
+    for images, _ in pairs.values():
+        arrays.check_shape(f"{images} in {path}", found[images])
+    called = [(f"{labels} in {path}", found[labels]) for _, labels in pairs.values()]
+    told = arrays.classes(called, (f"{names[0]} in {path}", found[names[0]]) if names else None)
     for images, labels in pairs.values():
-        # Before anything is made for each image: those without pixels can be any number.
-        if found[images].shape[:1] != found[labels].shape[:1]:
+        if len(found[images]) != len(found[labels]):
             raise DataError(
-                f"{images} in {path} has {_count(found[images])} images but {labels} {_count(found[labels])} labels.",
+                f"{images} in {path} has {len(found[images])} images but {len(found[labels])} labels.",
                 "Give each image one.",
             )
-    told = arrays.classes(
-        [(f"{labels} in {path}", found[labels]) for _, labels in pairs.values()], found[names[0]] if names else None
-    )
     pixels, said = arrays.pixels([(f"{images} in {path}", found[images]) for images, _ in pairs.values()])
     splits = {
         role: Split(InMemory(images), labels, indices(len(images)))
@@ -133,7 +136,3 @@ def _source(path: Path, pairs: Pairs, names: Sequence[str], found: Mapping[str, 
         test, validation = validation, None
     said = f"{path} is understood as arrays of {said}" if said else ""
     return Source(splits[TRAIN], test, told.names, validation, said=said)
-
-
-def _count(array: NDArray[Any]) -> int:
-    return len(array) if array.ndim else 0

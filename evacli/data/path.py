@@ -90,9 +90,7 @@ def _from_file(path: Path, config: Config) -> Layout | Source:
     if idx.is_idx(path):
         return idx.read(path)
     if head.startswith(ZIP_MAGIC):
-        found = of_archive(path)
-        is_npz = path.suffix.lower() == ".npz" or all(file.name.endswith(".npy") for file in found.files)
-        return npz.read(path) if is_npz else _understood(found, config)
+        return npz.read(path) if npz.holds_arrays(path) else _understood(of_archive(path), config)
     if pictures.is_picture(File.at(path)):
         raise DataError(f"--data {path} is a single image.", f"See evacli predict. {EXPECTED}")
     if head.startswith(GZIP_MAGIC) or head[TAR_MAGIC_AT:].startswith(TAR_MAGIC):
