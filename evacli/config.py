@@ -80,7 +80,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         _data("Bring pictures to N or HxW pixels.", "their most common size, at most 224 a side", metavar="N|HxW"),
     ] = None
     resize: Annotated[
-        Resize, _data("Show the middle of pictures of other proportions (crop), all with bars (pad), or {stretch}.")
+        Resize, _data("Pictures of other proportions: show the middle (crop), all between bars (pad), or stretch them.")
     ] = "crop"
     class_order: Annotated[
         ClassOrder, _data("Sort classes with numbers in their names by value (natural) or by characters.")
