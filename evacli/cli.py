@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from evacli import console
+from evacli.commands.cache import cache_command
 from evacli.commands.compare import compare_command
 from evacli.commands.gradcam import gradcam_command
 from evacli.commands.lr_find import lr_find_command
@@ -129,6 +130,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare_command,
     "runs": runs_command,
     "recipes": recipes_command,
+    "cache": cache_command,
 }
 for name, command in COMMANDS.items():
     app.command(name, help=docstring(command))(command)

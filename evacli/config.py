@@ -74,6 +74,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = 0.0
     limit_train: Annotated[Count | None, _data("Use only N training images.", metavar="N")] = None
     limit_test: Annotated[Count | None, _data("Use only N test images.", metavar="N")] = None
+    memory: Annotated[
+        Annotated[float, Meta(ge=0, le=1e6)] | None,
+        _data(
+            "Decode images that take more than this to disk, see evacli cache.", "half of what is free", metavar="GB"
+        ),
+    ] = None
     skip_bad: Annotated[bool, _data("Go on without image files that cannot be read.")] = False
     image_size: Annotated[
         str | None,
@@ -217,7 +223,7 @@ SETTINGS = described(Config)
 
 # May change between two commands on a trained run: how long it trains, how often it is tested, and where the same data
 # lies; and where the file of the same network lies, see `contradictions`.
-CHANGEABLE = frozenset({"epochs", "test_every", "dataset", "data", "skip_bad"})
+CHANGEABLE = frozenset({"epochs", "test_every", "dataset", "data", "skip_bad", "memory"})
 
 # What only some choices of another setting can use: that setting, and these choices.
 BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -25,6 +25,7 @@ VALUES = {
     "limit_train": st.none() | COUNTS,
     "limit_test": st.none() | COUNTS,
     "skip_bad": st.booleans(),
+    "memory": st.none() | st.floats(0, 1e6),
     "image_size": st.none() | st.from_regex(r"[1-9][0-9]{0,3}(x[1-9][0-9]{0,3})?", fullmatch=True),
     "resize": st.sampled_from(get_args(Resize)),
     "class_order": st.sampled_from(get_args(ClassOrder)),

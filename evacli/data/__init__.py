@@ -6,10 +6,10 @@ from pkgutil import resolve_name
 from evacli import console
 from evacli.catalogue.datasets import DATASETS
 from evacli.config import Config
-from evacli.data import decoding
+from evacli.data import cache, decoding
 from evacli.data.checks import check, require_classes
 from evacli.data.subset import divided, limited
-from evacli.data.survey import survey
+from evacli.data.survey import Survey, survey
 from evacli.data.types import Data, Source, Split
 from evacli.errors import ConfigError
 
@@ -43,8 +43,19 @@ def load(config: Config, kept: Mapping[str, str] | None = None) -> Data:
         class_names=source.class_names,
         flippable=source.flippable,
         drawn=source.drawn,
-        **survey(source.class_names, train, validation, test)._asdict(),
+        **_surveyed(source.class_names, train, validation, test)._asdict(),
     )
+
+
+def _surveyed(class_names: tuple[str, ...], train: Split, validation: Split | None, test: Split) -> Survey:
+    splits = [split for split in (train, validation, test) if split is not None]
+    found: Survey = cache.remembered(
+        [split.images for split in splits],
+        [class_names, validation is None, *(split.labels for split in splits)],
+        lambda: survey(class_names, train, validation, test),
+        Survey,
+    )
+    return found
 
 
 def _source(config: Config, kept: Mapping[str, str] | None) -> Source:

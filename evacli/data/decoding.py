@@ -1,23 +1,25 @@
 """Picture files become arrays: looks at all headers, decides on one size, decodes, and names every bad file."""
 
+import math
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evacli import console, memory
 from evacli.config import Config
-from evacli.data import pictures
+from evacli.data import cache, pictures
 from evacli.data.files import File
 from evacli.data.hostile import reason
-from evacli.data.images import InMemory
+from evacli.data.images import Images, InMemory
 from evacli.data.layout import TEST, TRAIN, VALIDATION, Layout, Listing
 from evacli.data.pictures import Fit, Size
 from evacli.data.subset import choose
@@ -28,6 +30,8 @@ from evacli.messages import listed
 MAX_SIDE = 224
 # Smaller images spend their time in Python, where threads only get in each other's way.
 WORTH_THREADS = 128 * 128
+# Of what is free, images may take this, since training needs the rest.
+SHARE_OF_MEMORY = 0.5
 HOW = {"stretch": "resized to", "crop": "resized and cropped to", "pad": "resized and padded to"}
 
 T = TypeVar("T")
@@ -39,19 +43,35 @@ def read(found: Layout, config: Config) -> Source:
 
     All are brought to one size as `--image-size` and `--resize` say, by default the most common size of the training
     images, scaled down to at most `MAX_SIDE` pixels a side. With `--limit-train` or `--limit-test` only the chosen
-    files are opened.
+    files are opened. Those that take more than `--memory` are decoded to disk, once for all commands.
 
     Raises:
         DataError: naming the files that cannot be used, unless `--skip-bad` says to go on without them.
+        MemoryShort: if there is no room for them.
     """
     limits = {TRAIN: config.limit_train, TEST: config.limit_test}
     listings = {role: _limited(files, limits.get(role), config.seed) for role, files in found.splits.items()}
-    with warnings.catch_warnings():
-        # Pillow's remarks on files do not say on which.
-        warnings.simplefilter("ignore")
-        splits, problems = _decoded(listings, config)
-    _tell(found.where, found.problems | problems, skip=config.skip_bad)
+    key = cache.key({role: files.files for role, files in listings.items()}, (config.size, config.resize))
+    stored = cache.find(key)
+    if stored is None:
+        with warnings.catch_warnings():
+            # Pillow's remarks on files do not say on which.
+            warnings.simplefilter("ignore")
+            decoded = _decoded(found, listings, config, key)
+    else:
+        array, entry, index = stored
+        decoded = _Decoded(array, index.good, entry)
+        _tell(found.where, found.problems | index.problems, skip=config.skip_bad)
+    splits = dict(_splits(listings, decoded))
     return Source(splits[TRAIN], splits[TEST], found.class_names, splits.get(VALIDATION))
+
+
+class _Decoded(NamedTuple):
+    """Decoded pictures of all splits, one split after the other, and which of them are good."""
+
+    array: NDArray[np.uint8]
+    good: list[bool]
+    entry: Path | None = None
 
 
 def _limited(files: Listing, count: int | None, seed: int) -> Listing:
@@ -60,34 +80,57 @@ def _limited(files: Listing, count: int | None, seed: int) -> Listing:
     return files.take(choose(files.labels, count, seed))
 
 
-def _decoded(listings: Mapping[str, Listing], config: Config) -> tuple[dict[str, Split], Problems]:
+def _decoded(found: Layout, listings: Mapping[str, Listing], config: Config, key: str) -> _Decoded:
     every_file = [file for files in listings.values() for file in files.files]
     sizes, problems = _each(pictures.size, every_file, "looking at images")
     original = _most_common(sizes[file.name] for file in listings[TRAIN].files if file.name in sizes)
     size = config.size or _fitted(original)
     workers = (os.cpu_count() or 1) if original[0] * original[1] > WORTH_THREADS else 1
-    count = len(every_file)
-    memory.require(
-        count * size[0] * size[1] * 3,
-        f"{count:,} images of {size[0]}x{size[1]} pixels take",
-        "Use --limit-train and --limit-test, or a smaller --image-size.",
-        doubt=1,
-    )
-    # As all images get one size, they are decoded into place.
-    images = {role: np.empty((len(files.files), size[1], size[0], 3), np.uint8) for role, files in listings.items()}
-    names = [file.name for file in every_file]
-    places = dict(zip(names, (place for split in images.values() for place in split), strict=True))
-    fit: Fit = config.resize
+    shape = (len(every_file), size[1], size[0], 3)
+    places = {file.name: i for i, file in enumerate(every_file)}
 
-    def decode(file: File) -> None:
-        places[file.name][...] = pictures.pixels(file, size, fit)
+    def fill(array: NDArray[np.uint8]) -> tuple[list[bool], Problems]:
+        def decode(file: File) -> None:
+            array[places[file.name]] = pictures.pixels(file, size, config.resize)
 
-    done, garbled = _each(decode, [file for file in every_file if file.name in sizes], "reading images", workers)
-    if resized := sum(sizes[name] != size for name in done):
-        were = "was" if resized == 1 else "were"
-        console.warn(f"{resized:,} of {len(done):,} images {were} {HOW[fit]} {size[0]}x{size[1]} pixels.")
-    splits = {role: _split(files, images[role], done) for role, files in listings.items()}
-    return splits, problems | garbled
+        done, garbled = _each(decode, [file for file in every_file if file.name in sizes], "reading images", workers)
+        _tell(found.where, found.problems | problems | garbled, skip=config.skip_bad)
+        if resized := sum(sizes[name] != size for name in done):
+            were = "was" if resized == 1 else "were"
+            how = f"{HOW[config.resize]} {size[0]}x{size[1]} pixels"
+            console.warn(f"{resized:,} of {len(done):,} images {were} {how}.")
+        return [file.name in done for file in every_file], problems | garbled
+
+    if _fit(math.prod(shape), config):
+        array = np.empty(shape, np.uint8)
+        return _Decoded(array, fill(array)[0])
+    with cache.make(key, found.where, shape) as (mapped, finish):
+        good, bad = fill(mapped)
+        finish(cache.Index(data=found.where, good=good, problems=bad))
+    stored = cache.find(key)
+    if stored is None:
+        raise DataError(f"{cache.folder()} does not keep what is written to it.", "Name another with EVACLI_CACHE.")
+    return _Decoded(stored[0], good, stored[1])
+
+
+def _fit(needed: int, config: Config) -> bool:
+    """Return whether images of `needed` bytes may be held in memory."""
+    if config.memory is not None:
+        return needed <= config.memory * 2**30
+    free = memory.available()
+    return free is None or needed <= SHARE_OF_MEMORY * free
+
+
+def _splits(listings: Mapping[str, Listing], decoded: _Decoded) -> Iterator[tuple[str, Split]]:
+    first = 0
+    for role, files in listings.items():
+        last = first + len(files.files)
+        array = decoded.array[first:last]
+        images: Images = InMemory(array) if decoded.entry is None else cache.Mapped(array, decoded.entry, first)
+        split = Split(images, files.labels, [file.name for file in files.files])
+        good = np.flatnonzero(decoded.good[first:last])
+        yield role, split if len(good) == len(split) else split.take(good)
+        first = last
 
 
 def of_size(source: Source, config: Config) -> Source:
@@ -145,13 +188,6 @@ def _fitted(size: Size) -> Size:
     """`size` scaled down to at most MAX_SIDE pixels a side."""
     scale = min(1, MAX_SIDE / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def _split(files: Listing, images: NDArray[np.uint8], done: Mapping[str, None]) -> Split:
-    good = [i for i, file in enumerate(files.files) if file.name in done]
-    names = [files.files[i].name for i in good]
-    kept = images if len(good) == len(images) else images[good]
-    return Split(InMemory(kept), files.labels[good], names)
 
 
 def _tell(where: str, problems: Problems, *, skip: bool) -> None:

@@ -27,15 +27,18 @@ class File(NamedTuple):
     Attributes:
         name: from the root of the data set, "/" between its parts; the same text on every system.
         open: gives its content from the start.
+        stamp: numbers that change when its content does.
     """
 
     name: str
     open: Callable[[], BinaryIO]
+    stamp: tuple[int, ...] = ()
 
     @classmethod
     def at(cls, path: Path) -> "File":
         """Return the file at a path."""
-        return cls(from_file(path.as_posix()), partial(_open, path))
+        stat_ = path.stat()
+        return cls(from_file(path.as_posix()), partial(_open, path), (stat_.st_size, stat_.st_mtime_ns))
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def of_folder(root: Path) -> Files:
             elif problem := _problem(root, path):
                 problems[name] = problem
             else:
-                found.append(((*parts, path.name), File(name, partial(_open, path))))
+                found.append(((*parts, path.name), File.at(path)._replace(name=name)))
     return Files(
         str(root), tuple(file for _, file in sorted(found, key=lambda one: one[0])), frozenset(folders), problems
     )
@@ -141,6 +144,7 @@ def of_archive(path: Path) -> Files:
     """
     with path.open("rb") as file:
         is_zip = file.read(2) == ZIP_MAGIC
+    stamp = path.stat().st_size, path.stat().st_mtime_ns
     found: list[File] = []
     folders: set[str] = set()
     problems: dict[str, str] = {}
@@ -155,7 +159,7 @@ def of_archive(path: Path) -> Files:
         if member.problem:
             problems[name] = member.problem
         elif not member.is_folder:
-            found.append(File(name, member.open))
+            found.append(File(name, member.open, (*stamp, *member.stamp)))
     found.sort(key=lambda file: file.name.split("/"))
     return Files(str(path), tuple(found), frozenset(folders), problems)
 
@@ -164,6 +168,7 @@ class _Member(NamedTuple):
     name: str
     is_folder: bool
     open: Callable[[], BinaryIO]
+    stamp: tuple[int, ...] = ()
     problem: str | None = None
 
 
@@ -181,7 +186,7 @@ def _of_zip(path: Path) -> Iterator[_Member]:
         containers.require_inside(entry.filename, path)
         kind = stat.S_IFMT(entry.external_attr >> 16)
         problem = "a link" if kind == stat.S_IFLNK else "too large" if entry.file_size > MAX_BYTES else None
-        yield _Member(entry.filename, entry.is_dir(), partial(_unzipped, archive, entry), problem)
+        yield _Member(entry.filename, entry.is_dir(), partial(_unzipped, archive, entry), (entry.CRC,), problem)
 
 
 def _unzipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> BinaryIO:
