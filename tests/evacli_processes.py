@@ -1,7 +1,8 @@
 """Runs `evacli ...` in processes of their own, for signals, kills and limits that are real.
 
 Importing TensorFlow takes seconds. So one server process imports it, without running any operation, which would start
-threads, and forks a child for each command line.
+threads, and forks a child for each command line. What else any command imports it has ready as well, but for those
+parts of evacli that start TensorFlow.
 """
 
 import json
@@ -19,7 +20,14 @@ SERVER = """
 import gc, json, os, resource, sys
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-import tensorflow, keras, sklearn.datasets, sklearn.model_selection, PIL.Image, evacli.__main__
+import tensorflow, keras, sklearn.datasets, sklearn.model_selection, PIL.Image, cv2, matplotlib.backends.backend_agg
+import evacli.__main__, evacli.cli, evacli.data, evacli.figures.style, evacli.pages.render, evacli.training.train
+try:
+    evacli.cli.app(["train", "--epochs", "0"])  # to have what Typer imports when it reads a command line
+except SystemExit:
+    evacli.cli.console.stderr.cache_clear()
+if "evacli.backend" in sys.modules:
+    sys.exit()
 gc.freeze()  # what is shared with the children stays shared
 os.write(int(sys.argv[1]), b"ready\\n")
 for line in sys.stdin:

@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import re
 import resource
 import tracemalloc
 import zipfile
@@ -125,6 +126,17 @@ def test_flipped_bit_changes_nothing_or_is_refused(shared: RunDir, whole: bytes,
         progress, arrays = checkpoint.load(shared)
         assert progress == make_progress()
         assert_equal(arrays, make_arrays())
+
+
+def test_arrays_that_the_list_of_members_has_lost_are_missed(run: RunDir, whole: bytes) -> None:
+    """A zip's list has no checksum: where one flipped bit makes a comment long, it swallows the members that follow."""
+    *entries, _ = [found.start() for found in re.finditer(rb"PK\x01\x02", whole)]
+    assert len(entries) == 16
+    for entry in entries:
+        garbled = bytearray(whole)
+        garbled[entry + 33] ^= 0x80
+        run.checkpoint.write_bytes(garbled)
+        refused(run)
 
 
 @given(st.binary(max_size=2000))

@@ -60,8 +60,8 @@ def test_bfloat16_costs_about_two_percent():
     for found, wanted in zip(outputs_and_gradients(winograd.convolve, *short), expected, strict=True):
         assert found.dtype == tf.bfloat16
         errors = tf.cast(found, tf.float32).numpy() - wanted.numpy()
-        # 1.6 % where the processor computes in bfloat16, 2.02 % where it is emulated.
-        assert errors.std() < 0.022 * wanted.numpy().std()
+        # 1.6 % where sums are rounded once, 2.02 % where bfloat16 is emulated.
+        assert errors.std() < 0.03 * wanted.numpy().std()
         assert abs(errors.mean()) < 0.001 * wanted.numpy().std()
 
 
@@ -104,8 +104,9 @@ def test_a_layer_computes_what_the_plain_one_does_and_takes_the_way_that_pays(ch
     expected = plain(images)
     fast.build(images.shape)
     fast.set_weights(plain.get_weights())
-    error = 0.1 if "dtype" in changes else 1e-4
-    np.testing.assert_allclose(tf.cast(fast(images), tf.float32), tf.cast(expected, tf.float32), atol=error)
+    found, wanted = (tf.cast(outputs, tf.float32).numpy() for outputs in (fast(images), expected))
+    # In bfloat16 1.6 % where sums are rounded once; 5.2 % if some processor rounded after every addition.
+    assert (found - wanted).std() < (0.06 if changes.get("dtype") == "mixed_bfloat16" else 1e-5) * wanted.std()
     assert bool(ways) == taken
 
 

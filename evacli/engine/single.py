@@ -57,6 +57,7 @@ class SingleEngine:
         """
         self._plan = plan
         self._augmentation = Augmentation.of(plan.config, plan.fill)
+        self._batch_maker = self._making()
         try:
             self._make(network)
             if plan.config.precision == "bfloat16" and is_reference(plan.config.model):
@@ -122,9 +123,16 @@ class SingleEngine:
             Tuples of (B, H, W, 3) uint8 images, (B,) int32 labels and, where several batches make one update, (B,)
             float32 weights, with which the mean over those batches is the mean over their images.
         """
+        shown = tf.data.Dataset.from_tensor_slices((batches.indices, batches.mirrored)).batch(batches.size)
+        numbers = tf.data.Dataset.from_tensor_slices(batches.numbers)
+        return tf.data.Dataset.zip(shown, numbers).map(self._batch_maker).prefetch(2).with_options(_untuned())
+
+    def _making(self) -> Callable[..., tuple[tf.Tensor, ...]]:
+        """Return what reads and augments a batch; a function of TensorFlow, so that it is traced once, not every epoch."""
         plan = self._plan
         labels = tf.constant(plan.labels, tf.int32)
 
+        @tf.function(autograph=False)
         def make(shown: tuple[tf.Tensor, tf.Tensor], number: tf.Tensor) -> tuple[tf.Tensor, ...]:
             indices, mirrored = shown
             images = tf.ensure_shape(
@@ -133,9 +141,7 @@ class SingleEngine:
             augmented = self._augmentation(images, tf.stack([plan.config.seed, number]), mirrored)
             return augmented, tf.gather(labels, indices), *self._weights(tf.size(indices))
 
-        shown = tf.data.Dataset.from_tensor_slices((batches.indices, batches.mirrored)).batch(batches.size)
-        numbers = tf.data.Dataset.from_tensor_slices(batches.numbers)
-        return tf.data.Dataset.zip(shown, numbers).map(make).prefetch(2).with_options(_untuned())
+        return make
 
     def _steer(self, controls: Controls) -> None:
         optimizer = self._twin.optimizer

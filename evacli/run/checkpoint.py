@@ -2,12 +2,14 @@
 
 Layout: an uncompressed `.npz` of plain arrays (no pickles) named `group/index`, and `progress`, the bytes of a JSON
 document. The one before stays beside it, for a disk that loses what it was given. Zip files carry a checksum of every
-member, which is checked in reading; so damage is told from all that is read, and no further digest is needed.
+member, which is checked in reading, and its name twice; but their list of members has none, and can come to an end too
+early. So the document counts the arrays of each group, and damage is told from all that is read.
 """
 
 import json
 import zipfile
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -27,6 +29,8 @@ from evacli.run.history import Finite, Row, check_numbers
 Arrays = dict[str, list[NDArray[Any]]]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 T = TypeVar("T")
+
+_COUNTS = "arrays"  # where the document has, beside the progress, how many there are of each group
 
 # A network of a billion parameters, Adam's two moments of each, and its best weights.
 MAX_BYTES = 16 * 2**30
@@ -76,8 +80,8 @@ def save(run: RunDir, progress: Progress, arrays: Arrays) -> None:
     Raises:
         RunError: if it cannot be written; the last one is whole then.
     """
-    document = json.dumps(msgspec.to_builtins(progress)).encode()
     named = {f"{group}/{i}": array for group, values in arrays.items() for i, array in enumerate(values)}
+    document = json.dumps(msgspec.to_builtins(progress) | {_COUNTS: _counted(named)}).encode()
 
     def write(target: Any) -> None:
         np.savez(target, allow_pickle=False, progress=np.frombuffer(document, np.uint8), **named)
@@ -182,7 +186,17 @@ def _check_sizes(path: Path) -> None:
 
 
 def _progress(stored: NpzFile) -> Progress:
-    return msgspec.convert(up_to_date(json.loads(stored["progress"].tobytes())), Progress)
+    document = up_to_date(json.loads(stored["progress"].tobytes()))
+    found = _counted(name for name in stored.files if name != "progress")
+    # Earlier versions counted nothing.
+    if isinstance(document, dict) and document.pop(_COUNTS, found) != found:
+        raise ValueError("an array is missing")
+    return msgspec.convert(document, Progress)
+
+
+def _counted(names: Iterable[str]) -> dict[str, int]:
+    """Count the arrays of each group, by their names."""
+    return Counter(name.partition("/")[0] for name in names)
 
 
 def _grouped(stored: NpzFile) -> Arrays:
