@@ -162,6 +162,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     label_smoothing: Annotated[
         Share, _optimisation("Share of the target probability that is spread over all classes.")
     ] = 0.0
+    class_weights: Annotated[
+        Annotated[float, Meta(ge=0, le=4)] | Literal["none", "balanced"],
+        _optimisation(
+            "Weigh losses against the classes' unequal numbers of images: balanced, or an exponent of that.",
+            metavar="EXPONENT",
+        ),
+    ] = "none"
     batch_size: Annotated[
         Count | Literal["full"], _optimisation("Images in a step; full: all of them, a part at a time, to save memory.")
     ] = 128

@@ -50,6 +50,7 @@ VALUES = {
     "weight_decay": st.none() | st.floats(0, 1),
     "gradient_noise": SHARES,
     "label_smoothing": SHARES,
+    "class_weights": st.floats(0, 4) | st.sampled_from(["none", "balanced"]),
     "batch_size": COUNTS | st.just("full"),
     "epochs": COUNTS,
     "warmup_epochs": st.none() | SHARES,

@@ -1,10 +1,13 @@
-"""Unequal classes: the weights against scikit-learn's, and what a step makes of them."""
+"""Unequal classes: the weights against scikit-learn's, and what a training makes of them."""
 
 import numpy as np
 import pytest
-from engine_room import Room
+from engine_room import stream
 from sklearn.utils.class_weight import compute_class_weight
+from tiny_data import TINY
 
+from evacli import data
+from evacli.config import make
 from evacli.training.imbalance import class_weights, hint
 
 LABELS = np.array([0] * 30 + [1] * 6 + [2] * 2)
@@ -32,3 +35,28 @@ def test_very_unequal_classes_are_told(capsys):
     assert "2 images of owl, 30 of cat" in capsys.readouterr().err
     hint(LABELS[20:], ["cat", "dog", "owl"])
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("batch_size", [16, "full"])
+def test_a_training_weighs_each_image_by_its_class(tmp_path, batch_size):
+    from evacli.training.learner import assemble
+
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (len(LABELS), 8, 8, 3), np.uint8)
+    np.savez(tmp_path / "data.npz", x_train=images, y_train=LABELS, x_test=images, y_test=LABELS)
+    config = make(
+        {
+            "data": str(tmp_path / "data.npz"),
+            "model": TINY,
+            "class_weights": "balanced",
+            "batch_size": batch_size,
+            "precision": "float32",
+        }
+    )
+    learner = assemble(config, data.load(config))
+    weights, seen = [], []
+    for _, labels, of_images in stream(learner):
+        weights.append(of_images.numpy())
+        seen.append(labels.numpy())
+    shown, expected = np.concatenate(seen), class_weights(LABELS, "balanced")
+    np.testing.assert_allclose(np.concatenate(weights), expected[shown], rtol=1e-6)

@@ -73,10 +73,10 @@ class Data:
         test: what the network is evaluated on.
         class_names: the name of each label.
         flippable: whether an image mirrored left to right still shows its class; digits do not.
-        drawn: the split of each image by name, if tests have now been drawn from the training images.
         fingerprint: hexadecimal digest over pixels, labels and class names of all splits.
         mean: grey level of each channel over the training images, rounded.
         std: standard deviation of each channel, in grey levels; at least 1.
+        drawn: the split of each image by name, if tests have now been drawn from the training images.
     """
 
     train: Split
@@ -84,10 +84,10 @@ class Data:
     test: Split
     class_names: tuple[str, ...]
     flippable: bool
-    drawn: Mapping[str, str] | None
     fingerprint: str
     mean: Colour
     std: Colour
+    drawn: Mapping[str, str] | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

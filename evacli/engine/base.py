@@ -94,6 +94,7 @@ class Plan:
         fill: (R, G, B) grey levels of what augmentation leaves open.
         steps_per_epoch: in the epoch that has the fewest.
         accumulated: how many batches make one update.
+        class_weights: (C,) how much the loss of an image of each class counts; None: all the same.
     """
 
     config: Config
@@ -102,6 +103,7 @@ class Plan:
     fill: tuple[int, int, int]
     steps_per_epoch: int
     accumulated: int
+    class_weights: NDArray[np.float32] | None = None
 
 
 class Engine(Protocol):

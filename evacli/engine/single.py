@@ -120,8 +120,8 @@ class SingleEngine:
         """Read and augment the batches as they are needed.
 
         Returns:
-            Tuples of (B, H, W, 3) uint8 images, (B,) int32 labels and, where several batches make one update, (B,)
-            float32 weights, with which the mean over those batches is the mean over their images.
+            Tuples of (B, H, W, 3) uint8 images, (B,) int32 labels and, where classes are weighed or several batches
+            make one update, (B,) float32 weights, with which the mean over those batches is that over their images.
         """
         shown = tf.data.Dataset.from_tensor_slices((batches.indices, batches.mirrored)).batch(batches.size)
         numbers = tf.data.Dataset.from_tensor_slices(batches.numbers)
@@ -139,7 +139,7 @@ class SingleEngine:
                 tf.numpy_function(plan.images.read, [indices], tf.uint8), [None, *plan.images.shape]
             )
             augmented = self._augmentation(images, tf.stack([plan.config.seed, number]), mirrored)
-            return augmented, tf.gather(labels, indices), *self._weights(tf.size(indices))
+            return augmented, tf.gather(labels, indices), *self._weights(tf.gather(labels, indices))
 
         return make
 
@@ -150,12 +150,16 @@ class SingleEngine:
         if moved and controls.momentum is not None:
             getattr(optimizer, moved).assign(controls.momentum)
 
-    def _weights(self, size: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Weigh a batch of `size` images by its share in the update, times the number of batches in the update."""
-        parts = self._plan.accumulated
-        if parts == 1:
+    def _weights(self, labels: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Weigh the images of a batch: by their class, and by the batch's share in an update of several."""
+        plan = self._plan
+        if plan.accumulated == 1 and plan.class_weights is None:
             return ()
-        return (tf.fill([size], tf.cast(size, tf.float32) * (parts / len(self._plan.images))),)
+        size = tf.size(labels)
+        weights = tf.ones([size]) if plan.class_weights is None else tf.gather(plan.class_weights, labels)
+        if plan.accumulated > 1:
+            weights *= tf.cast(size, tf.float32) * (plan.accumulated / len(plan.images))
+        return (weights,)
 
     def sync(self, network: keras.Model) -> None:
         """Copy the twin's weights, and make BatchNorm's statistics right for trainings of few steps."""

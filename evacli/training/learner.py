@@ -12,6 +12,7 @@ from evacli.engine.base import Engine, Plan
 from evacli.errors import ConfigError, PrecisionError
 from evacli.models.regularisation import Regularisation, decide_dropout
 from evacli.training.batching import Batching
+from evacli.training.imbalance import class_weights, hint
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ def _assemble(config: Config, data: Data) -> Learner:
     with console.status("Building the network"):
         network = models.build(config.model, data.image_shape, data.num_classes, data.mean, data.std, regularisation)
         models.start(config.model, network, data.train.images)
+    if config.class_weights == "none":
+        hint(data.train.labels, data.class_names)
     batching = Batching(config, len(data.train))
     red, green, blue = map(round, data.mean)
     plan = Plan(
@@ -66,6 +69,7 @@ def _assemble(config: Config, data: Data) -> Learner:
         fill=(red, green, blue),
         steps_per_epoch=batching.fewest_steps,
         accumulated=batching.accumulated,
+        class_weights=class_weights(data.train.labels, config.class_weights),
     )
     model, largest = paths.on_file(config.model, paths.shown), batching.size(config.epochs - 1)
     memory.require(
