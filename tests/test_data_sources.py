@@ -284,3 +284,28 @@ def test_images_that_a_kept_split_does_not_list_are_named(root, tmp_path, capsys
     assert again.fingerprint == first.fingerprint
     assert again.drawn is None
     assert "1 new image that split.csv does not list: cat/new.png" in capsys.readouterr().err
+
+
+# -- arrays from a notebook --------------------------------------------------------------------------------------------
+
+
+def test_arrays_are_kept_in_the_run(root, tmp_path):
+    from evacli.errors import ConfigError, Contradiction
+    from evacli.run import config_file
+    from evacli.run.directory import RunDir
+
+    run = RunDir(tmp_path / "run")
+    images, labels = RNG.integers(0, 256, (20, 9, 8, 3), np.uint8), np.arange(20) % 2
+    with pytest.raises(ConfigError, match="--epochs 0"):
+        config_file.inherit(run, {"data": (images, labels), "epochs": 0})
+    assert not run.path.exists()
+    with pytest.raises(DataError, match="data has 3 arrays"):
+        config_file.inherit(run, {"data": (images, labels, images)})
+    settled = config_file.inherit(run, {"data": (images, labels, images[:4], labels[:4])})
+    loaded = data.load(settled)
+    np.testing.assert_array_equal(loaded.train.images.array, images)
+    np.testing.assert_array_equal(loaded.test.labels, labels[:4])
+    run.checkpoint.touch()
+    config_file.inherit(run, {"data": (images, labels, images[:4], labels[:4])}, trained=False)
+    with pytest.raises(Contradiction, match="other arrays"):
+        config_file.inherit(run, {"data": (images, labels)}, trained=False)

@@ -11,7 +11,7 @@ import msgspec
 from evacli import config, paths
 from evacli.config import Config
 from evacli.errors import ConfigError, Contradiction, DataError, RunError
-from evacli.run import documents
+from evacli.run import documents, given_arrays
 from evacli.run.directory import RunDir
 
 # How to spell, from the root, the settings that name files.
@@ -76,7 +76,7 @@ def inherit(run: RunDir, settings: Mapping[str, Any], *, trained: bool | None = 
         Contradiction: showing each setting that differs from what the trained run was made with.
     """
     stored = read(run)
-    settings = _from_root(settings)
+    settings = _from_root(given_arrays.kept(run, settings))
     if settings.get("dataset") is not None and settings.setdefault("data", None) is not None:
         raise ConfigError(
             f"--dataset {settings['dataset']} and --data {paths.shown(settings['data'])} name two data sets.",

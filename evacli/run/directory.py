@@ -40,6 +40,7 @@ class RunDir:
         self.lock = self.path / "train.lock"
         self.lock_owner = self.path / "train.pid"
         self.split = self.path / "split.csv"
+        self.data = self.path / "data.npz"
         # written by lr-find
         self.lr_find_csv = self.path / "lr_find.csv"
         self.lr_find_json = self.path / "lr_find.json"

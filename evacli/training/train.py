@@ -37,7 +37,8 @@ def train(
         checkpoint_minutes: longest time between two checkpoints inside an epoch.
         stop_when: asked after each step and each epoch, with `evacli.training.hooks.Reached`; where it says True, the
             training is saved and stops with `Stopped`. The same call goes on.
-        settings: fields of `evacli.config.Config` that override what the run has stored.
+        settings: fields of `evacli.config.Config` that override what the run has stored; `data` may also be arrays,
+            (x_train, y_train, x_test, y_test) or (x, y).
 
     Returns:
         What the training came to; also in the run's `summary.json`.
