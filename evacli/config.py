@@ -125,6 +125,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             negated=True,
         ),
     ] = None
+    scale: Annotated[
+        Annotated[float, Meta(gt=0, le=1)],
+        _augmentation("Show a random part of each image of at least this share of its area, enlarged; 1: off."),
+    ] = 1.0
+    jitter: Annotated[
+        Annotated[float, Meta(ge=0, le=1)],
+        _augmentation("Change brightness, contrast and saturation by up to this share, e.g. 0.4; 0: off."),
+    ] = 0.0
+    rand_augment: Annotated[
+        Annotated[float, Meta(ge=0, le=30)],
+        _augmentation("Magnitude of two random operations on each image (RandAugment), e.g. 9; 0: off."),
+    ] = 0.0
+    mixup: Annotated[
+        Scale, _augmentation("Lay images over each other, in parts from Beta(A, A), e.g. 0.2; 0: off.", metavar="A")
+    ] = 0.0
     # optimisation; lr auto: the suggestion of lr-find, else the optimizer's own; None: the optimizer's own
     optimizer: Annotated[Optimizer, _optimisation("{names}.")] = "sgdw"
     lr: Annotated[Rate | Literal["auto"], _optimisation("Peak learning rate; auto: what lr-find suggested.")] = "auto"

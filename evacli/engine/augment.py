@@ -4,10 +4,11 @@ Cutout follows DeVries & Taylor 2017 (arXiv 1708.04552): one square hole whose c
 at the edges. Holes and, unless borders are reflected, padding take the mean colour, which is zero after normalisation.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evacli.backend import tf
 from evacli.config import Config
+from evacli.engine import distort
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,10 @@ class Augmentation:
         flip: whether half of the images are mirrored left to right.
         fill: (R, G, B) grey levels of holes and padding.
         reflect: whether the padding shows the pixels next to it, mirrored about the outermost, instead of `fill`.
+        smallest: share of the area that a random-resized crop, which takes the place of the other, shows at least; 1:
+            there is none.
+        jitter: strength of the colour jitter; 0: none.
+        rand_augment: magnitude of RandAugment; 0: none.
     """
 
     cutout: int
@@ -27,12 +32,24 @@ class Augmentation:
     flip: bool
     fill: tuple[int, int, int]
     reflect: bool = False
+    smallest: float = 1.0
+    jitter: float = 0.0
+    rand_augment: float = 0.0
 
     @classmethod
     def of(cls, config: Config, fill: tuple[int, int, int]) -> "Augmentation":
         """Make what a configuration says, with every value decided."""
         reflect = config.crop_border == "reflect"
-        return cls(int(config.cutout or 0), int(config.crop or 0), bool(config.flip), fill, reflect)
+        return cls(
+            int(config.cutout or 0),
+            int(config.crop or 0),
+            bool(config.flip),
+            fill,
+            reflect,
+            config.scale,
+            config.jitter,
+            config.rand_augment,
+        )
 
     def __call__(self, images: tf.Tensor, seed: tf.Tensor, mirrored: tf.Tensor | None = None) -> tf.Tensor:
         """Augments a batch.
@@ -45,6 +62,27 @@ class Augmentation:
         Returns:
             (B, H, W, 3) uint8.
         """
+        if self.smallest < 1 or self.jitter or self.rand_augment:
+            return self._strongly(images, seed, mirrored)
+        return self._moved(images, seed, mirrored)
+
+    def _strongly(self, images: tf.Tensor, seed: tf.Tensor, mirrored: tf.Tensor | None) -> tf.Tensor:
+        """Change more than positions, and cut out at last."""
+        seeds = [tf.random.experimental.stateless_fold_in(seed, number) for number in range(4)]
+        if self.smallest < 1:
+            drawn = tf.random.stateless_uniform([tf.shape(images)[0]], seeds[0]) < 0.5 if mirrored is None else mirrored
+            turned = drawn if self.flip else tf.zeros_like(drawn)
+            images = distort.random_resized_crop(images, seeds[1], self.smallest, turned)
+        else:
+            images = replace(self, cutout=0)._moved(images, seed, mirrored)
+        if self.rand_augment:
+            images = distort.rand_augment(images, seeds[2], self.rand_augment, self.fill)
+        if self.jitter:
+            images = distort.colour_jitter(images, seeds[3], self.jitter)
+        return replace(self, crop=0, flip=False)._moved(images, seed, None) if self.cutout else images
+
+    def _moved(self, images: tf.Tensor, seed: tf.Tensor, mirrored: tf.Tensor | None) -> tf.Tensor:
+        """Shift, mirror and cut out in one look-up."""
         size, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
         # One draw of numbers in [0, 1) for each decision: mirror, crop row, crop column, hole row, hole column.
         mirror, down, right, *hole = tf.unstack(tf.random.stateless_uniform((5, size), seed), num=5)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from evacli.backend import keras, tf
 from evacli.data.images import Images
-from evacli.engine import needs, optimizers, precision
+from evacli.engine import distort, needs, optimizers, precision
 from evacli.engine.augment import Augmentation
 from evacli.engine.base import Arrays, Batches, Controls, EpochFigures, Figures, Hook, Plan, Precision, View
 from evacli.engine.fast.moving_statistics import MovingStatistics
@@ -25,6 +25,7 @@ from evacli.paths import is_reference
 
 BATCH_SIZE = 256  # of images that are predicted
 BATCH_PIXELS = 2**20  # of large images a batch holds fewer, so that its feature maps fit into memory
+MIXING = 4  # the seed of Mixup, beside those of the other augmentations
 _TRIED = 16  # images that a sound network has finite scores for
 
 
@@ -120,28 +121,34 @@ class SingleEngine:
         """Read and augment the batches as they are needed.
 
         Returns:
-            Tuples of (B, H, W, 3) uint8 images, (B,) int32 labels and, where classes are weighed or several batches
-            make one update, (B,) float32 weights, with which the mean over those batches is that over their images.
+            Tuples of (B, H, W, 3) uint8 images, (B,) int32 labels and, where classes are weighed, several batches make
+            one update or images are mixed, (B,) float32 weights, with which the mean over those batches is that over
+            their images; where images are mixed, also (B,) labels of the other images, and the part of the own ones.
         """
         shown = tf.data.Dataset.from_tensor_slices((batches.indices, batches.mirrored)).batch(batches.size)
         numbers = tf.data.Dataset.from_tensor_slices(batches.numbers)
         return tf.data.Dataset.zip(shown, numbers).map(self._batch_maker).prefetch(2).with_options(_untuned())
 
     def _making(self) -> Callable[..., tuple[tf.Tensor, ...]]:
-        """Return what reads and augments a batch; a function of TensorFlow, so that it is traced once, not every epoch."""
+        """Return what reads and augments a batch: a function of TensorFlow, traced once and not in every epoch."""
         plan = self._plan
         labels = tf.constant(plan.labels, tf.int32)
 
-        @tf.function(autograph=False)
         def make(shown: tuple[tf.Tensor, tf.Tensor], number: tf.Tensor) -> tuple[tf.Tensor, ...]:
             indices, mirrored = shown
             images = tf.ensure_shape(
                 tf.numpy_function(plan.images.read, [indices], tf.uint8), [None, *plan.images.shape]
             )
             augmented = self._augmentation(images, tf.stack([plan.config.seed, number]), mirrored)
-            return augmented, tf.gather(labels, indices), *self._weights(tf.gather(labels, indices))
+            own = tf.gather(labels, indices)
+            if not plan.config.mixup:
+                return augmented, own, *self._weights(own)
+            seed = tf.random.experimental.stateless_fold_in(tf.stack([plan.config.seed, number]), MIXING)
+            mixed, part = distort.mixup(augmented, seed, plan.config.mixup)
+            weights = self._weights(own) or (tf.ones([tf.size(own)]),)
+            return mixed, own, *weights, tf.roll(own, 1, axis=0), part
 
-        return make
+        return tf.function(make, autograph=False)  # type: ignore[no-any-return]
 
     def _steer(self, controls: Controls) -> None:
         optimizer = self._twin.optimizer
@@ -269,13 +276,20 @@ class _Twin(keras.Model):
         """The network's penalties in float32, whatever its layers compute in: Keras adds them to a float32 loss."""
         return [tf.cast(loss, tf.float32) for loss in super().losses]
 
-    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute Keras' loss, and keep it."""
-        self._seen = super().compute_loss(*args, **kwargs)
-        return self._seen
+    _mixed: Any = None  # in a step, the labels of the other images, and the part of the own ones
+
+    def compute_loss(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Compute Keras' loss, of mixed images that of both labels, and keep it."""
+        loss = super().compute_loss(x, y, *args, **kwargs)
+        if self._mixed is not None:
+            others, part = self._mixed
+            loss = part * loss + (1 - part) * super().compute_loss(x, others, *args, **kwargs)
+        self._seen = loss
+        return loss
 
     def train_step(self, data: Any) -> Any:
         """Take Keras' step."""
+        data, self._mixed = data[:3], data[3:] or None
         logs = super().train_step(data)
         size = tf.cast(tf.shape(data[0])[0], tf.float32)
         # In the arithmetic of Keras' mean over this one batch.
