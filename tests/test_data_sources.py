@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import json
 import shutil
 import struct
 import tarfile
@@ -309,3 +310,38 @@ def test_arrays_are_kept_in_the_run(root, tmp_path):
     config_file.inherit(run, {"data": (images, labels, images[:4], labels[:4])}, trained=False)
     with pytest.raises(Contradiction, match="other arrays"):
         config_file.inherit(run, {"data": (images, labels)}, trained=False)
+
+
+# -- parquet -----------------------------------------------------------------------------------------------------------
+
+
+def parquet(path, root, split, metadata=None, as_text=False):
+    import pyarrow
+    import pyarrow.parquet
+
+    files = sorted((root / split).rglob("*.png"))
+    labels = [file.parent.name for file in files]
+    numbers = [["cat", "dog"].index(label) for label in labels]
+    images = [str(file) for file in files] if as_text else [{"bytes": f.read_bytes(), "path": f.name} for f in files]
+    table = pyarrow.table({"image": images, "label": labels if metadata is None else numbers})
+    pyarrow.parquet.write_table(table.replace_schema_metadata(metadata), path, row_group_size=2)
+
+
+def test_tables_of_a_hub_are_the_same_data_as_folders(root, tmp_path):
+    (tmp_path / "data").mkdir()
+    described = {"info": {"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}}
+    for split in ("train", "test"):
+        path = tmp_path / "data" / f"{split}-00000-of-00001.parquet"
+        parquet(path, root, split, {"huggingface": json.dumps(described)})
+    assert load(tmp_path).fingerprint == load(root).fingerprint
+
+
+def test_a_table_may_name_files_and_classes(root, tmp_path):
+    parquet(tmp_path / "pictures.parquet", root, "train", as_text=True)
+    loaded = load(tmp_path / "pictures.parquet", test_split=0.3)
+    assert (len(loaded.train), len(loaded.test), loaded.class_names) == (4, 2, ("cat", "dog"))
+
+
+def test_a_garbled_table_is_named(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 garbage")
+    assert "a.parquet" in refusal(tmp_path / "a.parquet")

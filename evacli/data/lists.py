@@ -56,13 +56,15 @@ def of_file(path: Path, order: Order) -> Layout:
     list_ = File.at(path)
 
     def look(name: str) -> File | None:
-        for extension in EXTENSIONS:
-            found = path.parent / (name + extension)
-            if found.is_file():
-                return File(name, File.at(found).open)
-        return None
+        found = located(path.parent, name)
+        return None if found is None else File.at(found)._replace(name=name)
 
     return _layout(str(path), {None: rows(list_, str(path))}, {None: look}, order)
+
+
+def located(folder: Path, name: str) -> Path | None:
+    """Return the file that a path in a list leads to from a folder, which may leave out its extension."""
+    return next((path for end in EXTENSIONS if (path := folder / (name + end)).is_file()), None)
 
 
 def of_files(found: Files, order: Order) -> Layout | None:

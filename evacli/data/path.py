@@ -6,7 +6,7 @@ from pathlib import Path
 
 from evacli import console, paths
 from evacli.config import Config
-from evacli.data import cifar, decoding, heldout, idx, layout, lists, npz, pictures, svhn
+from evacli.data import cifar, decoding, heldout, idx, layout, lists, npz, parquet, pictures, svhn
 from evacli.data.containers import GZIP_MAGIC, archived, directories
 from evacli.data.containers import Files as CifarFiles
 from evacli.data.files import ZIP_MAGIC, File, Files, of_archive, of_folder
@@ -69,6 +69,8 @@ def _from_folder(path: Path, config: Config) -> Layout | Source:
         return svhn.read(path)
     if npz.holds_arrays(path):
         return npz.read_folder(path)
+    if parquet.tables(path):
+        return parquet.read(path, config.class_order)
     return _understood(of_folder(path), config)
 
 
@@ -95,6 +97,8 @@ def _from_file(path: Path, config: Config) -> Layout | Source:
         raise DataError(f"--data {path} is a single image.", f"See evacli predict. {EXPECTED}")
     if head.startswith(GZIP_MAGIC) or head[TAR_MAGIC_AT:].startswith(TAR_MAGIC):
         return _cifar(archived(path)) or _understood(of_archive(path), config)
+    if head.startswith(parquet.MAGIC):
+        return parquet.read(path, config.class_order)
     if lists.is_list(File.at(path)):
         return lists.of_file(path, config.class_order)
     raise DataError(f"--data {path} holds no data set that evacli knows.", EXPECTED)
