@@ -41,27 +41,25 @@ def test_fast_kernels_and_a_large_tensor_takes_the_memory_of_the_one_before() ->
     assert kernels == "1"
 
 
-def test_slow_kernels_for_who_wants_them() -> None:
-    program = "import os, evacli.backend; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
-    assert printed(program, TF_ENABLE_ONEDNN_OPTS="0") == "0"
-
-
 SURROUNDINGS = """
+import os
 import evacli.backend as backend
 from evacli.backend import keras
 c = keras.config
 print(c.floatx(), c.epsilon(), c.image_data_format(), c.dtype_policy().name, c.backend(), c.max_epochs())
 print(keras.layers.Dense(1).dtype_policy.name, keras.layers.Conv2D(1, 1).data_format, backend.moved())
+print(os.environ["TF_ENABLE_ONEDNN_OPTS"])
 """
 
 
-def test_no_setting_of_the_users_keras_changes_a_run(tmp_path: Path) -> None:
+def test_no_setting_of_the_users_keras_changes_a_run_and_slow_kernels_are_for_who_wants_them(tmp_path: Path) -> None:
     settings = {"floatx": "float64", "epsilon": 0.5, "image_data_format": "channels_first", "backend": "jax"}
     (tmp_path / "keras.json").write_text(json.dumps(settings))
     variables = {"KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "torch", "KERAS_MAX_EPOCHS": "1"}
-    first, second = printed(SURROUNDINGS, **variables).splitlines()
+    first, second, fast = printed(SURROUNDINGS, TF_ENABLE_ONEDNN_OPTS="0", **variables).splitlines()
     assert first == "float32 1e-07 channels_last float32 tensorflow None"
     assert second == "float32 channels_last {}"
+    assert fast == "0"
 
 
 def test_a_garbled_keras_json_is_one_line_that_names_it(tmp_path: Path) -> None:

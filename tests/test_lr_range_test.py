@@ -294,6 +294,12 @@ def options(settings: dict) -> list[str]:
     return [part for name, value in settings.items() for part in (config.option(name), str(value))]
 
 
+@pytest.fixture(autouse=True)
+def _undrawn(monkeypatch):
+    """No pictures, since drawing takes a second; that of `found` is drawn."""
+    monkeypatch.setattr("evacli.figures.style.save", lambda figure, path: path.touch())
+
+
 @pytest.fixture(scope="module")
 def found(settings, tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "new"
@@ -396,8 +402,9 @@ def test_a_run_in_training_is_left_alone(found, tmp_path):
         lr_find(run.path, optimizer="adam")
 
 
-def test_the_command_prints_the_suggestions_side_by_side(found):
+def test_the_command_prints_the_suggestions_side_by_side(found, monkeypatch):
     run, result = found
+    monkeypatch.setattr(range_test, "lr_find", lambda *_, **__: result)
     printed = CliRunner().invoke(app, ["lr-find", "--run", str(run.path), "--min-lr", "1e-5"])
     assert printed.exit_code == 0
     for rule in RULES:

@@ -1,6 +1,6 @@
 import re
-import subprocess
 import sys
+import zipfile
 from textwrap import dedent
 
 import keras
@@ -274,21 +274,13 @@ def test_classes_that_the_user_registered_stay_registered(user_file):
     assert keras.saving.get_registered_object("test_models>Kept") is Kept
 
 
-def test_saved_networks_open_in_a_process_that_only_knows_keras(user_file, tmp_path):
-    reference = user_file(USER_MODEL.format(last="")) + ":build"
-    made = {str(i): custom(name) for i, name in enumerate([*NETWORKS, reference])}
-    for name, model in made.items():
-        model.save(tmp_path / f"{name}.keras")
-    np.save(tmp_path / "x.npy", pixels())
-    code = """
-        import sys, keras, numpy as np
-        for name in sys.argv[1:]:
-            np.save(f"{name}.npy", keras.models.load_model(f"{name}.keras")(np.load("x.npy")))
-        assert not any(module.startswith("evacli") for module in sys.modules)
-    """
-    subprocess.run([sys.executable, "-c", dedent(code), *made], cwd=tmp_path, check=True, capture_output=True)
-    for name, model in made.items():
-        np.testing.assert_allclose(np.load(tmp_path / f"{name}.npy"), model(pixels()), atol=1e-5)
+def test_saved_networks_consist_of_what_keras_itself_has(user_file, tmp_path):
+    """So any process that has Keras opens them; `test_training.py` tries that."""
+    for name in (*NETWORKS, user_file(USER_MODEL.format(last="")) + ":build"):
+        custom(name).save(tmp_path / "a.keras")
+        with zipfile.ZipFile(tmp_path / "a.keras") as stored:
+            modules = re.findall(r'"module": ("[^"]*"|null)', stored.read("config.json").decode())
+        assert {module.strip('"').partition(".")[0] for module in modules} <= {"keras", "builtins"}
 
 
 POLICIES = {

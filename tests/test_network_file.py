@@ -119,7 +119,7 @@ def test_a_users_own_file_is_named_once(evacli: Evacli, folder: Path, digits: Pa
     options = ("--batch-size", 64, "--min-lr", 1e-3, "--precision", "float32")
     found = evacli("lr-find", "--data", digits, "--model", "net.py:tiny", *options, cwd=folder)
     assert found.code == 0, found.err
-    for command in ("train", "--epochs", 1), ("train", "--epochs", 2), ("gradcam", "--n", 2), ("report",):
+    for command in ("train", "--epochs", 1), ("gradcam", "--n", 2):
         found = evacli(*command, cwd=folder)
         assert found.code == 0, found.err
 
@@ -130,7 +130,7 @@ def test_a_file_that_only_a_run_directory_names_does_not_run(evacli: Evacli, fol
     stranger = folder / "unpacked"
     shutil.copytree(folder / "runs", stranger / "runs")
     shutil.move(folder / "net.py", stranger)
-    for command in ("report",), ("gradcam", "--n", 1), ("runs",):
+    for command in ("report",), ("runs",):
         assert evacli(*command, cwd=stranger).code == 0
     for command in ("train", "--epochs", 2), ("train", "--overwrite"), ("lr-find",):
         found = evacli(*command, cwd=stranger)

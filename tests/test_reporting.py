@@ -1,4 +1,5 @@
 import re
+import shutil
 import subprocess
 import sys
 from base64 import b64decode
@@ -10,6 +11,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from parsed_page import Page
 from sklearn.metrics import balanced_accuracy_score, f1_score
 from tiny_run import CLASSES, HOSTILE, make_data, make_model, make_rows, make_run
@@ -20,6 +22,13 @@ from evacli.config import Config
 from evacli.errors import DataError, RunError
 from evacli.reporting.report import report
 from evacli.run import config_file, history
+from evacli.run.directory import RunDir
+
+
+@pytest.fixture(autouse=True)
+def _undrawn(monkeypatch):
+    """Empty pictures, since drawing takes a second; those of `reported` are drawn."""
+    monkeypatch.setattr("evacli.figures.style.save", lambda figure, path: Figure((4, 3)).savefig(path))
 
 
 @pytest.fixture
@@ -118,10 +127,14 @@ def test_pictures_of_other_commands_are_included(run):
     assert len(after.pictures) == len(before.pictures) + 2
 
 
-def test_pictures_take_less_room_in_the_page_than_in_their_files(run):
+def test_pictures_take_less_room_in_the_page_than_in_their_files(reported, tmp_path, data):
+    run = RunDir(shutil.copytree(reported[0].path, tmp_path / "run"))
     noisy = np.random.default_rng(0).normal(128, 20, (200, 300, 3)).clip(0, 255).astype(np.uint8)
     cv2.imwrite(str(run.gradcam_png), cv2.GaussianBlur(noisy, (9, 9), 0))
-    report(run.path)
+    drawn = run.curves_png.read_bytes()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("evacli.figures.style.save", lambda figure, path: path.write_bytes(drawn))
+        report(run.path)
     for start, path, difference in (("Curves", run.curves_png, 0), ("Grad-CAM", run.gradcam_png, 3)):
         (uri,) = [p["src"] for p in page_of(run).pictures if p["alt"].startswith(start)]
         shown = b64decode(uri.partition(",")[2])

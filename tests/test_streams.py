@@ -13,7 +13,7 @@ from evacli import console
 from evacli.training.display import TrainingDisplay
 
 FULL = Path("/dev/full")
-COMMANDS = (["runs"], ["runs", "--json"], ["recipes"], ["recipes", "--json"], ["--version"], ["train", "--help"], [])
+COMMANDS = (["runs"], ["recipes", "--json"], ["train", "--help"], [])
 
 
 def shell(line: str, folder: Path) -> tuple[int, str]:
@@ -81,9 +81,9 @@ def test_a_display_that_cannot_be_written_is_given_up_not_the_training(
 
 def test_a_training_whose_stderr_is_gone_reaches_its_end(digits: Path, folder: Path, gone: int) -> None:
     network = Path(__file__).with_name("tiny_networks.py")
-    options = ["--data", str(digits), "--model", f"{network}:linear", "--epochs", "3", "--lr", "0.05", "--run", "run"]
+    options = ["--data", str(digits), "--model", f"{network}:linear", "--epochs", "1", "--lr", "0.05", "--run", "run"]
     command = [sys.executable, "-m", "evacli", "train", *options, "--precision", "float32"]
     found = subprocess.run(command, cwd=folder, stderr=gone, stdout=subprocess.PIPE, text=True)
     assert found.returncode == 0
     assert found.stdout.startswith("Top accuracy ")
-    assert len((folder / "run" / "history.csv").read_text().splitlines()) == 4
+    assert len((folder / "run" / "history.csv").read_text().splitlines()) == 2

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +16,7 @@ from stops import stop_after_epoch, stop_in_step
 from tiny_data import TINY
 
 import evacli
-from evacli import console, data
+from evacli import config, console, data
 from evacli.backend import keras
 from evacli.catalogue import schedules
 from evacli.catalogue.optimizers import OPTIMIZERS
@@ -23,7 +24,9 @@ from evacli.catalogue.schedules import Moment, one_cycle
 from evacli.errors import ConfigError, DataError, Diverged, Interrupted, RunError, Stopped
 from evacli.run import checkpoint
 from evacli.run.directory import RunDir
+from evacli.run.lr_result import LrFindResult
 from evacli.run.summary import Summary
+from evacli.training.rates import choose_rates
 from evacli.training.state import TrainingState
 
 Train = Callable[..., Summary]
@@ -50,6 +53,19 @@ def trained(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, Any]) 
     path = tmp_path_factory.mktemp("trained") / "run"
     evacli.train(path, **(settings | {"epochs": 3}))
     return RunDir(path)
+
+
+@pytest.fixture
+def copied(trained: RunDir, tmp_path: Path) -> RunDir:
+    """A copy of it, for tests that change it."""
+    return RunDir(shutil.copytree(trained.path, tmp_path / "copy"))
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, Any]) -> tuple[RunDir, LrFindResult]:
+    """A run that is not trained yet, and what its range test found."""
+    path = tmp_path_factory.mktemp("searched")
+    return RunDir(path), evacli.lr_find(path, min_lr=1e-4, steps=40, **(settings | {"lr": "auto"}))
 
 
 def history(run: RunDir | Path) -> pd.DataFrame:
@@ -107,12 +123,6 @@ def test_a_network_learns(train: Train, tmp_path: Path) -> None:
     assert train(tmp_path, epochs=10, cutout=0, crop=0, flip=False, batch_size=16).top_accuracy > 0.4
 
 
-def test_explicit_rate_is_obeyed(train: Train, tmp_path: Path) -> None:
-    found = train(tmp_path, lr=0.0123, schedule="constant")
-    assert history(tmp_path).lr.tolist() == pytest.approx([0.0123, 0.0123])
-    assert (found.lr, found.lr_source) == (0.0123, "--lr")
-
-
 def test_rate_follows_the_schedule_to_its_last_step(trained: RunDir) -> None:
     # 7 batches an epoch: the last steps of the epochs are the 6th, 13th and 20th of 0..20.
     expected = [0.05 * one_cycle(Moment(step / 20)) for step in (6, 13, 20)]
@@ -126,11 +136,8 @@ def test_history_shows_the_batch_size_of_every_epoch_where_it_grows(train: Train
     assert table.lr.tolist() == pytest.approx([0.05] * 3 + [0.05 * 100 / 128])
 
 
-@pytest.mark.parametrize("val_split", [0.0, 0.2])
-def test_passing_epochs_over_changes_nothing_but_what_is_known_of_them(
-    train: Train, tmp_path: Path, val_split: float
-) -> None:
-    settings = {"val_split": val_split, "epochs": 5}
+def test_passing_epochs_over_changes_nothing_but_what_is_known_of_them(train: Train, tmp_path: Path) -> None:
+    settings = {"val_split": 0.2, "epochs": 5}
     seldom = train(tmp_path / "seldom", test_every=2, **settings)
     train(tmp_path / "always", **settings)
     table, whole = history(tmp_path / "seldom"), history(tmp_path / "always")
@@ -138,7 +145,7 @@ def test_passing_epochs_over_changes_nothing_but_what_is_known_of_them(
     assert table[judged].notna().all(axis=1).tolist() == [False, True, False, True, True]
     whole.loc[[0, 2], judged] = np.nan
     pd.testing.assert_frame_equal(table.drop(columns="seconds"), whole.drop(columns="seconds"))
-    assert seldom.top_accuracy == whole["val_accuracy" if val_split else "test_accuracy"].max()
+    assert seldom.top_accuracy == whole.val_accuracy.max()
     assert seldom.top_epoch in (2, 4, 5)
     finals = [checkpoint.load(RunDir(tmp_path / name))[1]["network"] for name in ("seldom", "always")]
     assert all((a == b).all() for a, b in zip(*finals, strict=True))
@@ -155,47 +162,45 @@ def test_a_training_that_stops_before_its_first_test_has_no_top_accuracy_yet(tra
     # How often it tests may change, and so may its end.
     assert train(tmp_path, test_every=1, epochs=6).epochs_done == 6
     assert history(tmp_path).test_accuracy.notna().tolist() == [False, False, True, True, True, True]
-    assert evacli.report(tmp_path).test_accuracy > 0
 
 
 def test_cyclical_begins_where_lr_find_saw_the_loss_fall(
-    train: Train, settings: dict[str, Any], tmp_path: Path
+    settings: dict[str, Any], searched: tuple[RunDir, LrFindResult]
 ) -> None:
-    found = evacli.lr_find(tmp_path, min_lr=1e-4, steps=40, **(settings | {"lr": "auto"}))
-    train(tmp_path, lr="auto", schedule="cyclical", epochs=1)
-    progress, _ = checkpoint.load(RunDir(tmp_path))
-    assert (progress.lr, progress.base_lr) == (found.lr, found.base_lr)
+    run, found = searched
+    cyclical = config.make(settings | {"lr": "auto", "schedule": "cyclical"})
+    rates = choose_rates(run, cyclical)
+    assert (rates.lr, rates.base_lr) == (found.lr, found.base_lr)
     assert 1e-4 <= found.base_lr < found.lr
-    train(tmp_path, lr="auto", schedule="cyclical", base_lr=1e-3, epochs=1, overwrite=True)
-    assert checkpoint.load(RunDir(tmp_path))[0].base_lr == 1e-3
+    assert choose_rates(run, msgspec.structs.replace(cyclical, base_lr=1e-3)).base_lr == 1e-3
 
 
-def test_base_rate_above_the_peak_is_refused(train: Train, tmp_path: Path) -> None:
+def test_base_rate_above_the_peak_is_refused(train: Train, tmp_path: Path, copied: RunDir) -> None:
     with pytest.raises(ConfigError, match=r"--base-lr 0\.06 is not below the peak, 0\.05"):
-        train(tmp_path, lr="auto", base_lr=0.06)
-    assert [path.name for path in tmp_path.iterdir()] == ["train.lock"]
-    train(tmp_path, epochs=1)
+        train(tmp_path / "new", lr="auto", base_lr=0.06)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["train.lock"]
     with pytest.raises(ConfigError, match="is not below the peak"):
-        train(tmp_path, lr="auto", base_lr=0.06, overwrite=True)
-    assert (tmp_path / "best.keras").exists()
+        train(copied.path, lr="auto", base_lr=0.06, overwrite=True)
+    assert copied.best_model.exists()
 
 
-def test_rate_comes_from_lr_find_if_that_fits(train: Train, settings: dict[str, Any], tmp_path: Path) -> None:
-    found = evacli.lr_find(tmp_path, min_lr=1e-4, steps=40, **(settings | {"lr": "auto"}))
-    used = train(tmp_path, lr="auto", epochs=1)
-    assert used.lr == found.lr
-    assert used.lr_source == f"lr-find, {found.rule}"
-    explicit = train(tmp_path, lr=0.03, epochs=1, overwrite=True)
-    assert (explicit.lr, explicit.lr_source) == (0.03, "--lr")
-    unlike = train(tmp_path, lr="auto", batch_size=16, epochs=1, overwrite=True)
+def test_rate_comes_from_lr_find_if_that_fits(
+    train: Train, settings: dict[str, Any], searched: tuple[RunDir, LrFindResult]
+) -> None:
+    run, found = searched
+    used = train(run.path, lr="auto", epochs=1)
+    assert (used.lr, used.lr_source) == (found.lr, f"lr-find, {found.rule}")
+    explicit = choose_rates(run, config.make(settings | {"lr": 0.03}))
+    assert (explicit.lr, explicit.source) == (0.03, "--lr")
+    unlike = choose_rates(run, config.make(settings | {"lr": "auto", "batch_size": 16}))
     assert unlike.lr == OPTIMIZERS["sgdw"].lr
-    assert "--batch-size" in unlike.lr_source
+    assert "--batch-size" in unlike.source
 
 
-def test_without_lr_find_the_default_is_taken_and_named(train: Train, tmp_path: Path) -> None:
-    found = train(tmp_path, lr="auto", epochs=1)
+def test_without_lr_find_the_default_is_taken_and_named(settings: dict[str, Any], tmp_path: Path) -> None:
+    found = choose_rates(RunDir(tmp_path), config.make(settings | {"lr": "auto"}))
     assert found.lr == OPTIMIZERS["sgdw"].lr
-    assert "default" in found.lr_source
+    assert "default" in found.source
 
 
 def test_garbled_lr_find_is_one_clean_error(train: Train, tmp_path: Path) -> None:
@@ -206,11 +211,11 @@ def test_garbled_lr_find_is_one_clean_error(train: Train, tmp_path: Path) -> Non
 
 
 def test_finished_run_can_be_extended(train: Train, tmp_path: Path) -> None:
-    train(tmp_path, schedule="constant")
+    train(tmp_path, schedule="constant", epochs=1)
     first = history(tmp_path)
-    assert evacli.train(tmp_path, epochs=4).epochs_done == 4
-    pd.testing.assert_frame_equal(history(tmp_path)[:2], first)
-    train(tmp_path / "whole", schedule="constant", epochs=4)
+    assert evacli.train(tmp_path, epochs=2).epochs_done == 2
+    pd.testing.assert_frame_equal(history(tmp_path)[:1], first)
+    train(tmp_path / "whole", schedule="constant")
     assert state(tmp_path) == state(tmp_path / "whole")
 
 
@@ -227,8 +232,8 @@ def test_finished_run_answers_at_once_without_its_data(
 
 
 @pytest.mark.parametrize("name", ["best.keras", "history.csv", "summary.json"])
-def test_finished_run_writes_a_deleted_result_again(trained: RunDir, tmp_path: Path, name: str) -> None:
-    run = RunDir(shutil.copytree(trained.path, tmp_path / "run"))
+def test_finished_run_writes_a_deleted_result_again(trained: RunDir, copied: RunDir, name: str) -> None:
+    run = copied
     (run.path / name).unlink()
     assert evacli.train(run.path).epochs_done == 3
     assert history(run).equals(history(trained))
@@ -283,19 +288,18 @@ def diverge(patch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("minutes", [0, 5])
 def test_last_good_checkpoint_outlives_a_divergence(
-    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float
+    copied: RunDir, monkeypatch: pytest.MonkeyPatch, minutes: float
 ) -> None:
-    train(tmp_path, schedule="constant")
     with monkeypatch.context() as patch:
         diverge(patch)
-        with pytest.raises(Diverged, match="not finite in epoch 3; the last good checkpoint is kept"):
-            evacli.train(tmp_path, epochs=3, checkpoint_minutes=minutes)
-    found = json.loads((tmp_path / "summary.json").read_text())
-    assert (found["state"], found["epochs_done"]) == ("failed", 2)
-    progress, arrays = checkpoint.load(RunDir(tmp_path))
-    assert len(progress.rows) == 2
+        with pytest.raises(Diverged, match="not finite in epoch 4; the last good checkpoint is kept"):
+            evacli.train(copied.path, epochs=4, checkpoint_minutes=minutes)
+    found = json.loads(copied.summary.read_text())
+    assert (found["state"], found["epochs_done"]) == ("failed", 3)
+    progress, arrays = checkpoint.load(copied)
+    assert len(progress.rows) == 3
     assert all(np.isfinite(array).all() for array in arrays["network"])
-    assert evacli.train(tmp_path).state == "finished"
+    assert evacli.train(copied.path).state == "finished"
 
 
 def test_training_works_outside_the_main_thread(train: Train, tmp_path: Path) -> None:
@@ -306,32 +310,31 @@ def test_training_works_outside_the_main_thread(train: Train, tmp_path: Path) ->
     assert found[0].state == "finished"
 
 
-def test_leftovers_of_killed_processes_are_removed(train: Train, tmp_path: Path) -> None:
+def test_leftovers_of_killed_processes_are_removed(copied: RunDir) -> None:
+    copied.history.unlink()  # so that there is something to do
     for name in (".checkpoint.x1.tmp.npz", ".best.x2.tmp.keras", ".report.x3.tmp.html"):
-        (tmp_path / name).touch()
-    train(tmp_path, epochs=1)
-    assert [path.name for path in tmp_path.glob(".*")] == [".report.x3.tmp.html"]
+        (copied.path / name).touch()
+    evacli.train(copied.path)
+    assert [path.name for path in copied.path.glob(".*")] == [".report.x3.tmp.html"]
 
 
-def test_overwriting_deletes_nothing_where_it_cannot_begin(train: Train, tmp_path: Path) -> None:
-    train(tmp_path, epochs=1)
-    run = RunDir(tmp_path)
-    run.lr_find_json.write_text("garbage")
+def test_overwriting_deletes_nothing_where_it_cannot_begin(train: Train, copied: RunDir) -> None:
+    copied.lr_find_json.write_text("garbage")
+    before = copied.checkpoint.read_bytes()
     with pytest.raises(RunError, match=r"lr_find\.json"):
-        train(tmp_path, epochs=1, overwrite=True, lr="auto")
-    assert run.best_model.exists()
-    assert train(tmp_path, epochs=2).epochs_done == 2
+        train(copied.path, epochs=1, overwrite=True, lr="auto")
+    assert copied.best_model.exists()
+    assert copied.checkpoint.read_bytes() == before
 
 
-def test_overwriting_leaves_no_evidence_of_the_network_before(train: Train, tmp_path: Path) -> None:
-    train(tmp_path, epochs=1)
-    run = RunDir(tmp_path)
+def test_overwriting_leaves_no_evidence_of_the_network_before(train: Train, copied: RunDir) -> None:
+    run = copied
     stale = [run.report, run.curves_png, run.confusion_png, run.misclassified, run.gradcam_png]
     run.gradcam_folder.mkdir()
     single, own = run.gradcam_folder / "00001-predicted-cat-true-dog.png", run.gradcam_folder / "mine.png"
     for path in (*stale, single, own):
         path.write_bytes(b"")
-    train(tmp_path, epochs=1, overwrite=True)
+    train(run.path, epochs=1, overwrite=True)
     assert not any(path.exists() for path in (*stale, single))
     assert own.exists()
 

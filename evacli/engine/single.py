@@ -130,7 +130,7 @@ class SingleEngine:
         return tf.data.Dataset.zip(shown, numbers).map(self._batch_maker).prefetch(2).with_options(_untuned())
 
     def _making(self) -> Callable[..., tuple[tf.Tensor, ...]]:
-        """Return what reads and augments a batch: a function of TensorFlow, traced once and not in every epoch."""
+        """Return what reads and augments a batch: one TensorFlow function, which is not traced anew in every epoch."""
         plan = self._plan
         labels = tf.constant(plan.labels, tf.int32)
 

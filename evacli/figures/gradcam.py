@@ -161,7 +161,9 @@ def _fill(text: Text, what: str, name: str, probability: float, room: float) -> 
 
 def _draw_image(axes: Axes, image: Image, x: float, y: float) -> None:
     height, width = image.shape[:2]
-    axes.imshow(image, extent=(x, x + width, y + height, y), interpolation="nearest", aspect="auto")
+    # matplotlib 3.10.0 fills one more column where rounding makes the last one end a trillionth of a pixel too late.
+    right = x + width - 1e-6
+    axes.imshow(image, extent=(x, right, y + height, y), interpolation="nearest", aspect="auto")
 
 
 def _draw_key(axes: Axes, x: float, y: float) -> None:
