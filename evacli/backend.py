@@ -7,11 +7,12 @@ obeyed only after the log system is up.
 import ctypes
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from evacli import console
+from evacli import console, memory
 from evacli.errors import ConfigError
 from evacli.streams import Stderr
 
@@ -59,6 +60,8 @@ if platform.machine() in ("x86_64", "AMD64"):
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
+if "tensorflow" not in sys.modules:
+    memory.require_start()
 with console.status("Starting TensorFlow"), _no_native_stderr():
     try:
         import tensorflow as tf

@@ -2,6 +2,7 @@
 
 from pkgutil import resolve_name
 
+from evacli import memory
 from evacli.catalogue.datasets import DATASETS
 from evacli.config import Config
 from evacli.data.checks import check, require_classes
@@ -21,6 +22,7 @@ def load(config: Config) -> Data:
 
     Raises:
         DataError: if the data cannot be read or used.
+        MemoryShort: if the images clearly take more memory than there is; told before they are read.
         ConfigError: if `--val-split` is given for data that has its own validation images.
     """
     source = _source(config)
@@ -45,6 +47,8 @@ def _source(config: Config) -> Source:
 
         return path.read(config.data, config)
     described = DATASETS[str(config.dataset)]
+    # As they are stored, and as they are used.
+    memory.require(2 * described.num_images * 3 * described.side**2, f"--dataset {config.dataset} takes", memory.MORE)
     train, test = resolve_name(described.reader)(config.dataset)
     return Source(train, test, described.class_names, flippable=described.flippable)
 

@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from evacli import memory
 from evacli.data import pickles
 from evacli.data.containers import Files
 from evacli.data.hostile import reading
@@ -71,14 +72,17 @@ def read(files: Files, where: str) -> Source:
 
     Raises:
         DataError: naming the file that is missing, garbled, or not as long as it should be.
+        MemoryShort: if there is too little memory for the images.
     """
     version = layout(files)
     if version is None:
         raise DataError(f"{where} holds no CIFAR batches.")
     if missing := [name for name in version.files if name not in files]:
         raise DataError(f"{where} holds {version.title} but lacks {', '.join(missing)}.", "Unpack the archive again.")
+    stored = sum(files[name].size for name in version.files)
+    memory.require(2 * stored, f"{where} takes", memory.MORE)  # as they are stored, and as they are used
     with reading(f"{where}/{version.meta}"):
-        meta = version.parse_meta(files[version.meta]())
+        meta = version.parse_meta(files[version.meta].read())
         if len(set(meta.class_names)) < len(meta.class_names):
             raise ValueError(f"it gives several classes the same name: {short(listed(_repeated(meta.class_names)))}")
         if len(meta.class_names) < 2:
@@ -93,7 +97,7 @@ def _repeated(names: tuple[str, ...]) -> list[str]:
 
 def _batch(version: Layout, meta: Meta, files: Files, where: str, name: str) -> Batch:
     with reading(f"{where}/{name}"):
-        batch = version.parse_batch(files[name]())
+        batch = version.parse_batch(files[name].read())
         count = len(batch.rows)
         names = count if batch.names is None else len(batch.names)
         if not count == len(batch.labels) == names:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Self
+from typing import NamedTuple, Self
 
 from evacli.data.hostile import MAX_BYTES
 from evacli.errors import DataError
@@ -26,8 +26,15 @@ EXTENDED = {
 FIX = "Take the official archive."
 GZIP_MAGIC = b"\x1f\x8b"
 
-# What each file of a folder holds, read when called.
-Files = Mapping[str, Callable[[], bytes]]
+
+class File(NamedTuple):
+    """A file of `size` bytes, which `read` returns."""
+
+    size: int
+    read: Callable[[], bytes]
+
+
+Files = Mapping[str, File]
 
 
 def directories(path: Path) -> dict[str, Files]:
@@ -41,7 +48,11 @@ def directories(path: Path) -> dict[str, Files]:
 
 def _files(folder: Path) -> Files:
     # is_file keeps pipes and devices out, which would never end.
-    return {child.name: partial(_content, child) for child in folder.iterdir() if child.is_file()}
+    return {
+        child.name: File(child.stat().st_size, partial(_content, child))
+        for child in folder.iterdir()
+        if child.is_file()
+    }
 
 
 def _content(path: Path) -> bytes:
@@ -63,14 +74,14 @@ def archived(path: Path) -> dict[str, Files]:
     """
     content = _unpacked(path)
     file = io.BytesIO(content)
-    found: dict[str, dict[str, Callable[[], bytes]]] = defaultdict(dict)
+    found: dict[str, dict[str, File]] = defaultdict(dict)
     with tarfile.open(fileobj=file, mode="r:", tarinfo=_careful(file, content, path)) as tar:
         for count, member in enumerate(tar):
             _check_member(member, count, path)
             name = PurePosixPath(member.name)
             if member.isfile() and not _is_of_macos(name):
                 where = str(path / short(name.parent))
-                found[where][name.name] = partial(_part, content, member.offset_data, member.size)
+                found[where][name.name] = File(member.size, partial(_part, content, member.offset_data, member.size))
     return dict(found)
 
 

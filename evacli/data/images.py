@@ -63,9 +63,47 @@ class InMemory:
         for start in range(0, len(self.array), size):
             yield self.array[start : start + size]
 
-    def take(self, indices: Indices) -> "InMemory":
-        """Copy the pictures at `indices` into an array of their own."""
-        return InMemory(self.array[indices])
+    def take(self, indices: Indices) -> "Images":
+        """Copy a few pictures, so that the others can go; leave most of them where they are."""
+        return Chosen(self, np.asarray(indices)) if 2 * len(indices) > len(self) else InMemory(self.array[indices])
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Pictures of another collection, which stay there.
+
+    Attributes:
+        images: that collection.
+        indices: (N,) which of its pictures these are.
+
+    Example:
+        >>> Chosen(InMemory(np.zeros((5, 32, 32, 3), np.uint8)), np.array([4, 0, 1])).read([2]).shape
+        (1, 32, 32, 3)
+    """
+
+    images: Images
+    indices: NDArray[np.integer]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, 3) of each picture, in pixels."""
+        return self.images.shape
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def read(self, indices: Indices) -> NDArray[np.uint8]:
+        """Copy the pictures at `indices`."""
+        return self.images.read(self.indices[indices])
+
+    def blocks(self, size: int) -> Iterator[NDArray[np.uint8]]:
+        """Yield copies."""
+        for start in range(0, len(self), size):
+            yield self.images.read(self.indices[start : start + size])
+
+    def take(self, indices: Indices) -> "Images":
+        """Choose among those that are chosen."""
+        return Chosen(self.images, self.indices[indices])
 
 
 def block_size(shape: tuple[int, int, int]) -> int:

@@ -3,11 +3,12 @@
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evacli import memory
 from evacli.data.arrays import indices, rgb
 from evacli.data.checks import MIN_SIDE
 from evacli.data.hostile import reading
@@ -26,6 +27,7 @@ EXPECTED = {
 # A file may unpack to this, or to so many times its own size: real images do not compress further, bombs do.
 HARMLESS = 2**30
 MOST_COMPRESSED = 20
+FEWER = "Save fewer or smaller images in it."
 FIX = f"Save it with np.savez and the arrays {', '.join(KEYS)}."
 
 
@@ -34,9 +36,11 @@ def read(path: Path) -> Source:
 
     Raises:
         DataError: if an array is missing, or is not uint8 images or integer labels.
+        MemoryShort: if the images take more memory than there is.
     """
     with reading(path, FIX):
         _refuse_bomb(path)
+        memory.require(_needed(path), f"{path} takes", FEWER, doubt=1)
         with np.load(path, allow_pickle=False) as archive:
             _require_keys(path, archive.files)
             arrays = {key: _array(archive, key, path) for key in (*KEYS, NAMES) if key in archive.files}
@@ -58,6 +62,24 @@ def _refuse_bomb(path: Path) -> None:
         unpacked = sum(entry.file_size for entry in archive.infolist())
     if unpacked > max(HARMLESS, MOST_COMPRESSED * path.stat().st_size):
         raise DataError(f"{path} would unpack to {unpacked / 2**30:.1f} GB, over {MOST_COMPRESSED} times its size.")
+
+
+def _needed(path: Path) -> int:
+    """Tell from the headers of the images, whether compressed or not, what they and their form in RGB take."""
+    needed = 0
+    with zipfile.ZipFile(path) as archive:
+        for key in (key for key in KEYS if key.startswith("x_") and f"{key}.npy" in archive.namelist()):
+            with reading(f"{key} in {path}", EXPECTED[key]), archive.open(f"{key}.npy") as member:
+                shape = _shape(member)
+            copies = 1 if shape[3:] == (3,) else 4  # grey ones are held as they are, and as red, green and blue
+            needed += copies * archive.getinfo(f"{key}.npy").file_size
+    return needed
+
+
+def _shape(member: IO[bytes]) -> tuple[int, ...]:
+    read = np.lib.format.read_array_header_1_0, np.lib.format.read_array_header_2_0
+    shape: tuple[int, ...] = read[np.lib.format.read_magic(member) > (1, 0)](member)[0]
+    return shape
 
 
 def _require_keys(path: Path, found: list[str]) -> None:

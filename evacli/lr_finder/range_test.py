@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from evacli import config, console, network_file
+from evacli import config, console, memory, network_file
 from evacli.data import load
 from evacli.engine.base import Controls, Figures
 from evacli.engine.hyperparameters import inertia
@@ -64,12 +64,13 @@ def lr_find(
 
     with console.status("Reading the images"):
         data = load(settled)
-    learner = assemble(settled, data)
-    _hint_at_few_batches(learner)
-    with exclusive(directory):
-        curve = sweep(learner, swept.learning_rates())
-        result = conclude(curve, swept, learner.config)
-        _write(directory, made_with, result, curve)
+    with memory.heeding(f"try batches of {settled.batch_size}", memory.lighter(settled.batch_size)):
+        learner = assemble(settled, data)
+        _hint_at_few_batches(learner)
+        with exclusive(directory):
+            curve = sweep(learner, swept.learning_rates())
+            result = conclude(curve, swept, learner.config)
+            _write(directory, made_with, result, curve)
     if result.problem:
         raise NoSuggestion(result.problem, f"The curve is in {directory.lr_find_png}.")
     return result
