@@ -8,7 +8,7 @@ from typing import Any
 from evacli.backend import keras
 
 FLOAT = 4  # bytes
-# In a training: the network, its twin and its fast copy, gradients, what the optimizer keeps, the best weights, and what
+# In a training: the network, its twin and its fast copy, gradients, the optimizer, the best weights, and what
 # a checkpoint copies.
 COPIES = 8
 
