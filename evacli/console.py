@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from json import dumps
+from threading import Timer
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console, RenderableType
@@ -164,7 +165,7 @@ def bars(*columns: "ProgressColumn") -> "Progress":
 
 def track(items: Iterable[Any], description: str, total: int | None = None) -> Iterable[Any]:
     """Yield `items` under a progress bar."""
-    with progress_bars() as bars:
+    with progress_bars() as bars, told_late(description.capitalize()):
         yield from bars.track(items, total=total, description=description)
 
 
@@ -176,12 +177,13 @@ def show_cursor() -> None:
 
 @contextmanager
 def status(message: str) -> Iterator[None]:
-    """Return a spinner for work whose length is unknown, such as importing TensorFlow; silent without a terminal.
+    """Show a spinner for work whose length is unknown, such as importing TensorFlow; without a terminal, a line.
 
     What is shown within takes its place: not all releases of rich show two things that move.
     """
     if not is_terminal():
-        yield
+        with told_late(message):
+            yield
         return
     outer = _make_room()
     with stderr().status(Text(printable(message))) as spinner:
@@ -192,6 +194,29 @@ def status(message: str) -> Iterator[None]:
             _spinners.remove(spinner)
     if outer:
         outer.start()
+
+
+PATIENCE = 2.0  # seconds of silence that nobody wonders about
+
+
+@contextmanager
+def told_late(message: str) -> Iterator[None]:
+    """Say in a line what takes so long, once it does, where there is no terminal to show progress on.
+
+    Example:
+        with told_late("Reading the images"):
+            read()
+    """
+    if is_terminal():
+        yield
+        return
+    timer = Timer(PATIENCE, note, [f"{message} ..."])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 _spinners: "list[Status]" = []

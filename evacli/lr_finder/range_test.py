@@ -139,7 +139,7 @@ def sweep(learner: "Learner", learning_rates: Sequence[float]) -> Curve:
     used, parts = batching.full_steps, batching.accumulated
     controls = [Controls(rate) for rate in learning_rates for _ in range(parts)]
     before = engine.state()
-    with console.progress_bars() as bars:
+    with console.progress_bars() as bars, console.told_late("Trying learning rates"):
         task = bars.add_task("Trying learning rates", total=len(learning_rates))
         seen = _Losses(parts, lambda: bars.advance(task))
         try:
