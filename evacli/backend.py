@@ -41,6 +41,7 @@ if platform.machine() in ("x86_64", "AMD64"):
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ["KERAS_NNX_ENABLED"] = "false"  # of JAX; Keras fails where keras.json asks for it
 if "tensorflow" not in sys.modules:
     memory.require_start()
 with console.status("Starting TensorFlow"), only_ours():

@@ -57,6 +57,7 @@ print(keras.layers.Dense(1).dtype_policy.name, keras.layers.Conv2D(1, 1).data_fo
 
 def test_no_setting_of_the_users_keras_changes_a_run(tmp_path: Path) -> None:
     settings = {"floatx": "float64", "epsilon": 0.5, "image_data_format": "channels_first", "backend": "jax"}
+    settings["nnx_enabled"] = True
     (tmp_path / "keras.json").write_text(json.dumps(settings))
     variables = {"KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "torch", "KERAS_MAX_EPOCHS": "1"}
     first, second = printed(SURROUNDINGS, **variables).splitlines()
