@@ -28,12 +28,12 @@ _state = {"quiet": False, "json": False}
 
 
 def configure(*, quiet: bool = False, json: bool = False) -> None:
-    """Chooses what is shown: `quiet` drops everything but results and errors, `json` everything but the JSON."""
+    """Choose what is shown: `quiet` drops everything but results and errors, `json` everything but the JSON."""
     _state.update(quiet=quiet, json=json)
 
 
 def printable(text: object) -> str:
-    """`text` with characters that are not to be seen escaped, safe for any terminal and any encoding."""
+    """Return `text` with characters that are not to be seen escaped, safe for any terminal and any encoding."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
@@ -57,18 +57,18 @@ def _console(stream: TextIO | None, file: Any = None) -> Console:
 
 
 def stdout() -> Console:
-    """Where results go."""
+    """Return where results go."""
     return _console(sys.stdout)
 
 
 @cache
 def stderr() -> Console:
-    """Where everything else goes; one console, so that lines printed during a live display stay above it."""
+    """Return where everything else goes; one console, so that lines printed during a live display stay above it."""
     return _console(sys.stderr, Stderr())
 
 
 def is_terminal() -> bool:
-    """Whether a person watches the progress: stderr is a terminal and nothing asked for silence."""
+    """Tell whether a person watches the progress: stderr is a terminal and nothing asked for silence."""
     return stderr().is_terminal and not (_state["quiet"] or _state["json"])
 
 
@@ -98,13 +98,13 @@ def json_line(value: object) -> None:
 
 
 def note(message: str, style: str = "dim") -> None:
-    """Tells in a line on stderr what happens."""
+    """Tell in a line on stderr what happens."""
     if not (_state["quiet"] or _state["json"]):
         stderr().print(Text(_readable(message), style=style))
 
 
 def warn(message: str) -> None:
-    """Tells in a line on stderr what the user should know, also with `--quiet`."""
+    """Tell in a line on stderr what the user should know, also with `--quiet`."""
     stderr().print(Text.assemble(("warning: ", "yellow"), _readable(message)))
 
 

@@ -76,7 +76,7 @@ class Stderr(io.TextIOBase):
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     def isatty(self) -> bool:
-        """Whether a person watches."""
+        """Tell whether a person watches."""
         return self._stream is not None and self._stream.isatty()
 
     def fileno(self) -> int:

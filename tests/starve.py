@@ -74,7 +74,10 @@ def starve(prepared: Path, name: str, gigabytes: float) -> tuple[str, list[str]]
         try:
             for run in map(RunDir, filter(Path.is_dir, folder.iterdir())):
                 checkpoint.load(run)
-                for path, read in ((run.history, history.read_csv), (run.summary, lambda _, run=run: summary.read(run))):
+                for path, read in (
+                    (run.history, history.read_csv),
+                    (run.summary, lambda _, run=run: summary.read(run)),
+                ):
                     if path.exists():
                         read(path)
         except EvacliError as e:

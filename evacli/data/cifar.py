@@ -18,6 +18,7 @@ from evacli.data.hostile import reading
 from evacli.data.images import InMemory
 from evacli.data.types import Source, Split
 from evacli.errors import DataError
+from evacli.formats import counted
 from evacli.messages import listed, short
 
 SIDE = 32
@@ -53,7 +54,7 @@ class Layout:
     parse_meta: Callable[[bytes], Meta]
 
     def fits(self, files: Files) -> bool:
-        """Whether the files look like this version, complete or not."""
+        """Tell whether the files look like this version, complete or not."""
         return sum(name in files for name in self.files) >= 2
 
     @property
@@ -86,7 +87,7 @@ def read(files: Files, where: str) -> Source:
         if len(set(meta.class_names)) < len(meta.class_names):
             raise ValueError(f"it gives several classes the same name: {short(listed(_repeated(meta.class_names)))}")
         if len(meta.class_names) < 2:
-            raise ValueError(f"it names {len(meta.class_names)} classes, at least two are needed")
+            raise ValueError(f"it names {counted(len(meta.class_names), 'class')}, at least two are needed")
     load = partial(_batch, version, meta, files, where)
     return Source(_split([load(name) for name in version.train]), _split([load(version.test)]), meta.class_names)
 
@@ -101,9 +102,11 @@ def _batch(version: Layout, meta: Meta, files: Files, where: str, name: str) -> 
         count = len(batch.rows)
         names = count if batch.names is None else len(batch.names)
         if not count == len(batch.labels) == names:
-            raise ValueError(f"it has {count} images, {len(batch.labels)} labels and {names} names")
+            raise ValueError(
+                f"it has {counted(count, 'image')}, {counted(len(batch.labels), 'label')} and {counted(names, 'name')}"
+            )
         if meta.batch_size not in (None, count):
-            raise ValueError(f"it has {count} images, {version.meta} says {meta.batch_size}")
+            raise ValueError(f"it has {counted(count, 'image')}, {version.meta} says {meta.batch_size}")
         if count == 0:
             raise ValueError("it has no images")
         if not 0 <= batch.labels.min() <= batch.labels.max() < len(meta.class_names):
@@ -156,7 +159,7 @@ def _texts(values: object) -> list[str]:
 def _binary_batch(content: bytes, label_bytes: int) -> Batch:
     length = label_bytes + ROW
     if len(content) % length:
-        raise ValueError(f"its {len(content)} bytes are not a multiple of {length}")
+        raise ValueError(f"its length of {len(content)} bytes is not a multiple of {length}")
     records = np.frombuffer(content, np.uint8).reshape(-1, length)
     # CIFAR-100 has the coarse label first.
     return Batch(records[:, label_bytes:], records[:, label_bytes - 1].astype(np.int64))

@@ -117,7 +117,7 @@ def _most_common(sizes: Iterable[Size]) -> Size:
 
 
 def _fitted(size: Size) -> Size:
-    """`size` scaled down to at most MAX_SIDE pixels a side."""
+    """Return `size` scaled down to at most MAX_SIDE pixels a side."""
     scale = min(1, MAX_SIDE / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
@@ -134,7 +134,7 @@ def _name(root: Path, path: Path) -> str:
 
 
 def _tell(root: Path, problems: Problems, *, skip: bool) -> None:
-    """Names the files that cannot be used: as an error, or as a warning if they are to be skipped."""
+    """Name the files that cannot be used: as an error, or as a warning if they are to be skipped."""
     if not problems:
         return
     named = listed([f"{_name(root, path)} ({problem})" for path, problem in sorted(problems.items())])

@@ -15,6 +15,7 @@ from evacli.data.hostile import reading
 from evacli.data.images import InMemory
 from evacli.data.types import Source, Split
 from evacli.errors import DataError
+from evacli.formats import counted
 from evacli.messages import short
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
@@ -97,7 +98,8 @@ def _split(arrays: Mapping[str, NDArray[Any]], path: Path, role: str) -> Split:
     # Before anything is made for each image: those without pixels can be any number.
     if len(images) != len(labels):
         raise DataError(
-            f"x_{role} in {path} has {len(images)} images but {len(labels)} labels.", "Give each image one."
+            f"x_{role} in {path} has {counted(len(images), 'image')} but {counted(len(labels), 'label')}.",
+            "Give each image one.",
         )
     return Split(InMemory(rgb(images)), labels.reshape(-1).astype(np.int64), indices(len(images)))
 
@@ -135,12 +137,15 @@ def _class_names(arrays: Mapping[str, NDArray[Any]], path: Path, train: Split, t
             kind = f"{short(names.dtype)} of shape {names.shape}"
             raise DataError(f"{NAMES} in {path} is {kind}, expected text of shape (C,).")
         if len(names) > len(train):
-            raise DataError(f"{NAMES} in {path} has {len(names)} names, too many for {len(train)} training images.")
+            raise DataError(
+                f"{NAMES} in {path} has {counted(len(names), 'name')}, "
+                f"too many for {counted(len(train), 'training image')}."
+            )
         return tuple(names.tolist())
     highest = int(max(train.labels.max(), test.labels.max()))
     if highest >= len(train):
         raise DataError(
-            f"The labels in {path} go up to {highest}, too many classes for {len(train)} training images.",
+            f"The labels in {path} go up to {highest}, too many classes for {counted(len(train), 'training image')}.",
             "Number the classes from 0 without gaps.",
         )
     return tuple(indices(highest + 1))

@@ -46,7 +46,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether the file is an image by its content, whole or not."""
+    """Tell whether the file is an image by its content, whole or not."""
     try:
         with opened(path):
             return True

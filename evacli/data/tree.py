@@ -124,7 +124,7 @@ def _hidden(name: str) -> bool:
 
 
 def _problem(root: Path, entry: "os.DirEntry[str]") -> str | None:
-    """Why a file must not be opened, None if it may be."""
+    """Tell why a file must not be opened, None if it may be."""
     if entry.is_symlink() and not _inside(root, Path(entry.path)):
         return "a link out of the data folder"
     path = Path(entry.path)

@@ -32,7 +32,7 @@ _TAKEN = ("pixels", "normalise", "input_noise", "probabilities")
 
 
 def apply(reference: str, x: Any, num_classes: int) -> Any:
-    """Class probabilities of the user's network.
+    """Return class probabilities of the user's network.
 
     Args:
         reference: `path/to/file.py:function`; without the function's name it is `build`.
@@ -155,7 +155,7 @@ def _require_reloadable(reference: str, model: keras.Model) -> None:
 
 
 def _unknown(part: Any) -> str:
-    """Which part of a network Keras cannot make anew by itself, and why; empty if there is none."""
+    """Tell which part of a network Keras cannot make anew by itself, and why; empty if there is none."""
     try:
         keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(part), safe_mode=True)
     except Exception as e:

@@ -8,7 +8,7 @@ from evacli.backend import keras
 
 
 def all_layers(model: keras.Model) -> Iterator[Any]:
-    """Every layer that is not itself a network, in the order of the graph."""
+    """Yield every layer that is not itself a network, in the order of the graph."""
     for layer in model.layers:
         yield from all_layers(layer) if isinstance(layer, keras.Model) else (layer,)
 
@@ -46,7 +46,7 @@ def _called(layer: Any, shape: tuple[int | None, ...]) -> Counter[Any]:
 
 
 def with_wrapped(layers: Iterable[Any]) -> Iterator[Any]:
-    """Every layer and, after each, what it wraps; of networks that are wrapped, the layers."""
+    """Yield every layer and, after each, what it wraps; of networks that are wrapped, the layers."""
     for layer in layers:
         yield layer
         if isinstance(layer, keras.layers.Wrapper):
@@ -55,7 +55,7 @@ def with_wrapped(layers: Iterable[Any]) -> Iterator[Any]:
 
 
 def nodes(model: keras.Model) -> Iterator[Any]:
-    """Every place at which a layer or operation stands; those in a network inside once for each place of it."""
+    """Yield every place at which a layer or operation stands; those in a network inside once for each place of it."""
     graph = getattr(model, "_functional", None) or model  # what a Sequential makes of its layers
     for level in graph._nodes_by_depth.values():
         for node in level:
