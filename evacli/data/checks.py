@@ -32,10 +32,9 @@ def require_classes(train: Split, class_names: tuple[str, ...]) -> None:
     """Raise DataError, naming them, if classes have no training image."""
     counts = np.bincount(train.labels, minlength=len(class_names))
     if missing := [name for name, count in zip(class_names, counts, strict=True) if count == 0]:
-        leave = "leaves" if len(train) == 1 else "leave"
+        images, leave = counted(len(train), "training image"), "leaves" if len(train) == 1 else "leave"
         raise DataError(
-            f"{counted(len(train), 'training image')} {leave} {len(missing)} of {len(class_names)} classes without any: "
-            f"{listed(missing)}.",
+            f"{images} {leave} {len(missing)} of {len(class_names)} classes without any: {listed(missing)}.",
             "Add images of them, raise --limit-train or lower --val-split.",
         )
 

@@ -50,7 +50,12 @@ def lr_find(
 
     Raises:
         NoSuggestion: if the curve does not tell a learning rate; the three files are there all the same.
+        MemoryShort: if there is not enough memory; then nothing is written.
         EvacliError: if settings, data or model cannot be used; then nothing is written.
+
+    Example:
+        >>> lr_find("runs/first", dataset="digits").rule
+        'foot'
     """
     swept = make_range(min_lr=min_lr, max_lr=max_lr, steps=steps, mode=mode)
     directory = RunDir(run)

@@ -24,7 +24,7 @@ _MOST_THREADS = 1024
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of evacli, Python and the libraries that compute, the processor, and the settings that change rounding.
+    """Return versions of evacli and all that computes, the processor, and the settings that change rounding.
 
     Starts TensorFlow, which is what some of it is asked of.
     """
