@@ -165,7 +165,7 @@ def bars(*columns: "ProgressColumn") -> "Progress":
 
 def track(items: Iterable[Any], description: str, total: int | None = None) -> Iterable[Any]:
     """Yield `items` under a progress bar."""
-    with progress_bars() as bars, told_late(description.capitalize()):
+    with progress_bars() as bars:
         yield from bars.track(items, total=total, description=description)
 
 

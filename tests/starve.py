@@ -18,7 +18,7 @@ from evacli.run import checkpoint, history, summary
 from evacli.run.directory import RunDir
 
 SETTINGS = ("--precision", "float32", "--batch-size", "64", "--lr", "0.01", "--limit-test", "50")
-SIZES = (2.0, 2.5, 3.0, 4.0, 6.0, 8.0)  # GB
+SIZES = (2.0, 2.7, 3.0, 4.0, 6.0, 8.0)  # GB
 
 
 def evacli(folder: Path, gigabytes: float | None, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -41,7 +41,7 @@ def commands(folder: Path) -> dict[str, tuple[object, ...]]:
     return {
         "train, new": ("train", "--run", "new", "--epochs", 1, *new),
         "train, resumed": ("train", "--run", "old", "--epochs", 2),
-        "lr-find": ("lr-find", "--run", "searched", "--steps", 10, *new),
+        "lr-find": ("lr-find", "--run", "searched", "--steps", 25, *new),
         "report": ("report", "--run", "old"),
         "gradcam": ("gradcam", "--run", "old", "--n", 3),
     }
