@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test test-fast test-lowest test-versions torture fuzz bad-inputs readme lint format clean
+.PHONY: demo test test-fast test-lowest test-versions torture starve fuzz bad-inputs readme lint format clean
 
 demo: $(VENV)/installed  ## the four commands on the digits that come with scikit-learn; no network needed
 	$(BIN)/evacli lr-find --dataset digits --batch-size 32 --run $(DEMO)
@@ -35,6 +35,9 @@ test-versions:  ## all tests with each Python from 3.11 to 3.13 that can be had
 
 torture: $(VENV)/installed  ## kills trainings at random moments, 300 times, and counts what is lost; a quarter of an hour
 	$(BIN)/python tests/torture.py
+
+starve: $(VENV)/installed  ## runs every command with six sizes of ulimit -v, and tells what is lost; ten minutes
+	$(BIN)/python tests/starve.py
 
 READER ?= config summary history lr_result lr_curve checkpoint recipe data picture model
 SECONDS ?= 60

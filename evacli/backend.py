@@ -7,36 +7,18 @@ obeyed only after the log system is up.
 import ctypes
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from evacli import console
+from evacli import console, memory
 from evacli.errors import ConfigError
-from evacli.streams import Stderr
-
-
-@contextmanager
-def _no_native_stderr() -> Iterator[None]:
-    """Send what is written to file descriptor 2 nowhere."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # the process has no stderr
-        yield
-        return
-    Stderr().flush()
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(nowhere)
-        os.close(kept)
+from evacli.streams import only_ours
 
 
 def _keep_memory() -> None:
-    """Lets freed memory stay with the process, to be used by the next step.
+    """Let freed memory stay with the process, to be used by the next step.
 
     glibc's malloc hands large blocks back to the system, which then clears their pages anew for every tensor: a tenth
     of a step and more. Other C libraries do not have these options.
@@ -59,7 +41,10 @@ if platform.machine() in ("x86_64", "AMD64"):
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
-with console.status("Starting TensorFlow"), _no_native_stderr():
+os.environ["KERAS_NNX_ENABLED"] = "false"  # of JAX; Keras fails where keras.json asks for it
+if "tensorflow" not in sys.modules:
+    memory.require_start()
+with console.status("Starting TensorFlow"), only_ours():
     try:
         import tensorflow as tf
 

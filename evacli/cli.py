@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from evacli import console
+from evacli import console, memory
 from evacli.commands.cache import cache_command
 from evacli.commands.compare import compare_command
 from evacli.commands.gradcam import gradcam_command
@@ -60,8 +60,8 @@ class OneLineErrors(TyperGroup):
 def _unforeseen(error: Exception) -> tuple[str, str]:
     """Return what to say of an error that nobody raised on purpose, and what to do."""
     kind = type(error).__name__
-    if isinstance(error, MemoryError) or kind == "ResourceExhaustedError":  # TensorFlow's, which may not be there
-        return "There is not enough memory for this.", "A lower --batch-size, or smaller images, take less."
+    if memory.is_short(error):
+        return "There is not enough memory for this.", memory.MORE
     said = next(filter(None, map(str.strip, str(error).splitlines())), "")
     return (
         f"evacli met something unforeseen: {kind}{f': {said}' if said else ''}".rstrip(".") + ".",

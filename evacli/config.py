@@ -59,38 +59,31 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What a run is made with. Pixels, epochs and images are counts; rates are per step."""
 
     # data
-    dataset: Annotated[Dataset | None, _data("Built-in data set: {names}.")] = DEFAULT_DATASET
+    dataset: Annotated[Dataset | None, _data("{names}.")] = DEFAULT_DATASET
     data: Annotated[
         PathLike | None,
-        _data("Your own data: folders of pictures, an archive or a list of them, or arrays; see the README."),
+        _data("Your own: folders of pictures, an archive or list of them, or arrays.", metavar="PATH"),
     ] = None
     test_split: Annotated[
         Annotated[float, Meta(gt=0, lt=1)] | None,
-        _data("Share of the images kept for tests, of data that have no tests of their own.", "0.2"),
+        _data("Share kept for tests, of data that have none.", "0.2"),
     ] = None
     val_split: Annotated[
         Share,
-        _data("Share of the training images held back to choose the best epoch, e.g. 0.1; 0: test images choose it."),
+        _data("Share held back to choose the best epoch; 0: test images do."),
     ] = 0.0
-    limit_train: Annotated[Count | None, _data("Use only N training images.", metavar="N")] = None
-    limit_test: Annotated[Count | None, _data("Use only N test images.", metavar="N")] = None
+    limit_train: Annotated[Count | None, _data("Use only N training images.")] = None
+    limit_test: Annotated[Count | None, _data("Use only N test images.")] = None
     memory: Annotated[
         Annotated[float, Meta(ge=0, le=1e6)] | None,
-        _data(
-            "Decode images that take more than this to disk, see evacli cache.", "half of what is free", metavar="GB"
-        ),
+        _data("Decode images that take more to disk: evacli cache.", "half of what is free", metavar="GB"),
     ] = None
-    skip_bad: Annotated[bool, _data("Go on without image files that cannot be read.")] = False
+    skip_bad: Annotated[bool, _data("Go on without unreadable image files.")] = False
     image_size: Annotated[
-        str | None,
-        _data("Bring pictures to N or HxW pixels.", "their most common size, at most 224 a side", metavar="N|HxW"),
+        str | None, _data("Pixels to bring pictures to.", "most common size, at most 224 a side", metavar="N|HxW")
     ] = None
-    resize: Annotated[
-        Resize, _data("Pictures of other proportions: show the middle (crop), all between bars (pad), or stretch them.")
-    ] = "crop"
-    class_order: Annotated[
-        ClassOrder, _data("Sort classes with numbers in their names by value (natural) or by characters.")
-    ] = "natural"
+    resize: Annotated[Resize, _data("Other proportions: crop to the middle, pad with bars, or stretch.")] = "crop"
+    class_order: Annotated[ClassOrder, _data("Sort names by the numbers in them, or characters.")] = "natural"
     # network
     model: Annotated[
         PathLike, Meta(min_length=1), _network("{names}, or your own path/to/file.py:build.", known=_networks)
@@ -98,121 +91,99 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     dropout: Annotated[
         Share | Literal["own", "none"] | None,
         _network(
-            "Share of values that all its dropout layers drop in training; own: each its own, none: 0.",
+            "Share to drop, or own (each layer's), or none.",
             f"{_without_dropout} none, others own",
         ),
     ] = None
-    spatial_dropout: Annotated[bool, _network("Let dropout drop whole feature maps instead of single values.")] = False
-    input_noise: Annotated[
-        Scale, _network("Standard deviation of Gaussian noise on the normalised pixels in training.")
-    ] = 0.0
+    spatial_dropout: Annotated[bool, _network("Drop whole feature maps.")] = False
+    input_noise: Annotated[Scale, _network("Deviation of noise on the pixels.")] = 0.0
     # augmentation; None: chosen from the size and the kind of the images
-    cutout: Annotated[
-        Pixels | None, _augmentation("Side in pixels of the square that is erased at random; 0: off.", "half the image")
-    ] = None
+    cutout: Annotated[Pixels | None, _augmentation("Side of the square to erase; 0: off.", "half the image")] = None
     crop: Annotated[
         Pixels | None,
-        _augmentation("Shift at random by up to this many pixels: pad, then crop; 0: off.", "1/8 of the image"),
+        _augmentation("Pad, then crop, by N pixels; 0: off.", "1/8 of the image"),
     ] = None
-    crop_border: Annotated[CropBorder, _augmentation("What the padding shows: mean (the mean colour) or reflect.")] = (
-        "mean"
-    )
+    crop_border: Annotated[CropBorder, _augmentation("What that pads with: mean or reflect.")] = "mean"
     flip: Annotated[
         bool | None,
         _augmentation(
-            "Mirror each image left to right in every other epoch.",
-            f"yes, but not for --dataset {_not_flippable}",
+            "Mirror images in every other epoch.",
+            f"yes, not for {_not_flippable}",
             negated=True,
         ),
     ] = None
     scale: Annotated[
-        Annotated[float, Meta(gt=0, le=1)],
-        _augmentation("Show a random part of each image of at least this share of its area, enlarged; 1: off."),
+        Annotated[float, Meta(gt=0, le=1)], _augmentation("Enlarge a random part, of this share at least; 1: off.")
     ] = 1.0
     jitter: Annotated[
-        Annotated[float, Meta(ge=0, le=1)],
-        _augmentation("Change brightness, contrast and saturation by up to this share, e.g. 0.4; 0: off."),
+        Annotated[float, Meta(ge=0, le=1)], _augmentation("Vary brightness, contrast and saturation by a share.")
     ] = 0.0
     rand_augment: Annotated[
-        Annotated[float, Meta(ge=0, le=30)],
-        _augmentation("Magnitude of two random operations on each image (RandAugment), e.g. 9; 0: off."),
+        Annotated[float, Meta(ge=0, le=30)], _augmentation("Magnitude, up to 30, of two random operations.")
     ] = 0.0
-    mixup: Annotated[
-        Scale, _augmentation("Lay images over each other, in parts from Beta(A, A), e.g. 0.2; 0: off.", metavar="A")
-    ] = 0.0
+    mixup: Annotated[Scale, _augmentation("Lay images over each other, in parts from Beta(X, X).")] = 0.0
     # optimisation; lr auto: the suggestion of lr-find, else the optimizer's own; None: the optimizer's own
     optimizer: Annotated[Optimizer, _optimisation("{names}.")] = "sgdw"
-    lr: Annotated[Rate | Literal["auto"], _optimisation("Peak learning rate; auto: what lr-find suggested.")] = "auto"
+    lr: Annotated[Rate | Literal["auto"], _optimisation("Peak learning rate; auto: lr-find's.")] = "auto"
     momentum: Annotated[
         Share | None,
-        _optimisation("Share of the last step that goes on into the next.", optimizers.defaults("momentum")),
+        _optimisation("Share of a step that the next keeps.", optimizers.defaults("momentum")),
     ] = None
     beta_1: Annotated[
         Share | None,
-        _optimisation(
-            "Memory for gradients: share of their running mean that is kept in a step.", optimizers.defaults("beta_1")
-        ),
+        _optimisation("Share of the mean gradient that a step keeps.", optimizers.defaults("beta_1")),
     ] = None
     beta_2: Annotated[
         Share | None,
-        _optimisation("Memory for squared gradients, likewise; lion: its momentum.", optimizers.defaults("beta_2")),
+        _optimisation("The same of squared gradients; lion: its momentum.", optimizers.defaults("beta_2")),
     ] = None
-    rho: Annotated[
-        Share | None, _optimisation("Memory for squared gradients, likewise.", optimizers.defaults("rho"))
-    ] = None
+    rho: Annotated[Share | None, _optimisation("The same of squared gradients.", optimizers.defaults("rho"))] = None
     epsilon: Annotated[
         Rate | None,
-        _optimisation("Small number that keeps an adaptive method from dividing by 0.", optimizers.defaults("epsilon")),
+        _optimisation("Keeps from dividing by 0.", optimizers.defaults("epsilon")),
     ] = None
     weight_decay: Annotated[
         Annotated[float, Meta(ge=0, le=1)] | None,
         _optimisation(
-            "Share by which weights shrink in a step, times the rate (decoupled); beside the network's own L2.",
+            "Times the rate: share by which weights shrink in a step.",
             optimizers.weight_decays(),
         ),
     ] = None
-    gradient_noise: Annotated[
-        Scale, _optimisation("Noise on the gradients, of variance ETA / (1 + step)^0.55.", metavar="ETA")
-    ] = 0.0
-    label_smoothing: Annotated[
-        Share, _optimisation("Share of the target probability that is spread over all classes.")
-    ] = 0.0
+    gradient_noise: Annotated[Scale, _optimisation("Noise on gradients, of variance X / (1 + step)^0.55.")] = 0.0
+    label_smoothing: Annotated[Share, _optimisation("Share spread over all classes.")] = 0.0
     class_weights: Annotated[
         Annotated[float, Meta(ge=0, le=4)] | Literal["none", "balanced"],
-        _optimisation(
-            "Weigh losses against the classes' unequal numbers of images: balanced, or an exponent of that.",
-            metavar="EXPONENT",
-        ),
+        _optimisation("Weigh unequal classes: none, balanced, or its exponent."),
     ] = "none"
-    batch_size: Annotated[
-        Count | Literal["full"], _optimisation("Images in a step; full: all of them, a part at a time, to save memory.")
-    ] = 128
+    batch_size: Annotated[Count | Literal["full"], _optimisation("Images in a step; full: all, a part at a time.")] = (
+        128
+    )
     epochs: Annotated[Count, _optimisation("Passes over the training images.")] = 100
     # schedule; None: the schedule's own
     schedule: Annotated[Schedule, _schedule("{names}.")] = "one-cycle"
     warmup_epochs: Annotated[
         Annotated[float, Meta(ge=0, le=1e6)] | None,
-        _schedule("Epochs in which the rate rises to its peak.", "one-cycle a quarter of all, others 0"),
+        _schedule("Epochs to the peak of the rate.", "one-cycle 1/4 of all, others 0"),
     ] = None
     base_lr: Annotated[
-        Rate | None, _schedule("Lower end of cyclical (default: from lr-find, else lr/10) and one-cycle (lr/25).")
+        Rate | None, _schedule("Lower end: cyclical's (lr-find's, else lr/10), one-cycle's (lr/25).")
     ] = None
     cycle: Annotated[Cycle | None, _schedule("Of cyclical: {names}.", "triangular")] = None
-    cycles: Annotated[Count | None, _schedule("Of cyclical: how many.", "4", metavar="N")] = None
+    cycles: Annotated[Count | None, _schedule("Of cyclical: how many.", "4")] = None
     drop_factor: Annotated[
         Annotated[float, Meta(gt=1, le=1e6)] | None,
-        _schedule("Of step: what divides the rate after 1/2 and 3/4 of the epochs.", "10"),
+        _schedule("Of step: divides the rate at 1/2 and 3/4.", "10"),
     ] = None
     grow_batch: Annotated[
         Count | None,
-        _schedule("Of step: multiply the batch size instead, up to N; then divide the rate.", metavar="N"),
+        _schedule("Of step: multiply the batch instead, up to N."),
     ] = None
     # tests
-    test_every: Annotated[Count, _data("Test after every N-th epoch and after the last.", metavar="N")] = 1
+    test_every: Annotated[Count, _data("Test every N epochs, and after the last.")] = 1
     tta: Annotated[
         bool,
         _data(
-            "Test-time augmentation: evaluate each image together with its mirror image, where --flip is on.",
+            "Test-time augmentation: also show mirror images, where --flip is on.",
             negated=True,
         ),
     ] = False

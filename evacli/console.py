@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from json import dumps
+from threading import Timer
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console, RenderableType
@@ -27,12 +28,12 @@ _state = {"quiet": False, "json": False}
 
 
 def configure(*, quiet: bool = False, json: bool = False) -> None:
-    """Chooses what is shown: `quiet` drops everything but results and errors, `json` everything but the JSON."""
+    """Choose what is shown: `quiet` drops everything but results and errors, `json` everything but the JSON."""
     _state.update(quiet=quiet, json=json)
 
 
 def printable(text: object) -> str:
-    """`text` with characters that are not to be seen escaped, safe for any terminal and any encoding."""
+    """Return `text` with characters that are not to be seen escaped, safe for any terminal and any encoding."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
@@ -56,18 +57,18 @@ def _console(stream: TextIO | None, file: Any = None) -> Console:
 
 
 def stdout() -> Console:
-    """Where results go."""
+    """Return where results go."""
     return _console(sys.stdout)
 
 
 @cache
 def stderr() -> Console:
-    """Where everything else goes; one console, so that lines printed during a live display stay above it."""
+    """Return where everything else goes; one console, so that lines printed during a live display stay above it."""
     return _console(sys.stderr, Stderr())
 
 
 def is_terminal() -> bool:
-    """Whether a person watches the progress: stderr is a terminal and nothing asked for silence."""
+    """Tell whether a person watches the progress: stderr is a terminal and nothing asked for silence."""
     return stderr().is_terminal and not (_state["quiet"] or _state["json"])
 
 
@@ -97,13 +98,13 @@ def json_line(value: object) -> None:
 
 
 def note(message: str, style: str = "dim") -> None:
-    """Tells in a line on stderr what happens."""
+    """Tell in a line on stderr what happens."""
     if not (_state["quiet"] or _state["json"]):
         stderr().print(Text(_readable(message), style=style))
 
 
 def warn(message: str) -> None:
-    """Tells in a line on stderr what the user should know, also with `--quiet`."""
+    """Tell in a line on stderr what the user should know, also with `--quiet`."""
     stderr().print(Text.assemble(("warning: ", "yellow"), _readable(message)))
 
 
@@ -176,12 +177,13 @@ def show_cursor() -> None:
 
 @contextmanager
 def status(message: str) -> Iterator[None]:
-    """Return a spinner for work whose length is unknown, such as importing TensorFlow; silent without a terminal.
+    """Show a spinner for work whose length is unknown, such as importing TensorFlow; without a terminal, a line.
 
     What is shown within takes its place: not all releases of rich show two things that move.
     """
     if not is_terminal():
-        yield
+        with told_late(message):
+            yield
         return
     outer = _make_room()
     with stderr().status(Text(printable(message))) as spinner:
@@ -192,6 +194,29 @@ def status(message: str) -> Iterator[None]:
             _spinners.remove(spinner)
     if outer:
         outer.start()
+
+
+PATIENCE = 2.0  # seconds of silence that nobody wonders about
+
+
+@contextmanager
+def told_late(message: str) -> Iterator[None]:
+    """Say in a line what takes so long, once it does, where there is no terminal to show progress on.
+
+    Example:
+        with told_late("Reading the images"):
+            read()
+    """
+    if is_terminal():
+        yield
+        return
+    timer = Timer(PATIENCE, note, [f"{message} ..."])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 _spinners: "list[Status]" = []

@@ -137,7 +137,7 @@ class EvaluatedRun:
 @contextmanager
 def _bar(description: str, total: int) -> Iterator[Watch]:
     """Show a progress bar, which is moved on by calling what is yielded."""
-    with console.progress_bars() as bars:
+    with console.progress_bars() as bars, console.told_late(f"Evaluating {description}"):
         task = bars.add_task(description, total=total)
         yield lambda done: bars.update(task, completed=done)
 

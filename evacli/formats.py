@@ -75,7 +75,7 @@ def joined(names: Sequence[str], word: str = "and") -> str:
 
 
 def duration(seconds: float) -> str:
-    """`seconds` as h:mm:ss, or m:ss below an hour."""
+    """Return `seconds` as h:mm:ss, or m:ss below an hour."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

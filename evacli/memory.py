@@ -1,15 +1,26 @@
 """How much memory there is: of the machine, of the container, and what the process may have."""
 
 import os
+import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal
 
 from evacli import console
 from evacli.errors import MemoryShort
 
 # An estimate may be wrong by this factor; below it a user is warned, and may try.
 DOUBT = 1.5
+# What TensorFlow takes of the addresses that `ulimit -v` counts, until it has started; with less, it crashes.
+STARTING = 2.2 * 2**30
+MORE = "Close other programs, or raise the limit: ulimit -v."
+# How libraries say that they got no memory: TensorFlow, oneDNN (whose status 1 that is), C++, and the system.
+_SAYINGS = re.compile(
+    r"OOM when allocating|failed to allocate|bad_alloc|Operation received an exception: ?Status: 1,"
+    r"|cannot allocate memory|can't start new thread|failed to map segment",
+    re.IGNORECASE,
+)
 
 
 def available(root: Path = Path("/")) -> int | None:
@@ -46,6 +57,64 @@ def require(needed: float, what: str, fix: str, doubt: float = DOUBT) -> None:
     console.warn(f"{told} {fix}")
 
 
+def require_start() -> None:
+    """Make sure that `ulimit -v` lets TensorFlow start.
+
+    Raises:
+        MemoryShort: if it does not.
+    """
+    free = min(_limits(Path("/"), ("AS",)), default=STARTING)
+    if free < STARTING:
+        raise MemoryShort(
+            f"TensorFlow takes about {STARTING / 2**30:.1f} GB of addresses; ulimit -v leaves {free / 2**30:.1f} GB.",
+            "Raise that limit.",
+        )
+
+
+def lighter(batch_size: int | Literal["full"]) -> str:
+    """Return what takes less memory than batches of that size, for a message.
+
+    Example:
+        >>> lighter(128)
+        'Use --batch-size 64, smaller images or a smaller network.'
+    """
+    half = f"--batch-size {batch_size // 2}, " if isinstance(batch_size, int) and batch_size > 1 else ""
+    return f"Use {half}smaller images or a smaller network."
+
+
+@contextmanager
+def heeding(what: str, fix: str) -> Iterator[None]:
+    """Turn what libraries raise in a block where memory ends into one error.
+
+    Args:
+        what: the block does, as a verb: "train in batches of 128".
+        fix: what to do then.
+
+    Raises:
+        MemoryShort: in that case.
+
+    Example:
+        with heeding("train", "Use a smaller network."):
+            network.fit(images)
+    """
+    try:
+        yield
+    except Exception as e:
+        if is_short(e) and not isinstance(e, MemoryShort):
+            raise MemoryShort(f"There is not enough memory to {what}.", fix) from e
+        raise
+
+
+def is_short(error: BaseException | None) -> bool:
+    """Tell whether an error, or what it came from, says that there was no memory."""
+    while error is not None:
+        named = isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"  # TensorFlow's
+        if named or _SAYINGS.search(str(error)):
+            return True
+        error = error.__cause__
+    return False
+
+
 def _machine(root: Path) -> Iterator[int]:
     with suppress(OSError, ValueError, KeyError):
         lines = (root / "proc/meminfo").read_text().splitlines()
@@ -78,13 +147,13 @@ def _left(group: Path, limit: str, usage: str, reclaimable: str) -> Iterator[int
         yield most - used + int(held.get(reclaimable, 0))
 
 
-def _limits(root: Path) -> Iterator[int]:
+def _limits(root: Path, kinds: tuple[str, ...] = ("AS", "DATA")) -> Iterator[int]:
     """Yield what `ulimit -v` and `ulimit -d` leave."""
     with suppress(ImportError, OSError, ValueError, IndexError):
         import resource
 
         pages = (root / "proc/self/statm").read_text().split()
-        for limit, used in ((resource.RLIMIT_AS, pages[0]), (resource.RLIMIT_DATA, pages[5])):
-            most = resource.getrlimit(limit)[0]
+        for kind in kinds:
+            most = resource.getrlimit(getattr(resource, f"RLIMIT_{kind}"))[0]
             if most != resource.RLIM_INFINITY:
-                yield most - int(used) * resource.getpagesize()
+                yield most - int(pages[{"AS": 0, "DATA": 5}[kind]]) * resource.getpagesize()

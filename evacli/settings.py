@@ -21,7 +21,7 @@ class Setting:
         panel: the group that it is shown in.
         help: what it is, in a sentence; `{names}` stands for its choices.
         default: in words, what is done where it is None; or more on the default that it has.
-        metavar: what stands for its value; its type, if empty.
+        metavar: what stands for its value; a letter, if empty.
         known: names that it takes beside others, as a network's beside the path of one's own, and what each is.
         negated: whether its option has a --no- form, for what a recipe or training itself may switch on.
     """
@@ -77,20 +77,18 @@ class Described:
         return dict.fromkeys(self.words, "") or self.says.known
 
     @property
-    def metavar(self) -> str | None:
-        """What stands for its value in the help; None for its type."""
-        if self.words and self.kind is not str:
-            return "|".join((self.says.metavar or ("N" if self.kind is int else "RATE"), *self.words))
-        return self.says.metavar or None
+    def metavar(self) -> str:
+        """What stands for its value in the help; short, since it takes room from what the help says."""
+        return self.says.metavar or {bool: "", int: "N", float: "X", str: "NAME"}[self.kind]
 
     @property
     def help(self) -> str:
-        """Its help text, in rich's markup."""
+        """Its help text, in rich's markup, with its default in brackets."""
         text = self.says.help.format(names=", ".join(self.names))
         value = f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
         open_or_off = self.default is None or self.default is False
         default = ", ".join(filter(None, ("" if open_or_off else value, self.says.default)))
-        return f"{text} [dim]default: {default}[/]" if default else text
+        return f"{text} [dim]({default})[/]" if default else text
 
     @property
     def expected(self) -> str:

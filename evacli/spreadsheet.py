@@ -26,6 +26,6 @@ def to_csv(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 
 
 def harmless(cell: str) -> str:
-    """`cell` so that no spreadsheet evaluates it and no terminal obeys it."""
+    """Return `cell` so that no spreadsheet evaluates it and no terminal obeys it."""
     shown = _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), cell)
     return f"'{shown}" if shown.startswith(_FORMULA) else shown

@@ -7,7 +7,8 @@ it tells of: a stderr that cannot be written to is given up.
 import io
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from evacli.errors import EvacliError
@@ -63,6 +64,8 @@ class Stderr(io.TextIOBase):
 
     @property
     def _stream(self) -> TextIO | None:
+        if _ours:
+            return _ours[-1]
         # While rich shows a live display, sys.stderr leads back to it.
         stream: TextIO | None = getattr(sys.stderr, "rich_proxied_file", sys.stderr)
         return None if stream is None or stream.closed else stream
@@ -73,7 +76,7 @@ class Stderr(io.TextIOBase):
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     def isatty(self) -> bool:
-        """Whether a person watches."""
+        """Tell whether a person watches."""
         return self._stream is not None and self._stream.isatty()
 
     def fileno(self) -> int:
@@ -100,6 +103,32 @@ class Stderr(io.TextIOBase):
                 stream.flush()
             except OSError:
                 _give_up(stream)
+
+
+_ours: list[TextIO] = []
+
+
+@contextmanager
+def only_ours() -> Iterator[None]:
+    """Send what is written to file descriptor 2 nowhere, but for what comes through `Stderr`."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # the process has no stderr
+        yield
+        return
+    Stderr().flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        with open(kept, "w", buffering=1, encoding=Stderr().encoding, errors="backslashreplace", closefd=False) as ours:
+            if sys.stderr is sys.__stderr__:  # else it is a notebook's, or such, and is left alone
+                _ours.append(ours)
+            os.dup2(nowhere, 2)
+            yield
+    finally:
+        _ours.clear()
+        os.dup2(kept, 2)
+        os.close(nowhere)
+        os.close(kept)
 
 
 def _give_up(stream: TextIO) -> None:

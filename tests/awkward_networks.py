@@ -52,6 +52,22 @@ def backbone_twice(input_shape: Shape, num_classes: int) -> keras.Model:
     return _scores(pixels, inside(pixels, training=False) + inside(1 + 2 * ops.flip(pixels, 2)), num_classes)
 
 
+def _distributed(inside: Callable[[Any], Any]) -> Callable[[Shape, int], keras.Model]:
+    def build(input_shape: Shape, num_classes: int) -> keras.Model:
+        height, width, channels = input_shape
+        pixels = keras.Input(input_shape)
+        halves = layers.Reshape((2, height // 2, width, channels))(pixels)
+        x = layers.TimeDistributed(inside(layers.BatchNormalization(name="norm", momentum=0.9)))(halves)
+        return _scores(pixels, layers.Reshape(input_shape)(x), num_classes)
+
+    return build
+
+
+# It sees the upper half of each image, then the lower one.
+distributed = _distributed(lambda norm: norm)
+distributed_backbone = _distributed(lambda norm: keras.Sequential([keras.Input((4, 8, 3)), norm]))
+
+
 def in_two_backbones(input_shape: Shape, num_classes: int) -> keras.Model:
     """The same layer in two networks."""
     norm = layers.BatchNormalization(name="norm", momentum=0.9)

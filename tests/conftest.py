@@ -32,8 +32,9 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _console() -> Iterator[None]:
-    """What one test asked for, --json or --quiet, does not silence the next one."""
+def _console(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What one test asked for, --json or --quiet, does not silence the next one; and no line comes by the clock."""
+    monkeypatch.setattr(console, "PATIENCE", 1e6)
     yield
     console.configure()
 

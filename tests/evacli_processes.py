@@ -28,6 +28,7 @@ except SystemExit:
     evacli.cli.console.stderr.cache_clear()
 if "evacli.backend" in sys.modules:
     sys.exit()
+evacli.console.PATIENCE = 1e6  # no line shall come by the clock of a busy machine
 gc.freeze()  # what is shared with the children stays shared
 os.write(int(sys.argv[1]), b"ready\\n")
 for line in sys.stdin:

@@ -7,6 +7,7 @@
 import io
 import json
 import os
+import re
 import sys
 import tarfile
 import tempfile
@@ -17,10 +18,14 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from cifar_files import cifar10, random_images, write_tar
 from PIL import Image
 
 MADE = Path(__file__).parent / "run-0.1.0" / "finished"
 MAX_BYTES = 2**16
+# What mutations put together: the words of the seeds, and what parsers stumble over.
+WORD = re.compile(rb'"\w{1,60}"|\w{4,60}')
+ODD = {b"null", b"true", b"NaN", b"1e999", b"-1", b"[]", b"{}", b'"\\ud800"', b"\xff\xff\xff\x7f"}
 
 
 class Reader(NamedTuple):
@@ -171,6 +176,39 @@ def _tar() -> list[bytes]:
     return [out.getvalue()]
 
 
+def _cifar() -> list[bytes]:
+    """All files of the Python version and of the binary one, of an image each."""
+    images, labels = random_images(6), [0, 1, 2, 0, 1, 2]
+    records = {
+        name: bytes([1]) + bytes(3072) for name in (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin")
+    }
+    records["data_batch_1.bin"] = bytes(3073)
+    made = []
+    for files in (cifar10(images, labels), records | {"batches.meta.txt": b"cat\ndog\n"}):
+        path = write_tar(_FOLDER / "cifar.tar", files, "w")
+        made.append(path.read_bytes())
+    return made
+
+
+def _settings() -> list[bytes]:
+    """Settings of all kinds beside those of a run."""
+    from evacli.config import make
+
+    kinds = (
+        {"data": "photos", "val_split": 0.1, "batch_size": "full", "lr": 0.1, "flip": False},
+        {"schedule": "step", "grow_batch": 512, "drop_factor": 5.0, "optimizer": "adam", "beta_1": 0.8},
+        {
+            "schedule": "cyclical",
+            "cycle": "exp-range",
+            "cycles": 2,
+            "base_lr": 0.01,
+            "model": "net.py:build",
+            "tta": True,
+        },
+    )
+    return [*_seed("config.json")(), *(msgspec.json.encode(make(kind)) for kind in kinds)]
+
+
 def _pictures() -> list[bytes]:
     made = []
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8))
@@ -188,14 +226,14 @@ def _recipes() -> list[bytes]:
 
 
 READERS = {
-    "config": Reader(_seed("config.json"), config),
+    "config": Reader(_settings, config),
     "summary": Reader(_seed("summary.json"), summary),
     "history": Reader(_seed("history.csv"), history),
     "lr_result": Reader(_seed("lr_find.json"), lr_result),
     "lr_curve": Reader(_seed("lr_find.csv"), lr_curve),
     "checkpoint": Reader(_seed("checkpoint.npz"), checkpoint),
     "recipe": Reader(_recipes, recipe),
-    "data": Reader(lambda: [*_npz(), *_tar()], data),
+    "data": Reader(lambda: [*_npz(), *_tar(), *_cifar()], data),
     "picture": Reader(_pictures, picture),
     "model": Reader(_seed("best.keras"), model),
 }
@@ -224,8 +262,14 @@ def main() -> None:
         for number, seed in enumerate(READERS[name].seeds()):
             (corpus / str(number)).write_bytes(seed)
             feed(name, seed)  # imports what the reader needs
+    words = {word for seed in READERS[name].seeds() for word in WORD.findall(seed)[:200]} | ODD
+    dictionary = corpus.with_suffix(".dict")
+    dictionary.write_text("".join('"' + "".join(map("\\x{:02x}".format, word)) + '"\n' for word in sorted(words)))
     sys.stderr.write(json.dumps({"reader": name, "corpus": str(corpus)}) + "\n")
-    atheris.Setup(["fuzz", str(corpus), f"-artifact_prefix={corpus}-", *options], lambda content: feed(name, content))
+    atheris.Setup(
+        ["fuzz", str(corpus), f"-dict={dictionary}", f"-artifact_prefix={corpus}-", *options],
+        lambda content: feed(name, content),
+    )
     atheris.Fuzz()
 
 

@@ -54,6 +54,7 @@ print(os.environ["TF_ENABLE_ONEDNN_OPTS"])
 
 def test_no_setting_of_the_users_keras_changes_a_run_and_slow_kernels_are_for_who_wants_them(tmp_path: Path) -> None:
     settings = {"floatx": "float64", "epsilon": 0.5, "image_data_format": "channels_first", "backend": "jax"}
+    settings["nnx_enabled"] = True
     (tmp_path / "keras.json").write_text(json.dumps(settings))
     variables = {"KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "torch", "KERAS_MAX_EPOCHS": "1"}
     first, second, fast = printed(SURROUNDINGS, TF_ENABLE_ONEDNN_OPTS="0", **variables).splitlines()

@@ -221,7 +221,7 @@ def test_debugging_shows_the_traceback() -> None:
             ZeroDivisionError("division\nby zero"),
             "evacli met something unforeseen: ZeroDivisionError: division. ",
         ),
-        (MemoryError(), "There is not enough memory for this. A lower --batch-size"),
+        (MemoryError(), "There is not enough memory for this. Close other programs"),
         (type("ResourceExhaustedError", (Exception,), {})("OOM"), "There is not enough memory for this."),
     ],
 )

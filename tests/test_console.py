@@ -1,6 +1,7 @@
 import io
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -146,6 +147,20 @@ def test_nothing_is_drawn_without_a_terminal(capsys: pytest.CaptureFixture[str])
     with console.status("waiting"), console.progress_bars() as bars:
         bars.add_task("working", total=1)
     console.show_cursor()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_without_a_terminal_a_line_says_what_takes_long_and_nothing_what_does_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(console, "PATIENCE", 0.01)
+    with console.status("reading"):
+        while not (told := capsys.readouterr().err):
+            time.sleep(0.01)
+    assert told == "reading ...\n"
+    console.configure(quiet=True)
+    with console.status("reading"):
+        time.sleep(0.1)
     assert capsys.readouterr() == ("", "")
 
 

@@ -70,7 +70,7 @@ def test_no_validation_without_a_share(archive):
 
 
 def test_a_limit_below_the_number_of_classes_is_refused(archive):
-    with pytest.raises(DataError, match="1 training images leave 1 of 2 classes without any"):
+    with pytest.raises(DataError, match="1 training image leaves 1 of 2 classes without any"):
         load(data=archive, limit_train=1)
 
 

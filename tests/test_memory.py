@@ -9,6 +9,7 @@ from keras import layers
 from evacli import memory
 from evacli.engine import needs
 from evacli.errors import MemoryShort
+from evacli.models.weights import COPIES
 
 GB = 2**30
 
@@ -77,4 +78,4 @@ def test_a_layer_counts_at_each_of_its_places() -> None:
     network = keras.Model(
         pixels, inner(inner(pixels))
     )  # 32 numbers: pixels, and twice the inner pixels and convolution
-    assert needs.training(network, 10) == 4 * (needs.COPIES * 6 + needs.HELD * 10 * 32 * 5)
+    assert needs.training(network, 10) == needs.GRAPHS + 4 * (COPIES * 6 + needs.HELD * 10 * 32 * 5)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tiny_run import make_data
 
 from evacli import config
-from evacli.models.nested import all_layers, calls
+from evacli.models.nested import all_layers, calls, with_wrapped
 from evacli.training.learner import Learner, assemble
 
 NETWORKS = Path(__file__).with_name("awkward_networks.py")
@@ -23,6 +23,8 @@ SEEN: dict[str, Callable[[NDArray[np.float64]], Seen]] = {
     "backbone_twice": lambda x: [x, 1 + 2 * x],
     "in_two_backbones": lambda x: [x, 1 + 2 * x],
     "nested_twice": lambda x: [x] * 4,
+    "distributed": lambda x: [x[:, :4], x[:, 4:]],
+    "distributed_backbone": lambda x: [x[:, :4], x[:, 4:]],
 }
 
 
@@ -32,7 +34,7 @@ def make(network: str, **settings: object) -> Learner:
 
 
 def norm(model: keras.Model) -> keras.layers.BatchNormalization:
-    return next(layer for layer in all_layers(model) if layer.name == "norm")
+    return next(layer for layer in with_wrapped(all_layers(model)) if layer.name == "norm")
 
 
 @pytest.mark.parametrize("network", SEEN)
@@ -62,7 +64,7 @@ def test_calls_are_those_that_a_step_makes(network: str) -> None:
     call = layer.call
     layer.call = lambda *args, **kwargs: (counted.append(1), call(*args, **kwargs))[1]
     learner.network(np.zeros((2, 8, 8, 3), np.float32), training=True)
-    assert calls(learner.network)[layer] == len(counted) == len(SEEN[network](np.zeros(1)))
+    assert calls(learner.network)[layer] == len(counted) == len(SEEN[network](np.zeros((1, 8))))
 
 
 @pytest.mark.parametrize("network", SEEN)

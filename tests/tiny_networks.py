@@ -38,3 +38,10 @@ def linear(input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
     x = inputs = keras.Input(input_shape)
     penalty = keras.regularizers.L2(1e-2)
     return keras.Model(inputs, layers.Dense(num_classes, kernel_regularizer=penalty)(layers.Flatten()(x)))
+
+
+def wide(input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
+    """Sixteen million weights, which take more than what is computed with them."""
+    inputs = keras.Input(input_shape)
+    x = layers.Dense(20_000, activation="relu")(layers.Flatten()(inputs))
+    return keras.Model(inputs, layers.Dense(num_classes)(x))

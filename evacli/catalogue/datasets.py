@@ -9,11 +9,15 @@ class DatasetSpec(msgspec.Struct, frozen=True):
     Attributes:
         reader: `module:function` that turns the name of the data set into its training and its test split.
         class_names: the name of each label.
+        num_images: for training and testing together.
+        side: of each image, in pixels.
         flippable: whether an image mirrored left to right still shows its class.
     """
 
     reader: str
     class_names: tuple[str, ...]
+    num_images: int
+    side: int
     flippable: bool = True
 
 
@@ -35,9 +39,9 @@ _FASHION = (
 )
 
 DATASETS = {
-    "cifar10": DatasetSpec(_KERAS, tuple(_CIFAR10.split())),
-    "cifar100": DatasetSpec(_KERAS, tuple(_CIFAR100.split())),
-    "fashion_mnist": DatasetSpec(_KERAS, _FASHION),
-    "mnist": DatasetSpec(_KERAS, _DIGITS, flippable=False),
-    "digits": DatasetSpec("evacli.data.digits:read", _DIGITS, flippable=False),
+    "cifar10": DatasetSpec(_KERAS, tuple(_CIFAR10.split()), 60_000, 32),
+    "cifar100": DatasetSpec(_KERAS, tuple(_CIFAR100.split()), 60_000, 32),
+    "fashion_mnist": DatasetSpec(_KERAS, _FASHION, 70_000, 28),
+    "mnist": DatasetSpec(_KERAS, _DIGITS, 70_000, 28, flippable=False),
+    "digits": DatasetSpec("evacli.data.digits:read", _DIGITS, 1_797, 32, flippable=False),
 }

@@ -3,6 +3,7 @@
 `engine/optimizers.py` makes the optimizers.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -65,12 +66,11 @@ def defaults(hyperparameter: str) -> str:
 
 def weight_decays() -> str:
     """Return the default of the weight decay of each optimizer, as a person reads it."""
-    return f"{_said({n: o.weight_decay for n, o in OPTIMIZERS.items() if o.weight_decay})}, others 0"
+    return _said({name: optimizer.weight_decay for name, optimizer in OPTIMIZERS.items()})
 
 
 def _said(values: Mapping[str, float]) -> str:
-    """Names by value: "momentum, sgdw 0.9; muon 0.95"; the value alone where all have the same."""
-    groups: dict[float, list[str]] = {}
-    for name, value in values.items():
-        groups.setdefault(value, []).append(name)
-    return "; ".join(f"{', '.join(names)} {value:g}" for value, names in groups.items())
+    """Return names by value, those of the most frequent one last: "rmsprop 0, muon 0.95, others 0.9"."""
+    (common, count), *_ = Counter(values.values()).most_common(1)
+    rare = [f"{name} {value:g}" for name, value in values.items() if value != common or count == 1]
+    return ", ".join([*rare, *([f"{'others ' * bool(rare)}{common:g}"] if count > 1 else [])])

@@ -17,15 +17,16 @@ from evacli.config import SETTINGS, check
 from evacli.run.directory import DEFAULT_RUN
 from evacli.settings import Described
 
-RunOption = Annotated[Path, Option("--run", help="Directory that the commands of one run share.")]
-JsonOption = Annotated[bool, Option("--json", help="Print the result as JSON, and nothing else, on stdout.")]
-QuietOption = Annotated[bool, Option("--quiet", "-q", help="Print results and problems only.")]
+RunOption = Annotated[Path, Option("--run", help="Directory of the run.", metavar="PATH")]
+JsonOption = Annotated[bool, Option("--json", help="Print the result as JSON alone.", metavar="")]
+QuietOption = Annotated[bool, Option("--quiet", "-q", help="Print results and problems only.", metavar="")]
 
 RecipeOption = Annotated[
     str | None,
     Option(
         "--recipe",
-        help="Settings that belong together: a name that evacli recipes lists, or your own .toml; options override it.",
+        help="Settings from evacli recipes or your own .toml.",
+        metavar="NAME",
         autocompletion=recipes.names,
         show_default=False,
     ),

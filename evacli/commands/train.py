@@ -18,21 +18,26 @@ def train_command(  # noqa: PLR0913 - each parameter is an option
     settings: dict[str, Any],
     recipe: dict[str, Any],
     run: RunOption = RUN,
-    overwrite: Annotated[bool, Option("--overwrite", help="Start anew, replacing the run's results.")] = False,
+    overwrite: Annotated[
+        bool, Option("--overwrite", help="Start anew, forgetting earlier results.", metavar="")
+    ] = False,
     max_lr: Annotated[
         float | None,
         Option(
-            help="Upper end of cyclical and one-cycle: another name for --lr.",
+            help="Another name for --lr: the upper end.",
+            metavar="X",
             rich_help_panel=SETTINGS["schedule"].says.panel,
         ),
     ] = None,
     checkpoint_minutes: Annotated[
-        float, Option(help="Save at least this often inside an epoch.", min=0.0, metavar="MINUTES")
+        float, Option(help="Save at least so often inside an epoch.", min=0.0, metavar="X")
     ] = 5.0,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Train the network and print its top accuracy; an unfinished run continues where it stopped.
+
+    What a setting is in a new run stands in brackets.
 
     Example: evacli train --epochs 100 --run runs/first
     """

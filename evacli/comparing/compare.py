@@ -30,6 +30,10 @@ def compare(runs: Iterable[str | Path], out: str | Path | None = None) -> Compar
     Raises:
         ConfigError: if there are too few runs or too many.
         RunError: if a run is not there, is not trained or is garbled, or if the files cannot be written.
+
+    Example:
+        >>> compare(["runs/first", "runs/second"]).page
+        'runs/compare.html'
     """
     listed = [runs] if isinstance(runs, str | os.PathLike) else runs
     paths = [path for path in map(Path, listed) if not is_written(path)]

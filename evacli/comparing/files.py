@@ -29,13 +29,13 @@ class Files:
 
 
 def is_written(path: Path) -> bool:
-    """Whether an earlier comparison wrote this file."""
+    """Tell whether an earlier comparison wrote this file."""
     files = Files(path.parent)
     return path in (files.picture, files.table, files.page) and path.is_file()
 
 
 def absolute(path: Path) -> Path:
-    """`path` from the root, as it was named: a link keeps its own name."""
+    """Return `path` from the root, as it was named: a link keeps its own name."""
     return Path(os.path.normpath(Path.cwd() / path))
 
 

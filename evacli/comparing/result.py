@@ -11,7 +11,7 @@ class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
     """One run; accuracies and the gap are shares of 1, losses nats; None without an epoch, or where it is not finite.
 
     The `final_` figures and the gap are of the last epoch; the training ones among them were measured while the network
-    learnt, on augmented images and with dropout.
+    learnt, on images as augmentation left them, and with its dropout, where a run has any.
 
     Attributes:
         run: its directory.

@@ -45,7 +45,7 @@ def _part(run: TrainedRun) -> tuple[Any, ...]:
 
 
 def _draws(run: TrainedRun) -> bool:
-    """Whether the seed settles which images are learnt from."""
+    """Tell whether the seed settles which images are learnt from."""
     return bool(run.config.val_split) or run.config.limit_train is not None
 
 

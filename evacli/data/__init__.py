@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pkgutil import resolve_name
 
-from evacli import console
+from evacli import console, memory
 from evacli.catalogue.datasets import DATASETS
 from evacli.config import Config
 from evacli.data import cache, decoding
@@ -26,6 +26,7 @@ def load(config: Config, kept: Mapping[str, str] | None = None) -> Data:
 
     Raises:
         DataError: if the data cannot be read or used.
+        MemoryShort: if the images clearly take more memory than there is; told before they are read.
         ConfigError: if `--val-split` is given for data that has its own validation images.
     """
     source = decoding.of_size(_source(config, kept), config)
@@ -67,6 +68,8 @@ def _source(config: Config, kept: Mapping[str, str] | None) -> Source:
     described = DATASETS[str(config.dataset)]
     if config.test_split is not None:
         raise ConfigError(f"--test-split {config.test_split}: {config.dataset} has its own tests.", "Leave it out.")
+    # As they are stored, and as they are used.
+    memory.require(2 * described.num_images * 3 * described.side**2, f"--dataset {config.dataset} takes", memory.MORE)
     train, test = resolve_name(described.reader)(config.dataset)
     return Source(train, test, described.class_names, flippable=described.flippable)
 

@@ -19,7 +19,7 @@ Array = NDArray[Any]
 
 
 def rgb(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return contiguous (N, H, W, 3) from grey (N, H, W), (N, H, W, 1) or RGB images."""
+    """Make contiguous (N, H, W, 3) of grey (N, H, W), (N, H, W, 1) or RGB images."""
     grey = images[..., None] if images.ndim == 3 else images
     if grey.shape[-1] == 1:
         return np.repeat(grey, 3, axis=-1)

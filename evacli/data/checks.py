@@ -6,6 +6,7 @@ import numpy as np
 
 from evacli.data.types import Source, Split
 from evacli.errors import DataError
+from evacli.formats import counted
 from evacli.messages import listed
 
 # Three poolings leave one pixel of it.
@@ -33,9 +34,9 @@ def require_classes(train: Split, class_names: tuple[str, ...]) -> None:
     """Raise DataError, naming them, if classes have no training image."""
     counts = np.bincount(train.labels, minlength=len(class_names))
     if missing := [name for name, count in zip(class_names, counts, strict=True) if count == 0]:
+        images, leave = counted(len(train), "training image"), "leaves" if len(train) == 1 else "leave"
         raise DataError(
-            f"{len(train)} training images leave {len(missing)} of {len(class_names)} classes without any: "
-            f"{listed(missing)}.",
+            f"{images} {leave} {len(missing)} of {len(class_names)} classes without any: {listed(missing)}.",
             "Add images of them, raise --limit-train or lower --val-split.",
         )
 
@@ -52,7 +53,10 @@ def _check_split(role: str, split: Split, source: Source) -> None:
     if len(images) == 0:
         raise DataError(f"There are no {role} images.", "Add some.")
     if not len(images) == len(labels) == len(split.names):
-        raise DataError(f"The {role} split has {len(images)} images but {len(labels)} labels.", "Give each image one.")
+        raise DataError(
+            f"The {role} split has {counted(len(images), 'image')} but {counted(len(labels), 'label')}.",
+            "Give each image one.",
+        )
     height, width, _ = images.shape
     if min(height, width) < MIN_SIDE:
         raise DataError(f"The {role} images are {width}x{height} pixels, expected {MIN_SIDE}x{MIN_SIDE} or more.")

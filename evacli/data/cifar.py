@@ -11,12 +11,14 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from evacli import memory
 from evacli.data import pickles
 from evacli.data.containers import Files
 from evacli.data.hostile import reading
 from evacli.data.images import InMemory
 from evacli.data.types import Source, Split
 from evacli.errors import DataError
+from evacli.formats import counted
 from evacli.messages import listed, short
 
 SIDE = 32
@@ -52,7 +54,7 @@ class Layout:
     parse_meta: Callable[[bytes], Meta]
 
     def fits(self, files: Files) -> bool:
-        """Whether the files look like this version, complete or not."""
+        """Tell whether the files look like this version, complete or not."""
         return sum(name in files for name in self.files) >= 2
 
     @property
@@ -71,18 +73,21 @@ def read(files: Files, where: str) -> Source:
 
     Raises:
         DataError: naming the file that is missing, garbled, or not as long as it should be.
+        MemoryShort: if there is too little memory for the images.
     """
     version = layout(files)
     if version is None:
         raise DataError(f"{where} holds no CIFAR batches.")
     if missing := [name for name in version.files if name not in files]:
         raise DataError(f"{where} holds {version.title} but lacks {', '.join(missing)}.", "Unpack the archive again.")
+    stored = sum(files[name].size for name in version.files)
+    memory.require(2 * stored, f"{where} takes", memory.MORE)  # as they are stored, and as they are used
     with reading(f"{where}/{version.meta}"):
-        meta = version.parse_meta(files[version.meta]())
+        meta = version.parse_meta(files[version.meta].read())
         if len(set(meta.class_names)) < len(meta.class_names):
             raise ValueError(f"it gives several classes the same name: {short(listed(_repeated(meta.class_names)))}")
         if len(meta.class_names) < 2:
-            raise ValueError(f"it names {len(meta.class_names)} classes, at least two are needed")
+            raise ValueError(f"it names {counted(len(meta.class_names), 'class')}, at least two are needed")
     load = partial(_batch, version, meta, files, where)
     return Source(_split([load(name) for name in version.train]), _split([load(version.test)]), meta.class_names)
 
@@ -93,13 +98,15 @@ def _repeated(names: tuple[str, ...]) -> list[str]:
 
 def _batch(version: Layout, meta: Meta, files: Files, where: str, name: str) -> Batch:
     with reading(f"{where}/{name}"):
-        batch = version.parse_batch(files[name]())
+        batch = version.parse_batch(files[name].read())
         count = len(batch.rows)
         names = count if batch.names is None else len(batch.names)
         if not count == len(batch.labels) == names:
-            raise ValueError(f"it has {count} images, {len(batch.labels)} labels and {names} names")
+            raise ValueError(
+                f"it has {counted(count, 'image')}, {counted(len(batch.labels), 'label')} and {counted(names, 'name')}"
+            )
         if meta.batch_size not in (None, count):
-            raise ValueError(f"it has {count} images, {version.meta} says {meta.batch_size}")
+            raise ValueError(f"it has {counted(count, 'image')}, {version.meta} says {meta.batch_size}")
         if count == 0:
             raise ValueError("it has no images")
         if not 0 <= batch.labels.min() <= batch.labels.max() < len(meta.class_names):
@@ -152,7 +159,7 @@ def _texts(values: object) -> list[str]:
 def _binary_batch(content: bytes, label_bytes: int) -> Batch:
     length = label_bytes + ROW
     if len(content) % length:
-        raise ValueError(f"its {len(content)} bytes are not a multiple of {length}")
+        raise ValueError(f"its length of {len(content)} bytes is not a multiple of {length}")
     records = np.frombuffer(content, np.uint8).reshape(-1, length)
     # CIFAR-100 has the coarse label first.
     return Batch(records[:, label_bytes:], records[:, label_bytes - 1].astype(np.int64))

@@ -32,8 +32,15 @@ GZIP_MAGIC = b"\x1f\x8b"
 HARMLESS = 2**30
 MOST_COMPRESSED = 20
 
-# What each file of a folder holds, read when called.
-Files = Mapping[str, Callable[[], bytes]]
+
+class File(NamedTuple):
+    """A file of `size` bytes, which `read` returns."""
+
+    size: int
+    read: Callable[[], bytes]
+
+
+Files = Mapping[str, File]
 
 
 def directories(path: Path) -> dict[str, Files]:
@@ -47,7 +54,11 @@ def directories(path: Path) -> dict[str, Files]:
 
 def _files(folder: Path) -> Files:
     # is_file keeps pipes and devices out, which would never end.
-    return {child.name: partial(_content, child) for child in folder.iterdir() if child.is_file()}
+    return {
+        child.name: File(child.stat().st_size, partial(_content, child))
+        for child in folder.iterdir()
+        if child.is_file()
+    }
 
 
 def _content(path: Path) -> bytes:
@@ -74,11 +85,11 @@ def archived(path: Path) -> dict[str, Files]:
     Raises:
         DataError: see `members`.
     """
-    found: dict[str, dict[str, Callable[[], bytes]]] = defaultdict(dict)
+    found: dict[str, dict[str, File]] = defaultdict(dict)
     for member in members(path):
         name = PurePosixPath(member.name)
         if not (member.is_folder or _is_of_macos(name)):
-            found[str(path / short(name.parent))][name.name] = member.read
+            found[str(path / short(name.parent))][name.name] = File(member.size, member.read)
     return dict(found)
 
 
@@ -87,6 +98,7 @@ class Member(NamedTuple):
 
     name: str
     is_folder: bool
+    size: int
     read: Callable[[], bytes]
 
 
@@ -101,7 +113,9 @@ def members(path: Path) -> Iterator[Member]:
     with file, tarfile.open(fileobj=file, mode="r:", tarinfo=_careful(file, content, path)) as tar:
         for count, member in enumerate(tar):
             _check_member(member, count, path)
-            yield Member(member.name, member.isdir(), partial(_part, content, member.offset_data, member.size))
+            yield Member(
+                member.name, member.isdir(), member.size, partial(_part, content, member.offset_data, member.size)
+            )
 
 
 def _careful(file: BinaryIO, content: bytes | mmap.mmap, path: Path) -> type[tarfile.TarInfo]:

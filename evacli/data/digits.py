@@ -31,6 +31,6 @@ def read(_: str) -> tuple[Split, Split]:
 
 
 def _enlarged(image: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """(8, 8) of 0..16 to (32, 32) of 0..255."""
+    """Enlarge (8, 8) of 0..16 to (32, 32) of 0..255."""
     grey = Image.fromarray((image * (255 / 16)).astype(np.uint8))
     return np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BICUBIC))

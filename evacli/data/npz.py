@@ -3,11 +3,12 @@
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evacli import memory
 from evacli.data import arrays
 from evacli.data.arrays import IMAGES_EXPECTED, LABELS_EXPECTED, indices
 from evacli.data.containers import refuse_bomb
@@ -26,6 +27,7 @@ KEYS = {
 }
 ALONE = (("x", "y"), ("images", "labels"), ("data", "target"), ("data", "labels"), ("arr_0", "arr_1"))
 NAMES = ("class_names", "label_names", "target_names", "classes")
+FEWER = "Save fewer or smaller images in it."
 FIX = "Save it with np.savez and the arrays x_train, y_train, x_test, y_test."
 
 
@@ -34,14 +36,36 @@ def read(path: Path) -> Source:
 
     Raises:
         DataError: if an array is missing, or is not images or labels.
+        MemoryShort: if the images take more memory than there is.
     """
     with reading(path, FIX):
         with zipfile.ZipFile(path) as zipped:
             refuse_bomb(path, zipped)
         with np.load(path, allow_pickle=False) as archive:
             pairs, names = _chosen(path, archive.files)
+            memory.require(_needed(path, pairs), f"{path} takes", FEWER, doubt=1)
             found = {key: _array(archive, key, path) for key in (*_keys(pairs), *names)}
     return _source(path, pairs, names, found)
+
+
+def _needed(path: Path, pairs: "Pairs") -> int:
+    """Tell from the headers of the images, whether compressed or not, what they and their form in RGB take."""
+    needed = 0
+    with zipfile.ZipFile(path) as archive:
+        for key, _ in pairs.values():
+            member = f"{key}.npy"
+            if member in archive.NameToInfo:
+                with reading(f"{key} in {path}", IMAGES_EXPECTED), archive.open(member) as file:
+                    shape = _shape(file)
+                copies = 1 if shape[3:] == (3,) else 4  # grey ones are held as they are, and as red, green and blue
+                needed += copies * archive.getinfo(member).file_size
+    return needed
+
+
+def _shape(member: IO[bytes]) -> tuple[int, ...]:
+    read = np.lib.format.read_array_header_1_0, np.lib.format.read_array_header_2_0
+    shape: tuple[int, ...] = read[np.lib.format.read_magic(member) > (1, 0)](member)[0]
+    return shape
 
 
 def holds_arrays(path: Path) -> bool:

@@ -50,7 +50,7 @@ def opened(file: File) -> Iterator[Image.Image]:
 
 
 def is_picture(file: File) -> bool:
-    """Return whether the file is an image by its content, whole or not."""
+    """Tell whether the file is an image by its content, whole or not."""
     try:
         with opened(file):
             return True

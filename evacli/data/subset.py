@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from evacli.data.types import Split
 from evacli.errors import DataError
+from evacli.formats import counted
 
 
 def choose(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
@@ -37,14 +38,14 @@ def _drawn(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
 
 
 def limited(split: Split, count: int | None, seed: int) -> Split:
-    """At most `count` images of the split; all of them if it is None."""
+    """Keep at most `count` images of the split; all of them if it is None."""
     if count is None or count >= len(split):
         return split
     return split.take(choose(split.labels, count, seed))
 
 
 def divided(train: Split, share: float, seed: int) -> tuple[Split, Split]:
-    """Cuts `share` of the training images off: what is left to train on, and the validation images.
+    """Cut `share` of the training images off: what is left to train on, and the validation images.
 
     A class of one image keeps it for training, which cannot do without.
 
@@ -56,7 +57,7 @@ def divided(train: Split, share: float, seed: int) -> tuple[Split, Split]:
     chosen = np.sort(drawn[np.bincount(train.labels)[train.labels[drawn]] > 1][:count])
     if not (0 < count < len(train) and len(chosen)):
         raise DataError(
-            f"--val-split {share} of {len(train)} training images leaves none for one side.",
+            f"--val-split {share} of {counted(len(train), 'training image')} leaves none for one side.",
             "Give another share or more images.",
         )
     rest = np.setdiff1d(np.arange(len(train)), chosen)

@@ -102,11 +102,11 @@ class Augmentation:
         return tf.gather(pixels, tf.where(shown, places, size * height * width))
 
     def _shifted(self, draw: tf.Tensor, extent: int) -> tf.Tensor:
-        """(B, extent): which position of the image each position of its crop shows; some lie outside."""
+        """Return (B, extent): which position of the image each position of its crop shows; some lie outside."""
         return tf.range(extent) + (_below(draw, 2 * self.crop + 1) - self.crop)[:, None]
 
     def _covered(self, draw: tf.Tensor, extent: int) -> tf.Tensor:
-        """(B, extent) bool: which positions of an axis the hole covers."""
+        """Return (B, extent) bool: which positions of an axis the hole covers."""
         start = _below(draw, extent)[:, None] - self.cutout // 2
         positions = tf.range(extent)
         return tf.logical_and(positions >= start, positions < start + self.cutout)
@@ -122,7 +122,7 @@ def _reflected(positions: tf.Tensor, extent: int) -> tf.Tensor:
 
 
 def _grid(rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
-    """(B, H, W) bool: where row (B, H) and column (B, W) are both true."""
+    """Return (B, H, W) bool: where row (B, H) and column (B, W) are both true."""
     return tf.logical_and(rows[:, :, None], columns[:, None, :])
 
 

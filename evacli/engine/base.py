@@ -139,7 +139,7 @@ class Engine(Protocol):
         """
 
     def is_sound(self) -> bool:
-        """Whether all weights, and what the network makes of some images, are finite."""
+        """Tell whether all weights, and what the network makes of some images, are finite."""
 
     def predict(
         self, network: Any, images: Images, views: Sequence[View], watch: Callable[[int], None]

@@ -72,7 +72,7 @@ def gradcam(
     layer: str | None = None,
     alpha: float = 0.5,
 ) -> GradcamResult:
-    """Draws Grad-CAM of misclassified test images, in place of the pictures of an earlier call.
+    """Draw Grad-CAM of misclassified test images, in place of the pictures of an earlier call.
 
     Args:
         run: the run directory, with a trained model.
@@ -87,6 +87,10 @@ def gradcam(
     Raises:
         ConfigError: if an argument cannot be used.
         RunError: if the run has no model, or its model and its data do not belong together.
+
+    Example:
+        >>> gradcam("runs/first", n=4).picture
+        'runs/first/gradcam.png'
     """
     _check(n, select, target, alpha)
     directory = RunDir(run)

@@ -83,7 +83,7 @@ def _pass(model: keras.Model, layer: Any) -> Callable[..., Any]:
 
 
 def _weighted(features: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
-    """(B, h, w) map of one class from (B, h, w, K) features and the gradient of its score, in any precision."""
+    """Make a (B, h, w) map of one class of (B, h, w, K) features and the gradient of its score, in any precision."""
     weights = tf.reduce_mean(tf.cast(gradient, tf.float32), axis=(1, 2))  # (B, K)
     heat = tf.nn.relu(tf.einsum("bhwk,bk->bhw", tf.cast(features, tf.float32), weights))
     return heat / (tf.reduce_max(heat, axis=(1, 2), keepdims=True) + EPSILON)

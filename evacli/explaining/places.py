@@ -149,7 +149,7 @@ def _padded(border: Border, layer: Any, *_: Any) -> Border | None:
 
 
 def _sliced(border: Border, _: Any, arguments: Sequence[Any], size: Shape, shape: Shape) -> Border | None:
-    """`x[:, ::2, ::2]`: pixels left out between others, and cut off at the edge."""
+    """Follow `x[:, ::2, ::2]`: pixels left out between others, and cut off at the edge."""
     key = arguments[1]
     if not isinstance(key, tuple) or not all(isinstance(part, slice) for part in key):
         return None

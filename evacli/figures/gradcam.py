@@ -84,7 +84,7 @@ def panels(image: Image, maps: Sequence[Heat] | NDArray[np.float32], width: int,
 
 
 def _fit(image: Image, side: int) -> Image:
-    """`image` scaled to a square of `side` pixels, its proportions kept."""
+    """Return `image` scaled to a square of `side` pixels, its proportions kept."""
     cv2 = opencv()
     height, width = image.shape[:2]
     scale = side / max(height, width)
@@ -186,5 +186,5 @@ def _height(points: float) -> int:
 
 
 def _letters(points: float, width: int) -> int:
-    """How many letters of mean width fit in `width` pixels."""
+    """Tell how many letters of mean width fit in `width` pixels."""
     return int(width / (points * LETTER * DPI / 72))

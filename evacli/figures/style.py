@@ -66,7 +66,7 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
 
 def literal(text: str, limit: int = 40) -> str:
-    """`text` as matplotlib should show it: no mathematics, nothing unprintable, at most `limit` characters."""
+    """Return `text` as matplotlib should show it: no mathematics, nothing unprintable, at most `limit` characters."""
     shown = printable(text)
     shown = shown if len(shown) <= limit else shown[: limit - 1] + "…"
     return shown.replace("$", r"\$")

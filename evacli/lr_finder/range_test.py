@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from evacli import config, console, network_file
+from evacli import config, console, memory, network_file
 from evacli.data import load
 from evacli.engine.base import Controls, Figures
 from evacli.engine.hyperparameters import inertia
@@ -50,7 +50,12 @@ def lr_find(
 
     Raises:
         NoSuggestion: if the curve does not tell a learning rate; the three files are there all the same.
+        MemoryShort: if there is not enough memory; then nothing is written.
         EvacliError: if settings, data or model cannot be used; then nothing is written.
+
+    Example:
+        >>> lr_find("runs/first", dataset="digits").rule
+        'foot'
     """
     swept = make_range(min_lr=min_lr, max_lr=max_lr, steps=steps, mode=mode)
     directory = RunDir(run)
@@ -64,13 +69,14 @@ def lr_find(
 
     with console.status("Reading the images"):
         data = load(settled, split_file.read(directory, made_with))
-    learner = assemble(settled, data)
-    _hint_at_few_batches(learner)
-    with exclusive(directory):
-        curve = sweep(learner, swept.learning_rates())
-        result = conclude(curve, swept, learner.config)
-        _write(directory, made_with, result, curve)
-        split_file.write(directory, data.drawn)
+    with memory.heeding(f"try batches of {settled.batch_size}", memory.lighter(settled.batch_size)):
+        learner = assemble(settled, data)
+        _hint_at_few_batches(learner)
+        with exclusive(directory):
+            curve = sweep(learner, swept.learning_rates())
+            result = conclude(curve, swept, learner.config)
+            _write(directory, made_with, result, curve)
+            split_file.write(directory, data.drawn)
     if result.problem:
         raise NoSuggestion(result.problem, f"The curve is in {directory.lr_find_png}.")
     return result
@@ -139,7 +145,7 @@ def sweep(learner: "Learner", learning_rates: Sequence[float]) -> Curve:
     used, parts = batching.full_steps, batching.accumulated
     controls = [Controls(rate) for rate in learning_rates for _ in range(parts)]
     before = engine.state()
-    with console.progress_bars() as bars:
+    with console.progress_bars() as bars, console.told_late("Trying learning rates"):
         task = bars.add_task("Trying learning rates", total=len(learning_rates))
         seen = _Losses(parts, lambda: bars.advance(task))
         try:

@@ -240,13 +240,13 @@ def _finite_start(losses: Sequence[float]) -> Sequence[float]:
 
 
 def _fall(losses: Sequence[float]) -> float:
-    """How far the lowest loss is below the highest one before it."""
+    """Tell how far the lowest loss is below the highest one before it."""
     lowest = min(range(len(losses)), key=losses.__getitem__)
     return max(losses[: lowest + 1]) - losses[lowest]
 
 
 def _noise(losses: Sequence[float]) -> float:
-    """How much the losses of neighbouring batches differ, or what float32 cannot tell apart if that is more."""
+    """Tell how much the losses of neighbouring batches differ, or what float32 cannot tell apart if that is more."""
     jumps = sorted(abs(a - b) for a, b in pairwise(losses))
     return max(jumps[len(jumps) // 2], 1e-6 * max(map(abs, losses)))
 

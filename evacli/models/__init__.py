@@ -39,6 +39,7 @@ def build(
 
     Raises:
         ModelError: if the name is unknown, the images are too small or the user's file does not deliver.
+        MemoryShort: if that asks for more weights than could be trained here.
     """
     pixels = keras.Input(image_shape, name="pixels")
     regularisation = regularisation or Regularisation()

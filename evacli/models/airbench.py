@@ -20,7 +20,7 @@ SMALLEST_VARIANCE = 5e-4
 
 
 def airbench(x: Any, num_classes: int, widths: Sequence[int] = WIDTHS) -> Any:
-    """Class probabilities of a convolution that whitens patches and three blocks of two convolutions each.
+    """Return class probabilities of a convolution that whitens patches and three blocks of two convolutions each.
 
     2.0 million parameters for 3 channels and 10 classes, of which the whitening does not train. Jordan 2024 (arXiv
     2404.00498), section 3: the network of airbench94, without the bias of the whitening. `start` gives it its weights.

@@ -16,8 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from evacli import memory
 from evacli.backend import keras, moved, pinned
-from evacli.errors import ModelError
+from evacli.errors import MemoryShort, ModelError
+from evacli.models import weights
 from evacli.models.logits import ends_in_softmax, last_operation
 from evacli.models.nested import all_layers
 from evacli.network_file import EXPECTED
@@ -30,7 +32,7 @@ _TAKEN = ("pixels", "normalise", "input_noise", "probabilities")
 
 
 def apply(reference: str, x: Any, num_classes: int) -> Any:
-    """Class probabilities of the user's network.
+    """Return class probabilities of the user's network.
 
     Args:
         reference: `path/to/file.py:function`; without the function's name it is `build`.
@@ -42,9 +44,11 @@ def apply(reference: str, x: Any, num_classes: int) -> Any:
 
     Raises:
         ModelError: if the file, the function or its model cannot be used, with the reason.
+        MemoryShort: if the model asks for more weights than could be trained here.
     """
-    model = _make(reference, tuple(x.shape[1:]), num_classes)
-    values = _values(reference, model, x)
+    with weights.counted(_afford(reference)):
+        model = _make(reference, tuple(x.shape[1:]), num_classes)
+        values = _values(reference, model, x)
     shape = getattr(values, "shape", f"a {type(values).__name__}")
     if shape != (None, num_classes):
         raise _error(reference, f"its model gives {shape} instead of (None, {num_classes}) values")
@@ -55,6 +59,22 @@ def apply(reference: str, x: Any, num_classes: int) -> Any:
     return keras.layers.Softmax(dtype="float32", name="probabilities")(values)
 
 
+def _afford(reference: str) -> Callable[[int], None]:
+    """Return what refuses weights that are too many, told how many bytes they take so far."""
+    free = memory.available()
+
+    def check(taken: int) -> None:
+        needed = weights.COPIES * taken
+        if free is not None and needed > memory.DOUBT * free:
+            raise MemoryShort(
+                f"Training --model {on_file(reference, shown)} takes at least {needed / 2**30:,.1f} GB of memory for "
+                f"its weights; {free / 2**30:.1f} GB are free.",
+                "Use a smaller network.",
+            )
+
+    return check
+
+
 def _make(reference: str, input_shape: tuple[int, ...], num_classes: int) -> keras.Model:
     path, name = split(reference)
     try:
@@ -63,6 +83,8 @@ def _make(reference: str, input_shape: tuple[int, ...], num_classes: int) -> ker
             function: Callable[..., Any] | None = getattr(module, name, None)
             model = function(input_shape, num_classes) if function else None
             settings = moved()
+    except MemoryShort:
+        raise
     # A script that ends in sys.exit() must not end the command without a word.
     except (Exception, SystemExit) as e:
         raise _error(reference, _reason(e, path)) from e
@@ -108,6 +130,8 @@ def _imported(path: Path) -> Iterator[Any]:
 def _values(reference: str, model: keras.Model, x: Any) -> Any:
     try:
         return model(x)
+    except MemoryShort:
+        raise
     except Exception as e:
         raise _error(reference, f"its model does not take {tuple(x.shape[1:])} images: {_reason(e)}") from e
 
@@ -131,7 +155,7 @@ def _require_reloadable(reference: str, model: keras.Model) -> None:
 
 
 def _unknown(part: Any) -> str:
-    """Which part of a network Keras cannot make anew by itself, and why; empty if there is none."""
+    """Tell which part of a network Keras cannot make anew by itself, and why; empty if there is none."""
     try:
         keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(part), safe_mode=True)
     except Exception as e:

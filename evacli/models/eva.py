@@ -12,7 +12,7 @@ BLOCKS = ((None, 32, 64, 0.2), (32, 64, 128, 0.3), (32, 128, 256, 0.5))
 
 
 def eva(x: Any, num_classes: int) -> Any:
-    """Class probabilities of three convolutional blocks and global average pooling.
+    """Return class probabilities of three convolutional blocks and global average pooling.
 
     455,370 parameters for 3 channels and 10 classes. Every 3x3 convolution carries an L2 penalty of 1e-4 and is
     followed by ReLU, then batch normalisation; the 1x1 convolutions are bare.

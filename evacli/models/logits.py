@@ -27,7 +27,7 @@ def logits_model(model: keras.Model) -> keras.Model:
 
 
 def ends_in_softmax(model: keras.Model) -> bool:
-    """Whether `logits_model` can take the softmax off `model`."""
+    """Tell whether `logits_model` can take the softmax off `model`."""
     try:
         _scores(model)
     except ModelError:

@@ -10,7 +10,7 @@ SCORE_SCALE = 0.125
 
 
 def resnet9(x: Any, num_classes: int) -> Any:
-    """Class probabilities of the nine-layer residual network that led DAWNBench.
+    """Return class probabilities of the nine-layer residual network that led DAWNBench.
 
     6.6 million parameters. Page 2018, "How to Train Your ResNet"; the features, and so the scores, multiplied by 0.125.
 
@@ -44,7 +44,7 @@ def resnet9(x: Any, num_classes: int) -> Any:
 
 
 def resnet20(x: Any, num_classes: int) -> Any:
-    """Class probabilities of the 20-layer residual network for CIFAR.
+    """Return class probabilities of the 20-layer residual network for CIFAR.
 
     0.27 million parameters; works for every image size. He et al. 2015 (arXiv 1512.03385), section 4.2: three stages of
     three blocks with 16, 32 and 64 filters; a shortcut that changes shape skips every other pixel and pads the new

@@ -191,7 +191,7 @@ def _declared_bytes(arrays: h5py.File) -> int:
 
 @contextmanager
 def _weights_within(limit: int) -> Iterator[None]:
-    """Lets no more variables be made than take `limit` bytes: of one too many the memory is not even asked for."""
+    """Let no more variables be made than take `limit` bytes: of one too many the memory is not even asked for."""
     left, unevaluated = limit, tf.Graph()
 
     def create(create_next: Callable[..., Any], **arguments: Any) -> Any:
@@ -209,7 +209,7 @@ def _weights_within(limit: int) -> Iterator[None]:
 
 @contextmanager
 def _operations_within(limit: int) -> Iterator[None]:
-    """Lets no more operations be made, in any graph or outside: a layer may spell out a loop of any length."""
+    """Let no more operations be made, in any graph or outside: a layer may spell out a loop of any length."""
     made = 0
 
     def count(*_: Any, **__: Any) -> None:

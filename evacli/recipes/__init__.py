@@ -67,6 +67,9 @@ def recipe(name: str) -> dict[str, Any]:
 
     Raises:
         ConfigError: see `read`.
+
+    Example:
+        train("runs/first", dataset="digits", **recipe("fast"))
     """
     return read(name).settings
 

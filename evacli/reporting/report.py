@@ -51,6 +51,10 @@ def report(run: str | Path = DEFAULT_RUN, *, shifts: bool = False) -> ReportResu
     Raises:
         RunError: if the run is not trained or its files cannot be used.
         DataError: if the data cannot be read, or has other classes than the run.
+
+    Example:
+        >>> report("runs/first").mistakes
+        7
     """
     stored = trained.read(RunDir(run))
     evidence = _examine(stored, history.read_csv(stored.directory.history), shifts)

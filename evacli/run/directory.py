@@ -146,7 +146,7 @@ def unlink(path: Path) -> None:
 
 
 def write_atomically(path: Path, write: Callable[[Path], object], keep: Path | None = None) -> None:
-    """Lets `write` fill a temporary file beside `path`, then puts it in place in one step.
+    """Let `write` fill a temporary file beside `path`, then puts it in place in one step.
 
     A process killed at any moment, or a full disk, leaves the previous file whole.
 

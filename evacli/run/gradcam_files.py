@@ -17,7 +17,7 @@ def file_name(index: int, predicted: str, true: str) -> str:
 
 
 def _file_safe(class_name: str) -> str:
-    """At most 40 characters of `class_name`, with `_` for each run of what is no ASCII letter, digit or underscore."""
+    """Return 40 characters of a class name at most, with `_` for what is no ASCII letter, digit or `_`."""
     return re.sub(r"\W+", "_", class_name, flags=re.ASCII)[:40] or "_"
 
 

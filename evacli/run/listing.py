@@ -46,6 +46,10 @@ def runs(folder: str | Path = DEFAULT_RUN.parent) -> list[RunListing]:
 
     Raises:
         RunError: if there is no such folder.
+
+    Example:
+        >>> [run.run for run in runs("runs")]
+        ['runs/first', 'runs/second']
     """
     folder = Path(folder)
     if not folder.is_dir():

@@ -118,7 +118,7 @@ def write(run: RunDir, summary: Summary) -> None:
 
 
 def class_difference(expected: tuple[str, ...], found: tuple[str, ...]) -> str:
-    """How two lists of class names, which are not the same, differ."""
+    """Tell how two lists of class names, which are not the same, differ."""
     missing = [name for name in expected if name not in found]
     extra = [name for name in found if name not in expected]
     if not (missing or extra):

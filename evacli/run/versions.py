@@ -24,7 +24,7 @@ _MOST_THREADS = 1024
 
 
 def versions() -> dict[str, str]:
-    """Versions of evacli, Python and the libraries that compute, the processor, and the settings that change rounding.
+    """Return versions of evacli and all that computes, the processor, and the settings that change rounding.
 
     Starts TensorFlow, which is what some of it is asked of.
     """
@@ -58,7 +58,7 @@ def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 
 def keep_threads(before: Mapping[str, str]) -> None:
-    """Lets TensorFlow, unless it has started already, compute with as many threads as when the run began.
+    """Let TensorFlow, unless it has started already, compute with as many threads as when the run began.
 
     Sums are cut into a part for each thread, so their number changes the last digits.
     """
@@ -71,7 +71,7 @@ def keep_threads(before: Mapping[str, str]) -> None:
 
 
 def _threads() -> int:
-    """How many threads share an operation: as TensorFlow decides it."""
+    """Tell how many threads share an operation: as TensorFlow decides it."""
     from evacli.backend import tf
 
     set_by_user = tf.config.threading.get_intra_op_parallelism_threads()
@@ -88,7 +88,7 @@ def _usable_cores() -> int:
 
 
 def _processor() -> dict[str, str]:
-    """Its name, by which libraries look up the sizes of its caches, and what it can compute."""
+    """Return its name, by which libraries look up the sizes of its caches, and what it can compute."""
     try:
         described = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").partition("\n\n")[0]
     except OSError:

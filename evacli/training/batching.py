@@ -105,7 +105,7 @@ class Batching:
         return Batches(shown, self._mirrored(epoch)[shown], size, numbers, controls)
 
     def _mirrored(self, epoch: int) -> NDArray[np.bool_]:
-        """(N,): half of the images at random, and in the next epoch the other half.
+        """Return (N,): half of the images at random, and in the next epoch the other half.
 
         Jordan 2024 (arXiv 2404.00498), section 3.6: so two epochs show each image both ways, where chance would show
         half of them twice the same way.

@@ -5,6 +5,7 @@ All of them fit in the 80 columns of a terminal.
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from types import TracebackType
 
 from rich.progress import MofNCompleteColumn, ProgressColumn, Task, TextColumn
@@ -62,6 +63,7 @@ class TrainingDisplay:
             _TimeLeft(table_column=Column(no_wrap=True)),
             TextColumn("{task.fields[figures]}", markup=False),
         )
+        self._first_step = ExitStack()
         self._started = time.monotonic()
         # In steps, so that the time left moves within an epoch too.
         self._all = self._progress.add_task(
@@ -73,9 +75,11 @@ class TrainingDisplay:
     def __enter__(self) -> "TrainingDisplay":
         console.note(self._header, style="bold")
         self._progress.start()
+        self._first_step.enter_context(console.told_late("Preparing the first step"))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._first_step.close()
         self._progress.stop()
 
     def epoch_begins(self, epoch: int, first_batch: int, steps: int, batch_size: int) -> None:
@@ -93,6 +97,7 @@ class TrainingDisplay:
 
     def batch_ends(self, lr: float, loss: float, accuracy: float) -> None:
         """Move the bars on by a batch."""
+        self._first_step.close()
         self._images += self._batch_size
         self._peak = max(self._peak, lr)
         rate = self._images / (time.monotonic() - self._started)

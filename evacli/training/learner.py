@@ -75,7 +75,7 @@ def _assemble(config: Config, data: Data) -> Learner:
     memory.require(
         computes.need(network, plan),
         f"Training --model {model} in batches of {largest} takes",
-        "Use a smaller --batch-size, smaller images or a smaller network.",
+        memory.lighter(config.batch_size),
     )
     with console.status("Preparing the training"):
         computes.prepare(network, plan)

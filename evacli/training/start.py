@@ -4,7 +4,7 @@ from evacli import config, console, paths
 from evacli.data.names import as_text
 from evacli.data.survey import fingerprint_under
 from evacli.errors import Contradiction, DataError, ModelError, RunError
-from evacli.models.fingerprint import fingerprint
+from evacli.models.fingerprint import fingerprint, is_of
 from evacli.run import checkpoint, gradcam_files, summary
 from evacli.run.checkpoint import Arrays, Progress
 from evacli.run.directory import RunDir
@@ -146,7 +146,7 @@ def _check_same_training(run: RunDir, progress: Progress, learner: Learner) -> N
 
 def _same_network(progress: Progress, learner: Learner, now: dict[str, str]) -> bool:
     if progress.network_fingerprint and progress.versions.get("keras") == now["keras"]:
-        return progress.network_fingerprint == fingerprint(learner.network)
+        return is_of(progress.network_fingerprint, learner.network)
     # A new Keras may describe the same layer with other settings; then a file that has moved is known by its name.
     (before, function), (file, *same) = paths.split(progress.config.model), paths.split(learner.config.model)
     return (before.name, function) == (file.name, *same)

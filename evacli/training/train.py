@@ -1,13 +1,14 @@
 """Training a run: begun, or continued where it stopped."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evacli import config, console, data, network_file
+from evacli import config, console, data, memory, network_file
 from evacli.config import Config, takes_settings
-from evacli.errors import RunError
+from evacli.errors import MemoryShort, RunError
 from evacli.formats import counted
 from evacli.run import config_file, split_file, summary
 from evacli.run.checkpoint import Progress, load_progress, restore_config
@@ -51,6 +52,7 @@ def train(
         Stopped: if `stop_when` said so, once everything is saved.
         Interrupted: after Ctrl-C, SIGTERM or the end of the terminal, once everything is saved.
         Diverged: if a loss is not finite; the last good checkpoint stays.
+        MemoryShort: if there is not enough memory; the last checkpoint stays.
         EvacliError: if a setting, the data, the network or the run directory cannot be used.
     """
     directory = RunDir(run)
@@ -77,12 +79,29 @@ def train(
     from evacli.training.rates import choose_rates
     from evacli.training.start import forget, start_or_resume
 
-    learner = assemble(settled, loaded)
-    with exclusive(directory):
-        if overwrite:
-            choose_rates(directory, learner.config)  # what cannot be used is told before that
-            forget(directory)
-        return Loop(start_or_resume(directory, learner), checkpoint_minutes, stop_when).run()
+    with _keeping_what_is_reached(directory, settled):
+        learner = assemble(settled, loaded)
+        with exclusive(directory):
+            if overwrite:
+                choose_rates(directory, learner.config)  # what cannot be used is told before that
+                forget(directory)
+            return Loop(start_or_resume(directory, learner), checkpoint_minutes, stop_when).run()
+
+
+@contextmanager
+def _keeping_what_is_reached(run: RunDir, settled: Config) -> Iterator[None]:
+    """Say, where memory ends, what is there to go on from."""
+    lighter = memory.lighter(settled.batch_size)
+    try:
+        with memory.heeding(f"train in batches of {settled.batch_size}", lighter):
+            yield
+    except MemoryShort as e:
+        if not run.has_checkpoint:
+            raise
+        raise MemoryShort(
+            f"{e.message.rstrip('.')}; the last checkpoint is kept.",
+            f"Go on where more is free: evacli train{run.option}; or start anew with --overwrite. {lighter}",
+        ) from e
 
 
 def _check_clock() -> None:

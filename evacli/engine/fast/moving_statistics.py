@@ -8,7 +8,7 @@ They move once in every call, so those of a layer that stands at several places 
 from typing import NamedTuple
 
 from evacli.backend import keras, tf
-from evacli.models.nested import all_layers, calls
+from evacli.models.nested import all_layers, calls, with_wrapped
 
 # How many times over a memory must fit into an epoch. From 300 steps an epoch on, Keras' default fits as it is.
 MEMORIES_PER_EPOCH = 3
@@ -31,7 +31,7 @@ class MovingStatistics:
     """
 
     def __init__(self, model: keras.Model, twin: keras.Model, steps_per_epoch: int) -> None:
-        """Shortens the twin's memory where an epoch has few steps; before the twin's first step."""
+        """Shorten the twin's memory where an epoch has few steps; before the twin's first step."""
         pairs, times = zip(_batch_norms(model), _batch_norms(twin), strict=True), calls(model)
         self.fresh = [Fresh(plain, fast, times[plain]) for plain, fast in pairs if _starts_here(plain)]
         for _, fast, count in self.fresh:
@@ -56,6 +56,5 @@ def _starts_here(layer: keras.layers.BatchNormalization) -> bool:
 
 def _batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
     # One that stands in several networks inside is met several times.
-    return list(
-        dict.fromkeys(layer for layer in all_layers(model) if isinstance(layer, keras.layers.BatchNormalization))
-    )
+    layers = with_wrapped(all_layers(model))
+    return list(dict.fromkeys(layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)))

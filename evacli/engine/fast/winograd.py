@@ -45,7 +45,7 @@ MOST_PIXELS, FEWEST_CHANNELS, MORE_CHANNELS = 16, 64, 128
 
 
 def pays(inputs: Any, kernel: Any) -> bool:
-    """Whether a convolution of `inputs` (B, H, W, C) with `kernel` (3, 3, C, K) is faster this way."""
+    """Tell whether a convolution of `inputs` (B, H, W, C) with `kernel` (3, 3, C, K) is faster this way."""
     narrow, wide = sorted(kernel.shape[2:])
     sides = inputs.shape[1:3]
     return None not in sides and max(sides) <= MOST_PIXELS and narrow >= FEWEST_CHANNELS and wide >= MORE_CHANNELS
@@ -80,7 +80,7 @@ def convolve(inputs: Any, kernel: Any) -> Any:
 
 
 def _transformed(kernel: Any) -> Any:
-    """(6, 1, 6, C, K) from (3, 3, C, K)."""
+    """Return (6, 1, 6, C, K) from (3, 3, C, K)."""
     both = np.kron(KERNEL_TRANSFORM, KERNEL_TRANSFORM)  # (36, 9), which bfloat16 would round
     kernels = both @ tf.reshape(tf.cast(kernel, tf.float32), [9, -1])
     return tf.cast(tf.reshape(kernels, [REACH, 1, REACH, *kernel.shape[2:]]), kernel.dtype)

@@ -1,0 +1,107 @@
+"""Runs every command with little memory, and tells what is lost or half written: `make starve`.
+
+Whatever the limit, a command ends well or with one line, and what a run had before it still has.
+"""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tiny_data import write_digits
+
+from evacli.errors import EvacliError
+from evacli.run import checkpoint, history, summary
+from evacli.run.directory import RunDir
+
+SETTINGS = ("--precision", "float32", "--batch-size", "64", "--lr", "0.01", "--limit-test", "50")
+SIZES = (2.0, 2.7, 3.0, 4.0, 6.0, 8.0)  # GB
+
+
+def evacli(folder: Path, gigabytes: float | None, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Runs `evacli ARGUMENTS` in a process that may have so many addresses."""
+
+    def limit() -> None:
+        if gigabytes is not None:
+            resource.setrlimit(resource.RLIMIT_AS, (int(gigabytes * 1e9),) * 2)
+
+    command = [sys.executable, "-m", "evacli", *map(str, arguments), "--quiet"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    return subprocess.run(
+        command, cwd=folder, env=environment, preexec_fn=limit, capture_output=True, text=True, check=False
+    )
+
+
+def commands(folder: Path) -> dict[str, tuple[object, ...]]:
+    """Of a folder that `prepare` has filled."""
+    new = ("--data", folder / "digits.npz", *SETTINGS)
+    return {
+        "train, new": ("train", "--run", "new", "--epochs", 1, *new),
+        "train, resumed": ("train", "--run", "old", "--epochs", 2),
+        "lr-find": ("lr-find", "--run", "searched", "--steps", 25, *new),
+        "report": ("report", "--run", "old"),
+        "gradcam": ("gradcam", "--run", "old", "--n", 3),
+    }
+
+
+def prepare(folder: Path) -> Path:
+    """Makes data and a run of one epoch."""
+    data = write_digits(folder / "digits.npz")
+    made = evacli(folder, None, "train", "--run", "old", "--epochs", 1, "--data", data, *SETTINGS)
+    if made.returncode:
+        raise RuntimeError(made.stderr)
+    return folder
+
+
+def starve(prepared: Path, name: str, gigabytes: float) -> tuple[str, list[str]]:
+    """Runs one command on a copy of what was prepared; returns how it ended, and what is wrong with that."""
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent) / "copy"
+        shutil.copytree(prepared, folder)
+        before = checkpoint.load(RunDir(folder / "old"))
+        ended = evacli(folder, gigabytes, *commands(prepared)[name])
+        lines = [line for line in ended.stderr.splitlines() if not line.startswith("warning: ")]
+        told = "ended well" if ended.returncode == 0 else " / ".join(lines) or f"ended with {ended.returncode}"
+        wrong = []
+        if ended.returncode and not (len(lines) == 1 and lines[0].startswith("error: ")):
+            wrong.append("it does not say why in one line")
+        if "unforeseen" in ended.stderr:
+            wrong.append("it does not know that memory is what it lacks")
+        wrong += [f"{path} is left over" for path in folder.rglob(".*.tmp*")]
+        try:
+            for run in map(RunDir, filter(Path.is_dir, folder.iterdir())):
+                checkpoint.load(run)
+                for path, read in (
+                    (run.history, history.read_csv),
+                    (run.summary, lambda _, run=run: summary.read(run)),
+                ):
+                    if path.exists():
+                        read(path)
+        except EvacliError as e:
+            wrong.append(e.message)
+        after = checkpoint.load(RunDir(folder / "old"))
+        if before is None or after is None or len(after[0].rows) < len(before[0].rows):
+            wrong.append("an epoch is lost")
+        return told, wrong
+
+
+def main() -> None:
+    sizes = [float(size) for size in sys.argv[1:]] or SIZES
+    found = 0
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = prepare(Path(folder))
+        for gigabytes in sizes:
+            for name in commands(prepared):
+                told, wrong = starve(prepared, name, gigabytes)
+                sys.stdout.write("\n  WRONG: ".join([f"{gigabytes:g} GB, {name}: {told}", *wrong]) + "\n")
+                sys.stdout.flush()
+                found += len(wrong)
+    sys.stdout.write(f"{found} things are wrong\n")
+    sys.exit(bool(found))
+
+
+if __name__ == "__main__":
+    main()
