@@ -18,6 +18,10 @@ from evacli.run.directory import DEFAULT_RUN
 from evacli.settings import Described
 
 RunOption = Annotated[Path, Option("--run", help="Directory that the commands of one run share.")]
+MovedOption = Annotated[
+    Path | None,
+    Option("--data", help="Where the data of the run lies now, if it has moved; the run remembers.", metavar="PATH"),
+]
 JsonOption = Annotated[bool, Option("--json", help="Print the result as JSON, and nothing else, on stdout.")]
 QuietOption = Annotated[bool, Option("--quiet", "-q", help="Print results and problems only.")]
 

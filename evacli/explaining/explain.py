@@ -1,5 +1,6 @@
 """Why the network errs: Grad-CAM of images that it classified wrongly."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -65,6 +66,7 @@ class GradcamResult(msgspec.Struct, frozen=True, kw_only=True):
 def gradcam(
     run: str | Path = DEFAULT_RUN,
     *,
+    data: str | os.PathLike[str] | None = None,
     n: int = 25,
     select: Select = "worst",
     class_name: str | None = None,
@@ -76,6 +78,7 @@ def gradcam(
 
     Args:
         run: the run directory, with a trained model.
+        data: where the data of the run lies now, if it has moved; the run remembers.
         n: how many images at most.
         select: `worst`: the highest losses; `random`: drawn with the run's seed; `first`: in the order of the data.
         class_name: only images that truly are of this class.
@@ -87,12 +90,13 @@ def gradcam(
     Raises:
         ConfigError: if an argument cannot be used.
         RunError: if the run has no model, or its model and its data do not belong together.
+        DataError: if the data cannot be read, or is not what the run was trained on.
     """
     _check(n, select, target, alpha)
     directory = RunDir(run)
     stored = trained.read(directory)
     _check_class(class_name, stored.summary.class_names)
-    opened, chosen = _open(stored, layer)
+    opened, chosen = _open(stored, data, layer)
     candidates = _candidates(opened, class_name)
     mistakes = [i for i in _in_order(opened, select) if i in candidates]
     explanations = _explain(opened, chosen, mistakes[:n], target)
@@ -127,13 +131,13 @@ def _check_class(class_name: str | None, names: Sequence[str]) -> None:
         raise ConfigError(f"--class {class_name}: the run has no such class.", f"Its classes are {', '.join(names)}.")
 
 
-def _open(stored: Trained, layer: str | None) -> "tuple[EvaluatedRun, str]":
+def _open(stored: Trained, moved_to: str | os.PathLike[str] | None, layer: str | None) -> "tuple[EvaluatedRun, str]":
     """Open the run, and choose the layer that explains it."""
     from evacli import evaluation
     from evacli.explaining import heatmap
     from evacli.models import saved
 
-    opened = evaluation.open_run(stored)
+    opened = evaluation.open_run(stored, moved_to)
     if opened.difference:
         console.warn(opened.difference)
     # Before the long work, so that a wrong name is told at once.
