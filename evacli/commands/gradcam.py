@@ -6,7 +6,7 @@ from typing import Annotated
 from typer import Context, Option
 
 from evacli import console
-from evacli.commands.options import RUN, JsonOption, MovedOption, QuietOption, RunOption, configure_output
+from evacli.commands.options import RUN, JsonOption, LayerOption, MovedOption, QuietOption, RunOption, configure_output
 from evacli.errors import EvacliError
 from evacli.explaining.explain import GradcamResult, Select, Shown, Target, gradcam
 from evacli.formats import counted
@@ -36,9 +36,7 @@ def gradcam_command(  # noqa: PLR0913 - each parameter is an option
         str | None, Option("--class", help="Only images that truly are of this class.", autocompletion=_classes)
     ] = None,
     target: Annotated[Target, Option(help="Explain the predicted class, the true one, or both.")] = "both",
-    layer: Annotated[
-        str | None, Option(help="Layer whose feature map is used. [dim]default: the last on every path[/]")
-    ] = None,
+    layer: LayerOption = None,
     alpha: Annotated[float, Option(help="Weight of the image under the heat map, 0 to 1.")] = 0.5,
     json: JsonOption = False,
     quiet: QuietOption = False,

@@ -22,6 +22,9 @@ MovedOption = Annotated[
     Path | None,
     Option("--data", help="Where the data of the run lies now, if it has moved; the run remembers.", metavar="PATH"),
 ]
+LayerOption = Annotated[
+    str | None, Option("--layer", help="Layer whose feature map is used. [dim]default: the last on every path[/]")
+]
 JsonOption = Annotated[bool, Option("--json", help="Print the result as JSON, and nothing else, on stdout.")]
 QuietOption = Annotated[bool, Option("--quiet", "-q", help="Print results and problems only.")]
 
