@@ -123,7 +123,7 @@ class EvaluatedRun:
         """What it says about the test images together with copies that are shifted by a pixel."""
         images, tta = self.data.test.images, self.config.uses_tta
         unshifted = self.test.probabilities
-        with saved.using(self.network), _bar("shifted test images", 2 * len(images)) as watch:
+        with saved.using(self.network), progress("shifted test images", 2 * len(images)) as watch:
             answers = predict_shifted(self.engine, self.network, images, unshifted, tta=tta, watch=watch)
         return Predictions(require_numbers(self.run, answers), self.data.test.labels)
 
@@ -132,13 +132,13 @@ class EvaluatedRun:
         return self._views(self.data.test, "test images")
 
     def _views(self, split: Split, description: str) -> NDArray[np.float32]:
-        with saved.using(self.network), _bar(description, len(split)) as watch:
+        with saved.using(self.network), progress(description, len(split)) as watch:
             found = predict_views(self.engine, self.network, split.images, tta=self.config.uses_tta, watch=watch)
         return require_numbers(self.run, found)
 
 
 @contextmanager
-def _bar(description: str, total: int) -> Iterator[Watch]:
+def progress(description: str, total: int) -> Iterator[Watch]:
     """Show a progress bar, which is moved on by calling what is yielded."""
     with console.progress_bars() as bars:
         task = bars.add_task(description, total=total)

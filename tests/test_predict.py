@@ -105,7 +105,7 @@ def test_only_a_few_pictures_are_in_memory_at_a_time(
     monkeypatch.setattr(pictures, "pixels", lambda path, size: read.append(path) or decode(path, size))
     monkeypatch.setattr(single, "BATCH_SIZE", 2)
     for number, _ in enumerate(Predictor(trained.path).each([photos]), start=1):
-        assert number <= len(read) <= number + 1
+        assert number <= len(read) <= number + 3  # what is left of two, and the next two
     assert number == 7
 
 

@@ -19,7 +19,7 @@ from evacli.data.images import InMemory
 from evacli.data.names import from_file
 from evacli.data.pictures import Size
 from evacli.data.subset import choose
-from evacli.data.tree import Listing
+from evacli.data.tree import Listing, Tree
 from evacli.data.types import Source, Split
 from evacli.errors import DataError
 from evacli.messages import listed
@@ -53,23 +53,50 @@ def read(root: Path, config: Config) -> Source:
     return Source(splits[tree.TRAIN], splits[tree.TEST], found.class_names, splits.get(tree.VALIDATION))
 
 
+def read_part(root: Path, found: Tree, size: Size, *, skip_bad: bool) -> Split:
+    """Load one part of a folder of images at a size that is given.
+
+    Args:
+        root: the folder.
+        found: what `tree.scan_part` has found in it.
+        size: width and height.
+        skip_bad: whether to go on without files that cannot be used.
+
+    Raises:
+        DataError: naming the files that cannot be used, unless they are to be skipped; or if no file is left.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        splits, problems = _decoded(root, found.splits, size)
+    _tell(root, found.problems | problems, skip=skip_bad)
+    (split,) = splits.values()
+    if not len(split):
+        raise DataError(f"No image in {root} can be used.", "Name a folder that has some.")
+    return split
+
+
 def _limited(files: Listing, count: int | None, seed: int) -> Listing:
     if count is None or count >= len(files.paths):
         return files
     return files.take(choose(files.labels, count, seed))
 
 
-def _decoded(root: Path, listings: Mapping[str, Listing]) -> tuple[dict[str, Split], Problems]:
+def _decoded(
+    root: Path, listings: Mapping[str, Listing], size: Size | None = None
+) -> tuple[dict[str, Split], Problems]:
+    """Read images at a size, by default the most common one of the training images."""
     every_path = [path for files in listings.values() for path in files.paths]
     sizes, problems = _each(pictures.size, every_path, "looking at images")
-    original = _most_common(sizes[path] for path in listings[tree.TRAIN].paths if path in sizes)
-    size = _fitted(original)
+    leading = next(iter(listings.values())).paths  # the training images, where there are some
+    original = _most_common(sizes[path] for path in leading if path in sizes)
+    limits = "" if size else "Use --limit-train and --limit-test, or smaller images."
+    size = size or _fitted(original)
     workers = (os.cpu_count() or 1) if original[0] * original[1] > WORTH_THREADS else 1
     count = len(every_path)
     memory.require(
         count * size[0] * size[1] * 3,
         f"{count:,} images of {size[0]}x{size[1]} pixels take",
-        "Use --limit-train and --limit-test, or smaller images.",
+        limits or "Name fewer images.",
         doubt=1,
     )
     # As all images get one size, they are decoded into place.
@@ -81,10 +108,15 @@ def _decoded(root: Path, listings: Mapping[str, Listing]) -> tuple[dict[str, Spl
 
     done, garbled = _each(decode, list(sizes), "reading images", workers)
     if resized := sum(sizes[path] != size for path in done):
-        were = "was" if resized == 1 else "were"
-        console.warn(f"{resized:,} of {len(done):,} images {were} resized to {size[0]}x{size[1]} pixels.")
+        tell_resized(resized, len(done), size)
     splits = {role: _split(root, files, images[role], done) for role, files in listings.items()}
     return splits, problems | garbled
+
+
+def tell_resized(resized: int, of: int, size: Size) -> None:
+    """Warn that images have been brought to a size."""
+    were = "was" if resized == 1 else "were"
+    console.warn(f"{resized:,} of {of:,} images {were} resized to {size[0]}x{size[1]} pixels.")
 
 
 def _each(

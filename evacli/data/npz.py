@@ -27,6 +27,7 @@ EXPECTED = {
 HARMLESS = 2**30
 MOST_COMPRESSED = 20
 FIX = f"Save it with np.savez and the arrays {', '.join(KEYS)}."
+FIX_PART = f"Save it with np.savez and the arrays x_test, y_test and {NAMES}."
 
 
 def read(path: Path) -> Source:
@@ -38,10 +39,35 @@ def read(path: Path) -> Source:
     with reading(path, FIX):
         _refuse_bomb(path)
         with np.load(path, allow_pickle=False) as archive:
-            _require_keys(path, archive.files)
+            _require_keys(path, archive.files, KEYS, FIX)
             arrays = {key: _array(archive, key, path) for key in (*KEYS, NAMES) if key in archive.files}
     train, test = (_split(arrays, path, role) for role in ("train", "test"))
     return Source(train, test, _class_names(arrays, path, train, test))
+
+
+def read_part(path: Path) -> tuple[str, Split, tuple[str, ...] | None]:
+    """Load the part of an archive that is to be evaluated: the test arrays, or, without them, the training arrays.
+
+    Returns:
+        "test" or "train", the images, and the name of each class, if the archive has names.
+
+    Raises:
+        DataError: as in `read`.
+    """
+    with reading(path, FIX_PART):
+        _refuse_bomb(path)
+        with np.load(path, allow_pickle=False) as archive:
+            part = "train" if "x_train" in archive.files and "x_test" not in archive.files else "test"
+            keys = f"x_{part}", f"y_{part}"
+            _require_keys(path, archive.files, keys, FIX_PART)
+            arrays = {key: _array(archive, key, path) for key in (*keys, NAMES) if key in archive.files}
+    split = _split(arrays, path, part)
+    if NAMES not in arrays:
+        return part, split, None
+    names = _names(arrays[NAMES], path)
+    if split.labels.max() >= len(names):
+        raise DataError(f"The labels in {path} go up to {split.labels.max()}, but it names {len(names)} classes.")
+    return part, split, names
 
 
 def _array(archive: Mapping[str, Any], key: str, path: Path) -> NDArray[Any]:
@@ -60,12 +86,12 @@ def _refuse_bomb(path: Path) -> None:
         raise DataError(f"{path} would unpack to {unpacked / 2**30:.1f} GB, over {MOST_COMPRESSED} times its size.")
 
 
-def _require_keys(path: Path, found: list[str]) -> None:
-    if missing := [key for key in KEYS if key not in found]:
-        raise DataError(f"{path} lacks {', '.join(missing)}.", FIX)
+def _require_keys(path: Path, found: list[str], keys: tuple[str, ...], fix: str) -> None:
+    if missing := [key for key in keys if key not in found]:
+        raise DataError(f"{path} lacks {', '.join(missing)}.", fix)
     # NumPy would take one of them; the end of a name, .npy, it leaves out.
-    if twice := [key for key in (*KEYS, NAMES) if found.count(key) > 1]:
-        raise DataError(f"{path} holds {', '.join(twice)} more than once.", FIX)
+    if twice := [key for key in (*keys, NAMES) if found.count(key) > 1]:
+        raise DataError(f"{path} holds {', '.join(twice)} more than once.", fix)
 
 
 def _split(arrays: Mapping[str, NDArray[Any]], path: Path, role: str) -> Split:
@@ -108,13 +134,10 @@ def _check_labels(labels: NDArray[Any], what: str) -> None:
 def _class_names(arrays: Mapping[str, NDArray[Any]], path: Path, train: Split, test: Split) -> tuple[str, ...]:
     # Each class needs a training image. Names of no letters, or a number such as 10**15, could count up to anything.
     if NAMES in arrays:
-        names = arrays[NAMES]
-        if names.ndim != 1 or names.dtype.kind != "U":
-            kind = f"{short(names.dtype)} of shape {names.shape}"
-            raise DataError(f"{NAMES} in {path} is {kind}, expected text of shape (C,).")
+        names = _names(arrays[NAMES], path)
         if len(names) > len(train):
             raise DataError(f"{NAMES} in {path} has {len(names)} names, too many for {len(train)} training images.")
-        return tuple(names.tolist())
+        return names
     highest = int(max(train.labels.max(), test.labels.max()))
     if highest >= len(train):
         raise DataError(
@@ -122,3 +145,10 @@ def _class_names(arrays: Mapping[str, NDArray[Any]], path: Path, train: Split, t
             "Number the classes from 0 without gaps.",
         )
     return tuple(indices(highest + 1))
+
+
+def _names(array: NDArray[Any], path: Path) -> tuple[str, ...]:
+    if array.ndim != 1 or array.dtype.kind != "U":
+        kind = f"{short(array.dtype)} of shape {array.shape}"
+        raise DataError(f"{NAMES} in {path} is {kind}, expected text of shape (C,).")
+    return tuple(array.tolist())

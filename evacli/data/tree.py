@@ -61,6 +61,28 @@ def scan(root: Path) -> Tree:
     return Tree(class_names, splits, problems)
 
 
+def scan_part(root: Path) -> tuple[str, Tree]:
+    """List the images of a folder that are to be evaluated, and say which part of it they are.
+
+    That is its test folder, or its validation folder, or its train folder; without any, it is itself a folder of
+    classes. Classes without images do not count.
+
+    Raises:
+        DataError: if there are no images in folders of classes, or for names and links as in `scan`.
+    """
+    part = next((name for name in (TEST, *VALIDATION_FOLDERS, TRAIN) if _has_folders(root / name)), "")
+    folders = {name: folder for name, folder in _classes(root, root / part).items() if _files(folder)}
+    class_names = _class_names(root, [folders])
+    problems: dict[Path, str] = {}
+    listing = _listing(root, root / part, folders, class_names, problems)
+    return part, Tree(class_names, {part: listing}, problems)
+
+
+def _has_folders(folder: Path) -> bool:
+    # A folder of images alone is a class, whatever it is called.
+    return folder.is_dir() and any(child.is_dir() and not _hidden(child.name) for child in folder.iterdir())
+
+
 def _split_folders(root: Path) -> dict[str, Path]:
     """Return the folder of each split; a validation folder without a test folder beside it serves as the test split."""
     validation = [root / name for name in VALIDATION_FOLDERS if (root / name).is_dir()]

@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from threading import Event
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     Pictures = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | NDArray[np.uint8]
 
 
+T = TypeVar("T")
 MOST_IN_GRID = 25  # pictures of where the network looked
 
 
@@ -170,7 +173,7 @@ class Predictor:
         read, total = self._reader(pictures)
         with self.holding() if self.drawing else nullcontext(), console.progress_bars() as bars:
             task = bars.add_task("predicting", total=total)
-            while some := list(islice(read, batch_size(self.network.input_shape[1:]))):
+            for some in _ahead(read, batch_size(self.network.input_shape[1:])):
                 said = self._said([(name, pixels) for name, pixels in some if not isinstance(pixels, str)])
                 for name, pixels in some:
                     yield Skipped(picture=name, reason=pixels) if isinstance(pixels, str) else next(said)
@@ -231,6 +234,23 @@ class Predictor:
         if not paths:
             raise DataError("There are no pictures to predict.", "Name files, folders or a pattern.")
         return ((str(path), read(path)) for path in paths), len(paths)
+
+
+def _ahead(items: Iterator[T], count: int) -> Iterator[list[T]]:
+    """Yield so many items at a time; the next ones are being read meanwhile."""
+    ended = Event()
+
+    def some() -> list[T]:
+        return list(islice(takewhile(lambda _: not ended.is_set(), items), count))
+
+    with ThreadPoolExecutor(1) as thread:
+        try:
+            coming = thread.submit(some)
+            while found := coming.result():
+                coming = thread.submit(some)
+                yield found
+        finally:  # or Ctrl-C would have to wait for the rest of them
+            ended.set()
 
 
 def _checked(array: "NDArray[Any]") -> "NDArray[np.uint8]":
