@@ -11,7 +11,7 @@ from tiny_data import TINY
 import evacli as package
 
 HEAVY = ("tensorflow", "keras", "numpy", "matplotlib", "cv2", "sklearn", "scipy", "PIL", "jinja2", "plotext")
-COMMANDS = ("lr-find", "train", "report", "gradcam", "compare", "runs")
+COMMANDS = ("lr-find", "train", "report", "gradcam", "predict", "evaluate", "compare", "runs")
 
 # Runs the command line and tells which of the given modules it has imported.
 SPY = f"""

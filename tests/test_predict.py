@@ -128,9 +128,14 @@ def test_what_cannot_be_read_is_named_at_the_end_and_the_rest_is_there(
 
 def test_nothing_but_what_cannot_be_read_is_an_error(trained: RunDir, tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture")
-    done = CliRunner().invoke(app, ["predict", str(tmp_path / "text.png"), "--run", str(trained.path)])
+    table = tmp_path / "table.csv"
+    table.write_text("of an earlier call")
+    given = ["predict", str(tmp_path / "text.png"), "--gradcam", "--out", str(table), "--run", str(trained.path)]
+    done = CliRunner().invoke(app, given)
     assert done.exit_code == 1
-    assert "None of the pictures can be read" in done.stderr
+    assert "None of the pictures can be read. Name others than" in done.stderr
+    assert table.read_text() == "of an earlier call"
+    assert not (tmp_path / "table-gradcam").exists()
 
 
 def test_json_is_a_line_a_picture_from_paths_on_stdin(trained: RunDir, photos: Path) -> None:

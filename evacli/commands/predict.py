@@ -9,7 +9,7 @@ from typer import Argument, Exit, Option
 
 from evacli import console
 from evacli.commands.options import RUN, JsonOption, LayerOption, QuietOption, RunOption, configure_output
-from evacli.errors import ConfigError, DataError
+from evacli.errors import ConfigError
 from evacli.using.predict import MOST_IN_GRID, Prediction, Predictor, PredictResult, Skipped, predict
 
 MOST_SHOWN = 40
@@ -69,10 +69,6 @@ def _as_they_come(predictor: Predictor, named: list[str]) -> list[Skipped]:
 
 def _show(result: PredictResult, top: int) -> None:
     shown = result.predictions[:MOST_SHOWN]
-    if not shown:
-        raise DataError(
-            "None of the pictures can be read.", "; ".join(f"{s.picture}: {s.reason}" for s in result.skipped)
-        )
     headings = "picture", "class", "probability", *(("next",) if top > 1 else ())
     console.result(console.table(f"Predictions of {result.run}", headings, (_row(one, result, top) for one in shown)))
     if len(result.predictions) > len(shown):

@@ -63,11 +63,10 @@ class Drawing:
             yield file
 
     def finish(self, where: Overlays) -> None:
-        """Write the grid, and remove what an earlier call has left."""
+        """Write the grid, and remove what an earlier call has left; nothing if no picture could be read."""
         if not self._first:
-            where.grid.unlink(missing_ok=True)
-        else:
-            some = f" These are the first {MOST_IN_GRID} of {count(len(self._files))} pictures."
-            fewer = some if len(self._files) > MOST_IN_GRID else ""
-            save(grid(self._first, self._title, self._subtitle + fewer), where.grid)
+            return
+        some = f" These are the first {MOST_IN_GRID} of {count(len(self._files))} pictures."
+        fewer = some if len(self._files) > MOST_IN_GRID else ""
+        save(grid(self._first, self._title, self._subtitle + fewer), where.grid)
         remove_singles(where.folder, self._files)

@@ -13,6 +13,7 @@ import msgspec
 
 from evacli import console, spreadsheet
 from evacli.errors import ConfigError, DataError
+from evacli.messages import listed
 from evacli.run import trained
 from evacli.run.directory import DEFAULT_RUN, RunDir, beside, write_text_atomically
 from evacli.run.locking import drawing
@@ -108,7 +109,7 @@ def predict(
     Raises:
         RunError: if the run has no model, or it cannot be used.
         ConfigError: if there is no such layer, or none that would do.
-        DataError: if there is no such picture, or an array of another kind.
+        DataError: if there is no such picture, none that can be read, or an array of another kind.
 
     Example:
         >>> predict("runs/first", ["cat.png"]).predictions[0].predicted
@@ -116,13 +117,17 @@ def predict(
     """
     predictor = Predictor(run, out=out, gradcam=gradcam, layer=layer)
     found = list(predictor.each(pictures))
+    skipped = [one for one in found if isinstance(one, Skipped)]
+    if len(skipped) == len(found):
+        reasons = listed([f"{one.picture}: {one.reason}" for one in skipped])
+        raise DataError("None of the pictures can be read.", f"Name others than {reasons}.")
     drawn = predictor.drawing is not None
     result = PredictResult(
         run=str(predictor.stored.directory.path),
         class_names=predictor.class_names,
         tta=predictor.stored.config.uses_tta,
         predictions=[one for one in found if isinstance(one, Prediction)],
-        skipped=[one for one in found if isinstance(one, Skipped)],
+        skipped=skipped,
         table=str(predictor.table),
         layer=predictor.drawing.layer if predictor.drawing else None,
         grid=str(predictor.overlays.grid) if drawn else None,
