@@ -228,7 +228,7 @@ def test_each_picture_is_drawn_with_the_evidence_for_its_class_and_the_first_in_
 def test_pictures_lie_beside_the_table_and_json_names_them(trained: RunDir, photos: Path) -> None:
     given = ["predict", str(photos / "0.png"), "--gradcam", "--run", str(trained.path)]
     done = CliRunner().invoke(app, given)
-    grid, folder = trained.predictions_gradcam
+    grid, folder = trained.predictions_gradcam_png, trained.predictions_gradcam_folder
     assert f"{grid} shows where the network looked, {folder} has a picture of each." in done.stdout
     (single,) = folder.iterdir()
     assert all(cv2.imread(path).shape[1] > 500 for path in (grid, single))

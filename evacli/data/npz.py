@@ -45,11 +45,11 @@ def read(path: Path) -> Source:
     return Source(train, test, _class_names(arrays, path, train, test))
 
 
-def read_part(path: Path) -> tuple[str, Split, tuple[str, ...] | None]:
+def read_part(path: Path) -> tuple[str, Split, NDArray[np.str_] | None]:
     """Load the part of an archive that is to be evaluated: the test arrays, or, without them, the training arrays.
 
     Returns:
-        "test" or "train", the images, and the name of each class, if the archive has names.
+        "test" or "train", the images, and the names of the classes, if the archive has some. They could be any number.
 
     Raises:
         DataError: as in `read`.
@@ -137,7 +137,7 @@ def _class_names(arrays: Mapping[str, NDArray[Any]], path: Path, train: Split, t
         names = _names(arrays[NAMES], path)
         if len(names) > len(train):
             raise DataError(f"{NAMES} in {path} has {len(names)} names, too many for {len(train)} training images.")
-        return names
+        return tuple(names.tolist())
     highest = int(max(train.labels.max(), test.labels.max()))
     if highest >= len(train):
         raise DataError(
@@ -147,8 +147,8 @@ def _class_names(arrays: Mapping[str, NDArray[Any]], path: Path, train: Split, t
     return tuple(indices(highest + 1))
 
 
-def _names(array: NDArray[Any], path: Path) -> tuple[str, ...]:
+def _names(array: NDArray[Any], path: Path) -> NDArray[np.str_]:
     if array.ndim != 1 or array.dtype.kind != "U":
         kind = f"{short(array.dtype)} of shape {array.shape}"
         raise DataError(f"{NAMES} in {path} is {kind}, expected text of shape (C,).")
-    return tuple(array.tolist())
+    return array

@@ -67,7 +67,7 @@ def _labelled_batches(batches: Source) -> Labelled:
 
 def _labelled_arrays(path: Path) -> Labelled:
     part, split, names = npz.read_part(path)
-    return labelled.of_split(part, split, lambda i: names[i] if names else str(i))
+    return labelled.of_split(part, split, lambda i: str(i if names is None else names[i]))
 
 
 def _read(given: str, readers: _Readers[T], expected: str) -> T:

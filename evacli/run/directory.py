@@ -97,7 +97,7 @@ class RunDir:
         self.report = self.path / "report.html"
         # written by predict, the pictures if it is asked for them
         self.predictions = self.path / "predictions.csv"
-        self.predictions_gradcam = beside(self.predictions)
+        self.predictions_gradcam_png, self.predictions_gradcam_folder = beside(self.predictions)
         # written by evaluate: a folder for each data set
         self.evaluations = self.path / "evaluate"
         # written by gradcam
@@ -120,7 +120,7 @@ class RunDir:
     def of_drawing(self) -> tuple[Path, ...]:
         """What is concluded from a training, but for single pictures and what lies in folders."""
         reported = self.curves_png, self.confusion_png, self.misclassified, self.report
-        return *reported, self.gradcam_png, self.predictions, self.predictions_gradcam.grid
+        return *reported, self.gradcam_png, self.predictions, self.predictions_gradcam_png
 
     def create(self) -> None:
         """Make the directory.

@@ -48,6 +48,6 @@ def remove_singles(folder: Path, but: Collection[Path]) -> None:
 
 def remove_leftovers(run: RunDir) -> None:
     """Remove the temporary files of pictures that killed processes left."""
-    for folder in run.gradcam_folder, run.predictions_gradcam.folder:
+    for folder in run.gradcam_folder, run.predictions_gradcam_folder:
         if not folder.is_symlink():
             directory.remove_leftovers(folder / "*-predicted-*.png")

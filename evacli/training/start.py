@@ -41,7 +41,7 @@ def forget(run: RunDir) -> None:
         for path in run.of_drawing:
             path.unlink(missing_ok=True)
         gradcam_files.remove(run)
-        gradcam_files.remove_singles(run.predictions_gradcam.folder, ())
+        gradcam_files.remove_singles(run.predictions_gradcam_folder, ())
         evaluations.remove(run)
 
 
