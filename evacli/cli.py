@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from evacli import console, memory
 from evacli.commands.cache import cache_command
 from evacli.commands.compare import compare_command
+from evacli.commands.evaluate import evaluate_command
 from evacli.commands.gradcam import gradcam_command
 from evacli.commands.lr_find import lr_find_command
 from evacli.commands.predict import predict_command
@@ -127,6 +128,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": report_command,
     "gradcam": gradcam_command,
     "predict": predict_command,
+    "evaluate": evaluate_command,
     "compare": compare_command,
     "runs": runs_command,
     "recipes": recipes_command,

@@ -1,27 +1,30 @@
 """One evaluated run: its best network, its data, and what the network says about the images."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
+from shlex import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evacli import console, data, engine
+from evacli import console, data, engine, paths
 from evacli.backend import keras
-from evacli.config import Config
+from evacli.config import Config, differences
 from evacli.data.images import Images
 from evacli.data.names import as_text
 from evacli.data.survey import fingerprint_under
 from evacli.data.types import Data, Split
 from evacli.engine.base import Engine, View, as_it_is
 from evacli.engine.single import batch_size
-from evacli.errors import DataError, ModelError, RunError
+from evacli.errors import DataError, ModelError, RunBusy, RunError
 from evacli.formats import counted
 from evacli.models import saved
 from evacli.run import config_file, split_file, summary
 from evacli.run.directory import RunDir
+from evacli.run.locking import exclusive
 from evacli.run.summary import Summary
 from evacli.run.trained import Trained
 
@@ -120,7 +123,7 @@ class EvaluatedRun:
         """What it says about the test images together with copies that are shifted by a pixel."""
         images, tta = self.data.test.images, self.config.uses_tta
         unshifted = self.test.probabilities
-        with saved.using(self.network), _bar("shifted test images", 2 * len(images)) as watch:
+        with saved.using(self.network), progress("shifted test images", 2 * len(images)) as watch:
             answers = predict_shifted(self.engine, self.network, images, unshifted, tta=tta, watch=watch)
         return Predictions(require_numbers(self.run, answers), self.data.test.labels)
 
@@ -129,21 +132,25 @@ class EvaluatedRun:
         return self._views(self.data.test, "test images")
 
     def _views(self, split: Split, description: str) -> NDArray[np.float32]:
-        with saved.using(self.network), _bar(description, len(split)) as watch:
+        with saved.using(self.network), progress(description, len(split)) as watch:
             found = predict_views(self.engine, self.network, split.images, tta=self.config.uses_tta, watch=watch)
         return require_numbers(self.run, found)
 
 
 @contextmanager
-def _bar(description: str, total: int) -> Iterator[Watch]:
+def progress(description: str, total: int) -> Iterator[Watch]:
     """Show a progress bar, which is moved on by calling what is yielded."""
     with console.progress_bars() as bars, console.told_late(f"Evaluating {description}"):
         task = bars.add_task(description, total=total)
         yield lambda done: bars.update(task, completed=done)
 
 
-def open_run(stored: Trained) -> EvaluatedRun:
+def open_run(stored: Trained, moved_to: str | os.PathLike[str] | None = None) -> EvaluatedRun:
     """Open a trained run's best network and its data.
+
+    Args:
+        stored: the run.
+        moved_to: where the same data lies now, which the run then remembers; by default where the run says.
 
     Example:
         >>> open_run(trained.read(RunDir("runs/first"))).test.accuracy
@@ -151,15 +158,47 @@ def open_run(stored: Trained) -> EvaluatedRun:
 
     Raises:
         RunError: if its network cannot be used or was made for images of another size.
-        DataError: if the data cannot be read, or has other classes than the run.
+        DataError: if the data cannot be read, or has other classes than the run; or if it is to have moved, and there
+            is other data.
     """
     run, settings, trained = stored
-    config_file.require_data(run, settings)
+    if moved_to is None:
+        config_file.require_data(run, settings)
+    else:
+        settings = config_file.with_data(run, moved_to)
     with console.status("Reading the model and the images"):
         network, found = load_best(run), data.load(settings, split_file.read(run, settings))
-    difference = check_data(trained, found)
+    if moved_to is None:
+        difference = check_data(trained, found)
+    else:
+        difference = _check_moved(stored, found, paths.shown(str(settings.data)))
+        _remember(run, settings)
     check_shape(network, found.image_shape)
     return EvaluatedRun(run, settings, trained, network, found, difference, engine.create())
+
+
+def _check_moved(stored: Trained, found: Data, place: str) -> str:
+    """Refuse data that is not what the run was trained on; return that there is no difference."""
+    fix = f"For other data: evacli evaluate --data {quote(place)}{stored.directory.option}"
+    try:
+        difference = check_data(stored.summary, found)
+    except DataError as e:
+        raise DataError(e.message, fix) from e
+    if difference:
+        raise DataError(difference, fix)
+    return difference
+
+
+def _remember(run: RunDir, settings: Config) -> None:
+    """Let the run remember where its data lies now."""
+    before = config_file.read(run)
+    if before is None or "data" not in differences(before, settings):
+        return
+    try:
+        with exclusive(run):
+            config_file.write(run, config_file.with_data(run, str(settings.data)))
+    except RunBusy:  # the training under way writes the file
+        console.note(f"{run.path} is being trained; it will not remember where its data lies now.")
 
 
 def load_best(run: RunDir) -> keras.Model:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -100,6 +101,45 @@ def runs() -> Iterator[Case]:
     return (Case("Run directories", title, make) for title, make in made.items())
 
 
+# -- using a run -------------------------------------------------------------------------------------------------------
+
+PREDICT, EVALUATE = ("predict", "net.py", "--run", "run"), ("evaluate", "--data", "data", "--run", "run")
+
+
+def moved(change: Callable[[Path], object], command: Command) -> Make:
+    """A trained run, and a changed copy of its data in the folder `other`."""
+
+    def prepared(folder: Path) -> Sequence[Command]:
+        shutil.copytree(folder / "data", folder / "other")
+        change(folder / "other")
+        return [(*command, "--data", "other", "--run", "run")]
+
+    return prepared
+
+
+def using() -> Iterator[Case]:
+    """What is given to a trained run."""
+    made: dict[str, Make] = {
+        "predict: a file that is no picture": lambda folder: [PREDICT],
+        "predict: no such file": lambda folder: [("predict", "no*.png", "--run", "run")],
+        "predict --gradcam: a layer that there is not": lambda folder: [(*PREDICT, "--gradcam", "--layer", "x")],
+        "evaluate: a class that the run does not know": moved(
+            lambda data: (data / "test/cat").rename(data / "test/owl"), ("evaluate",)
+        ),
+        "evaluate: pictures without classes": lambda folder: [("evaluate", "--data", "data/test/cat", "--run", "run")],
+        "evaluate: truncated PNG": moved(lambda data: os.truncate(data / "test/cat/0.png", 100), ("evaluate",)),
+        "evaluate: a link to a folder": run_file("evaluate", lambda path: relink(path, "../.."), EVALUATE),
+        "report: data that has not moved, but changed": moved(
+            lambda data: (data / "test/cat/0.png").unlink(), REPORT[:1]
+        ),
+        "gradcam: data of other classes": moved(
+            lambda data: [(data / split / "cat").rename(data / split / "owl") for split in ("train", "test")],
+            GRADCAM[:1],
+        ),
+    }
+    return (Case("Using a run", title, make) for title, make in made.items())
+
+
 def relink(path: Path, target: str) -> None:
     path.unlink(missing_ok=True)
     path.symlink_to(target)
@@ -165,5 +205,5 @@ def packed(path: Path, content: Parts) -> None:
 
 def cases() -> Iterator[Case]:
     """All of them."""
-    for group in runs, models:
+    for group in runs, using, models:
         yield from group()

@@ -14,7 +14,7 @@ import evacli as package
 from evacli.cli import app
 
 HEAVY = ("tensorflow", "keras", "numpy", "matplotlib", "cv2", "sklearn", "scipy", "PIL", "jinja2", "plotext")
-COMMANDS = ("lr-find", "train", "report", "gradcam", "compare", "runs")
+COMMANDS = ("lr-find", "train", "report", "gradcam", "predict", "evaluate", "compare", "runs")
 
 # Runs command lines, those that are several divided by a +, and tells which of the given modules they have imported.
 SPY = f"""

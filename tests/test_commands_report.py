@@ -45,6 +45,11 @@ def test_it_says_if_images_were_evaluated_with_their_mirror_images(tmp_path, mon
     assert re.search(r"best.keras by itself .* \d+\.\d\d% of the test images", done.stdout)
 
 
+def test_data_that_has_moved_is_named_once(tmp_path, monkeypatch):
+    run, _ = call(tmp_path, monkeypatch, make_data(), "--data", str(tmp_path / "moved"))
+    assert json.loads(run.config.read_text())["data"] == str(tmp_path / "moved")
+
+
 def test_with_shifts_it_says_what_they_bring(tmp_path, monkeypatch):
     _, done = call(tmp_path, monkeypatch, make_data(), "--shifts")
     assert "with shifted copies as well" in done.stdout

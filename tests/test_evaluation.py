@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny_run import make_data, make_model, make_run, make_summary
 
-from evacli import engine, evaluation
+from evacli import data, engine, evaluation
 from evacli.config import Config
 from evacli.data.images import InMemory
 from evacli.data.survey import survey
@@ -16,6 +16,8 @@ from evacli.errors import DataError, RunError
 from evacli.evaluation import Predictions, load_best
 from evacli.run import config_file, summary, trained
 from evacli.run.directory import RunDir
+from evacli.run.locking import exclusive
+from evacli.run.trained import Trained
 
 
 @pytest.fixture(scope="module")
@@ -227,4 +229,42 @@ def test_data_that_has_moved_is_told_with_the_way_out(tmp_path):
     config_file.write(run, Config(epochs=3, data=str(tmp_path / "gone")))
     with pytest.raises(DataError, match=r"The data of .*run is no longer at .*gone") as e:
         evaluation.open_run(trained.read(run))
-    assert e.value.fix.endswith(f"evacli train --run {run.path} --data PATH")
+    assert "--data PATH" in e.value.fix
+
+
+@pytest.fixture
+def moved(tmp_path, digits) -> tuple[Trained, Path]:
+    """A run whose data is gone, and where the same data lies now."""
+    found = data.load(Config(data=str(digits)))
+    run = make_run(tmp_path / "run", found, data_fingerprint=found.fingerprint)
+    config_file.write(run, Config(epochs=3, data=str(tmp_path / "gone")))
+    return trained.read(run), digits
+
+
+def test_data_that_has_moved_is_used_where_it_lies_now_and_remembered(moved):
+    stored, place = moved
+    opened = evaluation.open_run(stored, place)
+    assert (opened.difference, len(opened.data.test)) == ("", 100)
+    assert config_file.read(stored.directory).data == str(place)
+    assert evaluation.open_run(trained.read(stored.directory)).config == opened.config
+
+
+@pytest.mark.parametrize("changed", ["x_test", "class_names"])
+def test_other_data_has_not_moved_and_is_pointed_to_evaluate(moved, tmp_path, changed):
+    stored, place = moved
+    with np.load(place) as arrays:
+        content = dict(arrays) | {"class_names": np.array(list("0123456789"))}
+    content[changed] = content[changed].copy()
+    content[changed].flat[-1] = {"x_test": content["x_test"].flat[-1] ^ 1, "class_names": "x"}[changed]
+    np.savez(tmp_path / "other.npz", **content)
+    with pytest.raises(DataError, match=r"not those that the run was trained on|without '9', with the new 'x'") as e:
+        evaluation.open_run(stored, tmp_path / "other.npz")
+    assert f"evacli evaluate --data {tmp_path}/other.npz --run {stored.directory.path}" in e.value.fix
+    assert config_file.read(stored.directory) == stored.config
+
+
+def test_a_run_in_training_is_left_as_it_is(moved):
+    stored, place = moved
+    with exclusive(stored.directory):
+        assert evaluation.open_run(stored, place).config.data == str(place)
+    assert config_file.read(stored.directory) == stored.config

@@ -93,6 +93,12 @@ def test_every_mistake_is_told_as_it_is(run, data, probabilities, mistakes):
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_data_that_has_moved_is_named_once(run, tmp_path):
+    call(run, "--data", str(tmp_path / "moved"), "--n", "1")
+    assert json.loads(run.config.read_text())["data"] == str(tmp_path / "moved")
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_the_worst_have_the_highest_loss(run, data, probabilities, mistakes):
     true = probabilities[mistakes, data.test.labels[mistakes]]
     result = gradcam(run.path, n=4)

@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import cv2
 import keras
 import numpy as np
 import pandas as pd
@@ -15,8 +16,11 @@ from evacli.config import Config
 from evacli.data import pictures
 from evacli.engine import single
 from evacli.errors import DataError, RunError
+from evacli.explaining.heatmap import grad_cam
+from evacli.figures.gradcam import Explanation
 from evacli.run import config_file
 from evacli.run.directory import RunDir
+from evacli.using import overlays
 from evacli.using.predict import Predictor
 
 
@@ -101,7 +105,7 @@ def test_only_a_few_pictures_are_in_memory_at_a_time(
     monkeypatch.setattr(pictures, "pixels", lambda path, size: read.append(path) or decode(path, size))
     monkeypatch.setattr(single, "BATCH_SIZE", 2)
     for number, _ in enumerate(Predictor(trained.path).each([photos]), start=1):
-        assert number <= len(read) <= number + 1
+        assert number <= len(read) <= number + 3  # what is left of two, and the next two
     assert number == 7
 
 
@@ -124,9 +128,14 @@ def test_what_cannot_be_read_is_named_at_the_end_and_the_rest_is_there(
 
 def test_nothing_but_what_cannot_be_read_is_an_error(trained: RunDir, tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture")
-    done = CliRunner().invoke(app, ["predict", str(tmp_path / "text.png"), "--run", str(trained.path)])
+    table = tmp_path / "table.csv"
+    table.write_text("of an earlier call")
+    given = ["predict", str(tmp_path / "text.png"), "--gradcam", "--out", str(table), "--run", str(trained.path)]
+    done = CliRunner().invoke(app, given)
     assert done.exit_code == 1
-    assert "None of the pictures can be read" in done.stderr
+    assert "None of the pictures can be read. Name others than" in done.stderr
+    assert table.read_text() == "of an earlier call"
+    assert not (tmp_path / "table-gradcam").exists()
 
 
 def test_json_is_a_line_a_picture_from_paths_on_stdin(trained: RunDir, photos: Path) -> None:
@@ -179,3 +188,62 @@ def test_a_network_whose_weights_are_no_numbers_is_refused(tmp_path: Path, photo
     model.save(run.best_model)
     with pytest.raises(RunError, match="probabilities that are not numbers"):
         evacli.predict(run.path, photos / "0.png")
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[Explanation], str]]:
+    """What pictures are drawn of, with their subtitles; the files are empty, and a grid holds three."""
+    said: list[tuple[list[Explanation], str]] = []
+    monkeypatch.setattr(overlays, "MOST_IN_GRID", 3)
+    monkeypatch.setattr(overlays, "grid", lambda some, _, subtitle: said.append((list(some), subtitle)))
+    monkeypatch.setattr(overlays, "save", lambda _, path: path.touch())
+    return said
+
+
+def test_each_picture_is_drawn_with_the_evidence_for_its_class_and_the_first_in_a_grid(
+    trained: RunDir, photos: Path, tmp_path: Path, drawn: list[tuple[list[Explanation], str]]
+) -> None:
+    (tmp_path / "text.png").write_text("no picture")
+    folder = tmp_path / "table-gradcam"
+    folder.mkdir()
+    (folder / "00099-old-predicted-cat.png").touch()
+    (folder / "mine.png").touch()
+    result = evacli.predict(trained.path, [tmp_path / "text.png", photos], out=tmp_path / "table.csv", gradcam=True)
+    names = [f"{i:05}-{i}-predicted-{one.predicted}.png" for i, one in enumerate(result.predictions)]
+    assert [one.overlay for one in result.predictions] == [str(folder / name) for name in names]
+    assert {path.name for path in folder.iterdir()} == {*names, "mine.png"}
+    assert (result.folder, result.grid) == (str(folder), str(tmp_path / "table-gradcam.png"))
+    *singles, (grid, subtitle) = drawn
+    assert [one.name for one in grid] == ["0.png", "1.png", "2.png"]
+    assert "the first 3 of 7 pictures" in subtitle
+    model = keras.models.load_model(trained.best_model)
+    for ((explanation,), _), one in zip(singles, result.predictions, strict=True):
+        pixels = pictures.pixels(Path(one.picture), (8, 8))
+        np.testing.assert_array_equal(explanation.image, pixels)
+        expected = grad_cam(model, pixels[None], np.array([CLASSES.index(one.predicted)]))
+        np.testing.assert_allclose(explanation.maps, expected, atol=1e-5)
+        assert explanation.true is None
+
+
+def test_pictures_lie_beside_the_table_and_json_names_them(trained: RunDir, photos: Path) -> None:
+    given = ["predict", str(photos / "0.png"), "--gradcam", "--run", str(trained.path)]
+    done = CliRunner().invoke(app, given)
+    grid, folder = trained.predictions_gradcam_png, trained.predictions_gradcam_folder
+    assert f"{grid} shows where the network looked, {folder} has a picture of each." in done.stdout
+    (single,) = folder.iterdir()
+    assert all(cv2.imread(path).shape[1] > 500 for path in (grid, single))
+    line = json.loads(CliRunner().invoke(app, [*given, "--json"]).stdout)
+    assert line["overlay"] == str(single)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [(["--layer", "conv2d"], "--layer conv2d is for --gradcam"), (["--gradcam", "--layer", "no"], "--layer no is no")],
+)
+def test_a_layer_that_cannot_be_shown_is_refused_before_anything_is_read(
+    trained: RunDir, tmp_path: Path, options: list[str], said: str
+) -> None:
+    out = ["--out", str(tmp_path / "table.csv")]
+    done = CliRunner().invoke(app, ["predict", "nowhere.png", *options, *out, "--run", str(trained.path)])
+    assert (done.exit_code, list(tmp_path.iterdir())) == (2, [])
+    assert said in done.stderr

@@ -46,7 +46,7 @@ def test_the_tree_in_the_readme_names_only_modules_that_exist():
 
 EXAMPLES = sorted((ROOT / "examples").iterdir())
 COMMANDS = typer.main.get_command(cli.app).commands
-WORKFLOWS = {name: getattr(evacli, name) for name in ("lr_find", "train", "report", "gradcam", "compare", "runs")}
+WORKFLOWS = {name: getattr(evacli, name) for name in evacli.__all__ if name not in ("__version__", "recipe")}
 
 
 def test_the_commands_of_readme_and_scripts_have_the_options_that_they_are_given():

@@ -6,7 +6,7 @@ from typing import Annotated
 from typer import Context, Option
 
 from evacli import console
-from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output
+from evacli.commands.options import RUN, JsonOption, LayerOption, MovedOption, QuietOption, RunOption, configure_output
 from evacli.errors import EvacliError
 from evacli.explaining.explain import GradcamResult, Select, Shown, Target, gradcam
 from evacli.formats import counted
@@ -29,15 +29,14 @@ def _classes(context: Context) -> list[str]:
 
 def gradcam_command(  # noqa: PLR0913 - each parameter is an option
     run: RunOption = RUN,
+    data: MovedOption = None,
     n: Annotated[int, Option("--n", help="Show at most N mistakes.", metavar="N")] = 25,
     select: Annotated[Select, Option(help="Those with the highest loss, some at random, or the first ones.")] = "worst",
     class_name: Annotated[
         str | None, Option("--class", help="Only images that truly are of this class.", autocompletion=_classes)
     ] = None,
     target: Annotated[Target, Option(help="Explain the predicted class, the true one, or both.")] = "both",
-    layer: Annotated[
-        str | None, Option(help="Layer whose feature map is used. [dim]default: the last on every path[/]")
-    ] = None,
+    layer: LayerOption = None,
     alpha: Annotated[float, Option(help="Weight of the image under the heat map, 0 to 1.")] = 0.5,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -47,7 +46,7 @@ def gradcam_command(  # noqa: PLR0913 - each parameter is an option
     Example: evacli gradcam --n 25 --class cat --run runs/first
     """
     configure_output(json, quiet)
-    result = gradcam(run, n=n, select=select, class_name=class_name, target=target, layer=layer, alpha=alpha)
+    result = gradcam(run, data=data, n=n, select=select, class_name=class_name, target=target, layer=layer, alpha=alpha)
     _show(result, n, class_name)
     console.json(result)
 

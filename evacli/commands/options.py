@@ -18,6 +18,12 @@ from evacli.run.directory import DEFAULT_RUN
 from evacli.settings import Described
 
 RunOption = Annotated[Path, Option("--run", help="Directory of the run.", metavar="PATH")]
+MovedOption = Annotated[
+    Path | None, Option("--data", help="Where the run's data lies now; the run remembers.", metavar="PATH")
+]
+LayerOption = Annotated[
+    str | None, Option("--layer", help="Whose maps are used. [dim](the last on every path)[/]", metavar="NAME")
+]
 JsonOption = Annotated[bool, Option("--json", help="Print the result as JSON alone.", metavar="")]
 QuietOption = Annotated[bool, Option("--quiet", "-q", help="Print results and problems only.", metavar="")]
 

@@ -8,20 +8,24 @@ from typing import Annotated
 from typer import Argument, Exit, Option
 
 from evacli import console
-from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output
-from evacli.errors import ConfigError, DataError
-from evacli.using.predict import Prediction, Predictor, PredictResult, Skipped, predict
+from evacli.commands.options import RUN, JsonOption, LayerOption, QuietOption, RunOption, configure_output
+from evacli.errors import ConfigError
+from evacli.using.predict import MOST_IN_GRID, Prediction, Predictor, PredictResult, Skipped, predict
 
 MOST_SHOWN = 40
 
 
-def predict_command(
+def predict_command(  # noqa: PLR0913 - each parameter is an option
     pictures: Annotated[
         list[str], Argument(help="Pictures: files, folders, patterns; - for paths from stdin.", metavar="PICTURE")
     ],
     run: RunOption = RUN,
     top: Annotated[int, Option(help="Show the N most probable classes.", metavar="N")] = 1,
     out: Annotated[Path | None, Option(help="The table. [dim]default: predictions.csv in the run[/]")] = None,
+    gradcam: Annotated[
+        bool, Option("--gradcam", help="Draw where the network looked in each, beside the table.")
+    ] = False,
+    layer: LayerOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -34,9 +38,9 @@ def predict_command(
         raise ConfigError(f"--top {top}: must be at least 1.")
     named = list(_named(pictures))
     if json:
-        skipped = _as_they_come(run, named)
+        skipped = _as_they_come(Predictor(run, out=out, gradcam=gradcam, layer=layer), named)
     else:
-        result = predict(run, named, out=out)
+        result = predict(run, named, out=out, gradcam=gradcam, layer=layer)
         _show(result, top)
         skipped = result.skipped
     for one in skipped:
@@ -53,10 +57,10 @@ def _named(pictures: list[str]) -> Iterator[str]:
             yield picture
 
 
-def _as_they_come(run: Path, named: list[str]) -> list[Skipped]:
+def _as_they_come(predictor: Predictor, named: list[str]) -> list[Skipped]:
     """Print a line of JSON for each picture while the work goes on; the table is not written."""
     skipped = []
-    for one in Predictor(run).each(named):
+    for one in predictor.each(named):
         console.json_line(one)
         if isinstance(one, Skipped):
             skipped.append(one)
@@ -65,15 +69,15 @@ def _as_they_come(run: Path, named: list[str]) -> list[Skipped]:
 
 def _show(result: PredictResult, top: int) -> None:
     shown = result.predictions[:MOST_SHOWN]
-    if not shown:
-        raise DataError(
-            "None of the pictures can be read.", "; ".join(f"{s.picture}: {s.reason}" for s in result.skipped)
-        )
     headings = "picture", "class", "probability", *(("next",) if top > 1 else ())
     console.result(console.table(f"Predictions of {result.run}", headings, (_row(one, result, top) for one in shown)))
     if len(result.predictions) > len(shown):
         console.result(f"These are the first {len(shown)} of {len(result.predictions):,}.")
     console.result(f"{console.printable(result.table)} has them all with the probability of every class.")
+    if result.grid:
+        shows = "shows where the network looked"
+        some = f" in the first {MOST_IN_GRID}" if len(result.predictions) > MOST_IN_GRID else ""
+        console.result(console.printable(f"{result.grid} {shows}{some}, {result.folder} has a picture of each."))
 
 
 def _row(one: Prediction, result: PredictResult, top: int) -> list[str]:

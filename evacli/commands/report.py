@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from evacli import console
-from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output
+from evacli.commands.options import RUN, JsonOption, MovedOption, QuietOption, RunOption, configure_output
 from evacli.formats import counted
 
 if TYPE_CHECKING:
@@ -18,7 +18,11 @@ ShiftsOption = Annotated[
 
 
 def report_command(
-    run: RunOption = RUN, shifts: ShiftsOption = False, json: JsonOption = False, quiet: QuietOption = False
+    run: RunOption = RUN,
+    data: MovedOption = None,
+    shifts: ShiftsOption = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Evaluate the trained network: curves, confusions, its worst mistakes, all in one HTML file.
 
@@ -27,7 +31,7 @@ def report_command(
     configure_output(json, quiet)
     from evacli.reporting.report import report
 
-    result = report(run, shifts=shifts)
+    result = report(run, data=data, shifts=shifts)
     console.result(console.table(f"Report of {result.run}", ("measure", "value"), _rows(result)))
     console.result(f"{console.printable(result.report)} shows it all; open it in a browser.")
     console.json(result)

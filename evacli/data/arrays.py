@@ -111,6 +111,25 @@ def _blocks(images: Array) -> list[Array]:
     return [images[start : start + size] for start in range(0, len(images), size)]
 
 
+def part(called: str, labels: Array, names: tuple[str, Array] | None) -> tuple[NDArray[np.int64], Callable[[int], str]]:
+    """Tell what the labels of one part of a data set mean, which may lack classes; see `classes` for the arguments.
+
+    Returns:
+        (N,) numbers, and what gives the name of each.
+    """
+    flat = _flat(called, labels)
+    if flat.dtype.kind in "US":
+        (numbers,), found = _named([flat.astype("U")])
+        return numbers, lambda number: found[number]
+    numbers = _numbers(called, flat)
+    if names is None:
+        return numbers, str
+    given = _checked_names(*names)
+    if numbers.max() >= len(given):
+        raise DataError(f"{called} goes up to {numbers.max()}, but {names[0]} has {len(given)} names.")
+    return numbers, lambda number: str(given[number])
+
+
 class Classes(NamedTuple):
     """What labels mean.
 
@@ -140,8 +159,10 @@ def classes(splits: Sequence[tuple[str, Array]], names: tuple[str, Array] | None
         raise DataError(f"{splits[0][0]} and {splits[-1][0]} are of different kinds.", LABELS_EXPECTED)
     numbers = [_numbers(name, labels) for (name, _), labels in zip(splits, flat, strict=True)]
     if names is not None:
-        _check_names(*names, len(numbers[0]))
-        return Classes(numbers, tuple(names[1].tolist()))
+        given = _checked_names(*names)
+        if len(given) > len(numbers[0]):
+            raise DataError(f"{names[0]} has {len(given)} names, too many for {len(numbers[0])} training images.")
+        return Classes(numbers, tuple(given.tolist()))
     highest = int(max(labels.max() for labels in numbers))
     # Each class needs a training image. Numbers such as 10**15 could count up to anything.
     if highest >= len(numbers[0]):
@@ -183,8 +204,7 @@ def _numbers(name: str, labels: Array) -> NDArray[np.int64]:
     return labels.astype(np.int64)
 
 
-def _check_names(called: str, names: Array, images: int) -> None:
+def _checked_names(called: str, names: Array) -> Array:
     if names.ndim != 1 or names.dtype.kind != "U":
         raise DataError(f"{called} is {short(names.dtype)} of shape {names.shape}, expected text of shape (C,).")
-    if len(names) > images:
-        raise DataError(f"{called} has {len(names)} names, too many for {images} training images.")
+    return names

@@ -63,7 +63,19 @@ def read(found: Layout, config: Config) -> Source:
         decoded = _Decoded(array, index.good, entry)
         _tell(found.where, found.problems | index.problems, skip=config.skip_bad)
     splits = dict(_splits(listings, decoded))
-    return Source(splits[TRAIN], splits[TEST], found.class_names, splits.get(VALIDATION))
+    return Source(splits[TRAIN], splits.get(TEST), found.class_names, splits.get(VALIDATION))
+
+
+def read_part(found: Layout, size: Size, fit: Fit, *, skip_bad: bool) -> Split:
+    """Decode the pictures of one part, which stands as training images, at a size that is given.
+
+    Raises:
+        DataError, MemoryShort: see `read`; or if no file is left.
+    """
+    split = read(found, Config(image_size=f"{size[1]}x{size[0]}", resize=fit, skip_bad=skip_bad)).train
+    if not len(split):
+        raise DataError(f"No image in {found.where} can be used.", "Name a folder that has some.")
+    return split
 
 
 class _Decoded(NamedTuple):
@@ -96,9 +108,7 @@ def _decoded(found: Layout, listings: Mapping[str, Listing], config: Config, key
         done, garbled = _each(decode, [file for file in every_file if file.name in sizes], "reading images", workers)
         _tell(found.where, found.problems | problems | garbled, skip=config.skip_bad)
         if resized := sum(sizes[name] != size for name in done):
-            were = "was" if resized == 1 else "were"
-            how = f"{HOW[config.resize]} {size[0]}x{size[1]} pixels"
-            console.warn(f"{resized:,} of {len(done):,} images {were} {how}.")
+            _tell_resized(resized, len(done), size, config.resize)
         return [file.name in done for file in every_file], problems | garbled
 
     if _fit(math.prod(shape), config):
@@ -111,6 +121,11 @@ def _decoded(found: Layout, listings: Mapping[str, Listing], config: Config, key
     if stored is None:
         raise DataError(f"{cache.folder()} does not keep what is written to it.", "Name another with EVACLI_CACHE.")
     return _Decoded(stored[0], good, stored[1])
+
+
+def _tell_resized(resized: int, of: int, size: Size, fit: Fit) -> None:
+    were = "was" if resized == 1 else "were"
+    console.warn(f"{resized:,} of {of:,} images {were} {HOW[fit]} {size[0]}x{size[1]} pixels.")
 
 
 def _fit(needed: int, config: Config) -> bool:
@@ -137,7 +152,7 @@ def of_size(source: Source, config: Config) -> Source:
     """Bring the images of a source, where they come as arrays, to the size that `--image-size` says."""
     if config.size is None:
         return source
-    change = partial(_of_size, size=config.size, fit=config.resize)
+    change = partial(split_of_size, size=config.size, fit=config.resize)
     return replace(
         source,
         train=change(source.train),
@@ -146,9 +161,11 @@ def of_size(source: Source, config: Config) -> Source:
     )
 
 
-def _of_size(split: Split, size: Size, fit: Fit) -> Split:
+def split_of_size(split: Split, size: Size, fit: Fit) -> Split:
+    """Bring the images of a split to a size."""
     if split.images.shape[1::-1] == size:
         return split
+    _tell_resized(len(split), len(split), size, fit)
     images = np.empty((len(split), size[1], size[0], 3), np.uint8)
     for i, (image,) in enumerate(console.track(split.images.blocks(1), "resizing images", total=len(split))):
         images[i] = pictures.resized(image, size, fit)

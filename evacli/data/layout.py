@@ -99,6 +99,37 @@ def understand(found: Files, order: Order) -> Layout:
     return replace(_layout(tree, base, folders, order), said=said)
 
 
+def understand_part(found: Files, order: Order) -> tuple[str, Layout]:
+    """Tell the classes of one part alone: of the tests, of the validation images, of the training images, or of all.
+
+    Returns:
+        The folder of the part, empty for all; and the files, as training images. Classes without files are left out.
+
+    Raises:
+        DataError: if there are no classes; see `understand`.
+    """
+    tree = _Tree(found)
+    folder = _part(tree)
+    if folder is None:
+        layout = _flat(tree, order, subset=True)
+        return "", layout
+    return folder, _layout(tree, folder, {TRAIN: folder}, order, subset=True)
+
+
+def _part(tree: "_Tree") -> str | None:
+    """Return the folder of the split that is to be evaluated, None if there are none."""
+    level = [""]
+    for _ in range(DEEPEST + 1):
+        splits = [child for folder in level for child in tree.folders_in(folder) if tree.folders_in(child)]
+        for role in (TEST, VALIDATION, TRAIN):
+            if fitting := [folder for folder in splits if _role(folder) == role]:
+                if len(fitting) > 1:
+                    raise DataError(f"{tree.found.where} has {listed(fitting)}.", "Name one of them with --data.")
+                return fitting[0]
+        level = [child for folder in level for child in tree.folders_in(folder)]
+    return None
+
+
 class _Tree:
     """The folders of a data set, and which files may be pictures."""
 
@@ -170,7 +201,7 @@ def _roles(tree: _Tree, base: str) -> dict[str, str]:
     return {role: found[role][0] for role in (TRAIN, TEST, VALIDATION) if role in found}
 
 
-def _flat(tree: _Tree, order: Order) -> Layout:
+def _flat(tree: _Tree, order: Order, *, subset: bool = False) -> Layout:
     base = ""
     while len(inside := tree.folders_in(base)) == 1 and _is_around(tree, inside[0]):
         base = inside[0]
@@ -179,9 +210,9 @@ def _flat(tree: _Tree, order: Order) -> Layout:
             f"{tree.shown(base)} has no folders of classes.",
             "Give each class a folder, or a list of the pictures and their classes; to predict, see evacli predict.",
         )
-    if all(map(_role, inside)):
+    if all(map(_role, inside)) and not subset:
         raise DataError(f"{tree.shown(base)} has a folder {_last(inside[0])} but no folder train.", "Add one.")
-    layout = _layout(tree, base, {TRAIN: base}, order)
+    layout = _layout(tree, base, {TRAIN: base}, order, subset=subset)
     return replace(layout, said=f"{tree.shown(base)} is understood as folders of {len(layout.class_names)} classes")
 
 
@@ -190,9 +221,11 @@ def _is_around(tree: _Tree, folder: str) -> bool:
     return bool(tree.folders_in(folder)) and len(_parts(folder)) <= DEEPEST and _role(folder) is None
 
 
-def _layout(tree: _Tree, base: str, folders: Mapping[str, str], order: Order) -> Layout:
+def _layout(tree: _Tree, base: str, folders: Mapping[str, str], order: Order, *, subset: bool = False) -> Layout:
     _refuse_detection(tree, folders)
     classes = {role: tree.classes(folder) for role, folder in folders.items()}
+    if subset:
+        classes = {role: {name: files for name, files in found.items() if files} for role, found in classes.items()}
     names = set(chain(*classes.values()))
     ambiguous = [key for key, count in Counter(map(str.casefold, names)).items() if count > 1]
     if alike := sorted(name for name in names if name.casefold() in ambiguous):

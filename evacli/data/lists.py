@@ -82,7 +82,7 @@ def of_files(found: Files, order: Order) -> Layout | None:
     for name in lists:
         roles[_role_of_list(PurePosixPath(name))].append(name)
     chosen: dict[str | None, list[str]] = {role: names for role, names in roles.items() if role} or dict(roles)
-    if TRAIN not in chosen and None not in chosen:
+    if not chosen:
         return None
     if several := next((names for names in chosen.values() if len(names) > 1), None):
         raise DataError(f"{found.where} holds several lists: {listed(several)}.", "Name one of them with --data.")
@@ -190,8 +190,6 @@ def _layout(
                 classes[split].append(row.label)
     if not files:
         raise DataError(f"{where}: none of the files that it lists is there, such as {short(next(iter(problems)))}.")
-    if TRAIN not in files:
-        raise DataError(f"{where} lists no training images.", "Call their split train, or leave the column out.")
     if TEST not in files and VALIDATION in files:
         files[TEST], classes[TEST] = files.pop(VALIDATION), classes.pop(VALIDATION)
     _refuse_twice(where, files)

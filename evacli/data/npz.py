@@ -1,7 +1,8 @@
 """NumPy's files: an `.npz` archive, or a folder of `.npy`, under the names that people give their arrays."""
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,20 +33,58 @@ FIX = "Save it with np.savez and the arrays x_train, y_train, x_test, y_test."
 
 
 def read(path: Path) -> Source:
-    """Load the archive; no pickle in it is touched.
+    """Load an archive, or a folder of `.npy` files; no pickle in it is touched.
 
     Raises:
         DataError: if an array is missing, or is not images or labels.
         MemoryShort: if the images take more memory than there is.
     """
+    with _opened(path) as archive:
+        pairs, names = _chosen(path, list(archive))
+        _require_training(path, pairs, list(archive))
+        return _source(path, pairs, names, _loaded(path, archive, pairs, names))
+
+
+def read_part(path: Path) -> tuple[str, Split, Callable[[int], str]]:
+    """Load the part of an archive, or of a folder, that is to be evaluated: the test arrays or, without them, others.
+
+    Returns:
+        What the part is called, its images, and what gives the name of a class by its number.
+
+    Raises:
+        DataError, MemoryShort: as in `read`.
+    """
+    with _opened(path) as archive:
+        pairs, names = _chosen(path, list(archive))
+        role = next((role for role in (TEST, VALIDATION, TRAIN) if role in pairs), None)
+        if role is None:
+            raise DataError(f"{path} lacks images and labels; it holds {listed(sorted(archive))}.", FIX)
+        images, labels = pairs[role]
+        found = _loaded(path, archive, {role: pairs[role]}, names)
+    arrays.check_shape(f"{images} in {path}", found[images])
+    numbers, named = arrays.part(f"{labels} in {path}", found[labels], _called(path, names, found))
+    _require_pairs(path, images, labels, found)
+    (pixels,), _ = arrays.pixels([(f"{images} in {path}", found[images])])
+    return role, Split(InMemory(pixels), numbers, indices(len(numbers))), named
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Open the arrays of an archive or a folder by name; none is read yet."""
     with reading(path, FIX):
+        if path.is_dir():
+            yield {file.stem: file for file in sorted(path.glob("*.npy"))}
+            return
         with zipfile.ZipFile(path) as zipped:
             refuse_bomb(path, zipped)
         with np.load(path, allow_pickle=False) as archive:
-            pairs, names = _chosen(path, archive.files)
-            memory.require(_needed(path, pairs), f"{path} takes", FEWER, doubt=1)
-            found = {key: _array(archive, key, path) for key in (*_keys(pairs), *names)}
-    return _source(path, pairs, names, found)
+            yield archive
+
+
+def _loaded(path: Path, archive: Mapping[str, Any], pairs: "Pairs", names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    if not path.is_dir():
+        memory.require(_needed(path, pairs), f"{path} takes", FEWER, doubt=1)
+    return {key: _array(archive, key, path) for key in (*_keys(pairs), *names)}
 
 
 def _needed(path: Path, pairs: "Pairs") -> int:
@@ -76,22 +115,6 @@ def holds_arrays(path: Path) -> bool:
         return path.suffix.lower() == ".npz" or all(name.endswith(".npy") for name in archive.namelist())
 
 
-def read_folder(path: Path) -> Source:
-    """Load the `.npy` files of a folder.
-
-    Raises:
-        DataError: see `read`.
-    """
-    files = {file.stem: file for file in sorted(path.glob("*.npy"))}
-    with reading(path, FIX):
-        pairs, names = _chosen(path, list(files))
-        found: dict[str, NDArray[Any]] = {}
-        for key in (*_keys(pairs), *names):
-            with reading(files[key], _expected(key)):
-                found[key] = np.load(files[key], allow_pickle=False)
-    return _source(path, pairs, names, found)
-
-
 Pairs = Mapping[str, tuple[str, str]]  # of each split the keys of its images and its labels
 
 
@@ -106,15 +129,18 @@ def _chosen(path: Path, keys: Sequence[str]) -> tuple[Pairs, list[str]]:
     pairs = {role: pair for role, choices in KEYS.items() if (pair := _first(choices, spelled))}
     if not pairs and (pair := _first(ALONE, spelled)):
         pairs = {TRAIN: pair}
-    if TRAIN not in pairs:
-        found = f"it holds {listed(sorted(keys))}" if keys else "it is empty"
-        raise DataError(f"{path} lacks images and labels to train on; {found}.", FIX)
     for role, choices in KEYS.items():
         for pair in choices:
             lacking = [key for key in pair if key not in spelled]
             if role not in pairs and len(lacking) == 1:
                 raise DataError(f"{path} lacks {lacking[0]}.", FIX)
     return pairs, [spelled[name] for name in NAMES if name in spelled][:1]
+
+
+def _require_training(path: Path, pairs: Pairs, keys: Sequence[str]) -> None:
+    if TRAIN not in pairs:
+        found = f"it holds {listed(sorted(keys))}" if keys else "it is empty"
+        raise DataError(f"{path} lacks images and labels to train on; {found}.", FIX)
 
 
 def _first(choices: Sequence[tuple[str, str]], spelled: Mapping[str, str]) -> tuple[str, str] | None:
@@ -133,6 +159,8 @@ def _expected(key: str) -> str:
 def _array(archive: Mapping[str, Any], key: str, path: Path) -> NDArray[Any]:
     with reading(f"{key} in {path}", _expected(key)):
         array = archive[key]
+        if isinstance(array, Path):
+            array = np.load(array, mmap_mode="r", allow_pickle=False)
     # Of a member that is no .npy file, NumPy gives the bytes.
     if not isinstance(array, np.ndarray):
         raise DataError(f"{key} in {path} is no .npy array.", _expected(key))
@@ -143,13 +171,9 @@ def _source(path: Path, pairs: Pairs, names: Sequence[str], found: Mapping[str, 
     for images, _ in pairs.values():
         arrays.check_shape(f"{images} in {path}", found[images])
     called = [(f"{labels} in {path}", found[labels]) for _, labels in pairs.values()]
-    told = arrays.classes(called, (f"{names[0]} in {path}", found[names[0]]) if names else None)
+    told = arrays.classes(called, _called(path, names, found))
     for images, labels in pairs.values():
-        if len(found[images]) != len(found[labels]):
-            raise DataError(
-                f"{images} in {path} has {len(found[images])} images but {len(found[labels])} labels.",
-                "Give each image one.",
-            )
+        _require_pairs(path, images, labels, found)
     pixels, said = arrays.pixels([(f"{images} in {path}", found[images]) for images, _ in pairs.values()])
     splits = {
         role: Split(InMemory(images), labels, indices(len(images)))
@@ -160,3 +184,15 @@ def _source(path: Path, pairs: Pairs, names: Sequence[str], found: Mapping[str, 
         test, validation = validation, None
     said = f"{path} is understood as arrays of {said}" if said else ""
     return Source(splits[TRAIN], test, told.names, validation, said=said)
+
+
+def _called(path: Path, names: Sequence[str], found: Mapping[str, NDArray[Any]]) -> tuple[str, NDArray[Any]] | None:
+    return (f"{names[0]} in {path}", found[names[0]]) if names else None
+
+
+def _require_pairs(path: Path, images: str, labels: str, found: Mapping[str, NDArray[Any]]) -> None:
+    if len(found[images]) != len(found[labels]):
+        raise DataError(
+            f"{images} in {path} has {len(found[images])} images but {len(found[labels])} labels.",
+            "Give each image one.",
+        )

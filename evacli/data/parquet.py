@@ -45,8 +45,6 @@ def read(path: Path, order: Order) -> Layout:
         files[role] += found
         classes[role] += labels
         names = names or named
-    if TRAIN not in files:
-        raise DataError(f"{path} has tables of {listed(sorted(files))} but none of training images.", "Add one.")
     if TEST not in files and VALIDATION in files:
         files[TEST], classes[TEST] = files.pop(VALIDATION), classes.pop(VALIDATION)
     present = {name for split in classes.values() for name in split}

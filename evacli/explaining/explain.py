@@ -1,5 +1,6 @@
 """Why the network errs: Grad-CAM of images that it classified wrongly."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -14,6 +15,7 @@ from evacli.run.locking import drawing
 from evacli.run.trained import Trained
 
 if TYPE_CHECKING:
+    from evacli.backend import keras
     from evacli.evaluation import EvaluatedRun
     from evacli.figures.gradcam import Explanation
 
@@ -62,9 +64,10 @@ class GradcamResult(msgspec.Struct, frozen=True, kw_only=True):
     folder: str | None
 
 
-def gradcam(
+def gradcam(  # noqa: PLR0913 - each parameter is an option
     run: str | Path = DEFAULT_RUN,
     *,
+    data: str | os.PathLike[str] | None = None,
     n: int = 25,
     select: Select = "worst",
     class_name: str | None = None,
@@ -76,6 +79,7 @@ def gradcam(
 
     Args:
         run: the run directory, with a trained model.
+        data: where the data of the run lies now, if it has moved; the run remembers.
         n: how many images at most.
         select: `worst`: the highest losses; `random`: drawn with the run's seed; `first`: in the order of the data.
         class_name: only images that truly are of this class.
@@ -87,6 +91,7 @@ def gradcam(
     Raises:
         ConfigError: if an argument cannot be used.
         RunError: if the run has no model, or its model and its data do not belong together.
+        DataError: if the data cannot be read, or is not what the run was trained on.
 
     Example:
         >>> gradcam("runs/first", n=4).picture
@@ -96,14 +101,12 @@ def gradcam(
     directory = RunDir(run)
     stored = trained.read(directory)
     _check_class(class_name, stored.summary.class_names)
-    opened, chosen = _open(stored, layer)
+    opened, chosen = _open(stored, data, layer)
     candidates = _candidates(opened, class_name)
     mistakes = [i for i in _in_order(opened, select) if i in candidates]
     explanations = _explain(opened, chosen, mistakes[:n], target)
-    subtitle = f"Left to right: {PANELS[target]}." + TTA * opened.config.uses_tta
-    heading = f"Grad-CAM: what the network looked at (layer {chosen})", subtitle
     with drawing(directory):
-        files = _draw(directory, explanations, heading, alpha)
+        files = _draw(directory, explanations, heading(chosen, target, tta=opened.config.uses_tta), alpha)
     return GradcamResult(
         layer=chosen,
         images=len(candidates),
@@ -131,21 +134,38 @@ def _check_class(class_name: str | None, names: Sequence[str]) -> None:
         raise ConfigError(f"--class {class_name}: the run has no such class.", f"Its classes are {', '.join(names)}.")
 
 
-def _open(stored: Trained, layer: str | None) -> "tuple[EvaluatedRun, str]":
+def _open(stored: Trained, moved_to: str | os.PathLike[str] | None, layer: str | None) -> "tuple[EvaluatedRun, str]":
     """Open the run, and choose the layer that explains it."""
     from evacli import evaluation
+
+    opened = evaluation.open_run(stored, moved_to)
+    if opened.difference:
+        console.warn(opened.difference)
+    return opened, chosen_layer(opened.network, opened.data.image_shape, layer)
+
+
+def chosen_layer(network: "keras.Model", image_shape: tuple[int, ...], layer: str | None) -> str:
+    """Choose the layer that explains a network, and warn if its maps may mislead.
+
+    It is to be called before the long work, so that a wrong name is told at once.
+
+    Raises:
+        ConfigError: see `evacli.explaining.layers.choose_layer`.
+    """
     from evacli.explaining import heatmap
     from evacli.models import saved
 
-    opened = evaluation.open_run(stored)
-    if opened.difference:
-        console.warn(opened.difference)
-    # Before the long work, so that a wrong name is told at once.
-    with saved.using(opened.network):
-        chosen = heatmap.choose_layer(opened.network, opened.data.image_shape, layer)
-    if doubt := heatmap.caveat(opened.network, opened.data.image_shape, chosen):
+    with saved.using(network):
+        chosen = heatmap.choose_layer(network, image_shape, layer)
+    if doubt := heatmap.caveat(network, image_shape, chosen):
         console.warn(doubt)
-    return opened, chosen
+    return chosen
+
+
+def heading(layer: str, target: Target, *, tta: bool) -> tuple[str, str]:
+    """Return title and subtitle of the pictures: which layer, and what is to be seen from left to right."""
+    subtitle = f"Left to right: {PANELS[target]}." + TTA * tta
+    return f"Grad-CAM: what the network looked at (layer {layer})", subtitle
 
 
 def _candidates(run: "EvaluatedRun", class_name: str | None) -> set[int]:
@@ -197,11 +217,11 @@ def _explain(run: "EvaluatedRun", layer: str, indices: list[int], target: Target
     ]
 
 
-def _draw(run: RunDir, explanations: "list[Explanation]", heading: tuple[str, str], alpha: float) -> list[Path]:
+def _draw(run: RunDir, explanations: "list[Explanation]", titles: tuple[str, str], alpha: float) -> list[Path]:
     from evacli.explaining import overlays
 
     if explanations:
-        return overlays.write(run, explanations, heading, alpha)
+        return overlays.write(run, explanations, titles, alpha)
     gradcam_files.remove(run)
     return []
 
@@ -212,7 +232,7 @@ def _shown(run: "EvaluatedRun", explanation: "Explanation", picture: str) -> Sho
         name=run.data.test.names[explanation.index],
         predicted=explanation.predicted,
         predicted_probability=explanation.predicted_probability,
-        true=explanation.true,
+        true=run.data.class_names[run.test.labels[explanation.index]],
         true_probability=explanation.true_probability,
         loss=float(run.test.losses[explanation.index]),
         picture=picture,

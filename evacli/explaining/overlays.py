@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evacli import console
-from evacli.errors import RunError
 from evacli.figures.gradcam import Explanation, grid
 from evacli.figures.style import save
-from evacli.run.directory import RunDir
+from evacli.run.directory import RunDir, make_folder
 from evacli.run.gradcam_files import file_name, remove_singles
 
 MOST_IN_GRID = 100
@@ -28,19 +27,12 @@ def write(run: RunDir, explanations: Sequence[Explanation], heading: tuple[str, 
     Raises:
         RunError: if the file system refuses.
     """
-    if run.gradcam_folder.is_symlink():
-        raise RunError(f"{run.gradcam_folder} is a link; the pictures would land elsewhere.", "Remove the link.")
-    try:
-        run.gradcam_folder.mkdir(exist_ok=True)
-    except OSError as e:
-        raise RunError(
-            f"Cannot create the folder {run.gradcam_folder}: {e.strerror}.", "Move away what is there."
-        ) from e
-    files = [run.gradcam_folder / file_name(e.index, e.predicted, e.true) for e in explanations]
+    make_folder(run.gradcam_folder)
+    files = [run.gradcam_folder / file_name(e.index, e.predicted, e.true or "") for e in explanations]
     for explanation, file in zip(console.track(explanations, "drawing"), files, strict=True):
         save(grid([explanation], *heading, alpha), file)
     save(grid(explanations[:MOST_IN_GRID], *heading, alpha), run.gradcam_png)
     if len(files) > MOST_IN_GRID:
         console.note(f"{run.gradcam_png} shows the first {MOST_IN_GRID} of them.")
-    remove_singles(run, set(files))
+    remove_singles(run.gradcam_folder, set(files))
     return files

@@ -17,7 +17,7 @@ MOST_WITH_NAMES = 120  # beyond, every n-th name is written
 
 
 @styled
-def draw_confusion(counts: NDArray[np.int64], class_names: Sequence[str]) -> Figure:
+def draw_confusion(counts: NDArray[np.int64], class_names: Sequence[str], images: str = "test images") -> Figure:
     """Draw the confusion matrix, coloured by the share of each true class, with the counts in the cells.
 
     The colour scale is a square root: otherwise the few mistakes of a good model would all look like none.
@@ -25,6 +25,7 @@ def draw_confusion(counts: NDArray[np.int64], class_names: Sequence[str]) -> Fig
     Args:
         counts: (C, C); row: true class, column: predicted class.
         class_names: C names.
+        images: what was predicted, for the title.
 
     Returns:
         The figure, larger for more classes.
@@ -35,7 +36,7 @@ def draw_confusion(counts: NDArray[np.int64], class_names: Sequence[str]) -> Fig
     axes = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (C, C), rows sum to 1
     image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1), interpolation="nearest")
-    _label(axes, class_names)
+    _label(axes, class_names, f"Confusion matrix, {literal(images)}")
     if n <= MOST_WITH_NUMBERS:
         _write_counts(axes, counts, shares)
     fraction = 0.046 if n <= MOST_WITH_NUMBERS else 0.02
@@ -46,10 +47,10 @@ def draw_confusion(counts: NDArray[np.int64], class_names: Sequence[str]) -> Fig
     return figure
 
 
-def _label(axes: Axes, class_names: Sequence[str]) -> None:
+def _label(axes: Axes, class_names: Sequence[str], title: str) -> None:
     n = len(class_names)
     axes.grid(visible=False)
-    axes.set(xlabel="predicted class", ylabel="true class", title="Confusion matrix, test images")
+    axes.set(xlabel="predicted class", ylabel="true class", title=title)
     axes.spines[:].set_visible(False)
     shown = range(0, n, -(-n // MOST_WITH_NAMES))
     names = [literal(class_names[i], limit=20) for i in shown]

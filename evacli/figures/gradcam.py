@@ -43,18 +43,20 @@ class Explanation:
         image: (H, W, 3) uint8, RGB.
         predicted: class name.
         predicted_probability: share of 1.
-        true: class name.
+        true: class name; None where nobody knows it.
         true_probability: share of 1.
         maps: (T, h, w) from 0 to 1, in the order in which they are shown.
+        name: what the image is called, which is written where there is no true class.
     """
 
     index: int
     image: Image
     predicted: str
     predicted_probability: float
-    true: str
+    true: str | None
     true_probability: float
     maps: NDArray[np.float32]
+    name: str = ""
 
 
 def overlay(image: Image, heat: Heat, alpha: float = 0.5) -> Image:
@@ -142,17 +144,24 @@ def _draw_cell(axes: Axes, explanation: Explanation, strip: Image, corner: tuple
     index = axes.text(x + width, second, f"#{explanation.index}", fontsize=SMALL, color=GREY, va="top", ha="right")
     room = width - index.get_window_extent().width - GAP
     said = axes.text(x, y, "", fontsize=TEXT, color=VERMILION, va="top")
-    true = axes.text(x, second, "", fontsize=TEXT, color=BLUE, va="top")
-    _fill(said, "predicted", explanation.predicted, explanation.predicted_probability, width)
-    _fill(true, "true", explanation.true, explanation.true_probability, room)
+    _fill(said, "predicted {} " + _percent(explanation.predicted_probability), explanation.predicted, width)
+    if explanation.true is None:
+        _fill(axes.text(x, second, "", fontsize=TEXT, color=GREY, va="top"), "{}", explanation.name, room)
+    else:
+        true = axes.text(x, second, "", fontsize=TEXT, color=BLUE, va="top")
+        _fill(true, "true {} " + _percent(explanation.true_probability), explanation.true, room)
     _draw_image(axes, strip, x, y + 2 * _height(TEXT))
 
 
-def _fill(text: Text, what: str, name: str, probability: float, room: float) -> None:
-    """Write `what name 83 %` into `text`, the name shortened until it fits in `room` pixels."""
+def _percent(probability: float) -> str:
+    return f"{probability * 100:.0f} %"
+
+
+def _fill(text: Text, sentence: str, name: str, room: float) -> None:
+    """Write a sentence with a name in it into `text`, the name shortened until all fits in `room` pixels."""
 
     def width(limit: int) -> float:
-        text.set_text(f"{what} {literal(name, limit)} {probability * 100:.0f} %")
+        text.set_text(sentence.format(literal(name, limit)))
         return float(text.get_window_extent().width)
 
     if width(LONGEST) > room:

@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, top_k_accuracy_score
+
+if TYPE_CHECKING:
+    from evacli.evaluation import Predictions
 
 
 class ClassScore(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +101,31 @@ def macro_f1(scores: Sequence[ClassScore]) -> float:
         A share of 1.
     """
     return fmean(score.f1 for score in scores if score.f1 is not None)
+
+
+def top_accuracy(said: "Predictions", count: int) -> float:
+    """Return the share of images whose true class is among the `count` most probable; fewer than there are classes."""
+    num_classes = said.probabilities.shape[1]
+    return float(top_k_accuracy_score(said.labels, said.probabilities, k=count, labels=range(num_classes)))
+
+
+def calibration_error(said: "Predictions", bins: int = 15) -> float:
+    """Return how far a network's confidence is from its accuracy (expected calibration error, Guo et al. 2017).
+
+    Images are put into bins of equal width by the probability of their predicted class; of each bin, the mean of these
+    probabilities and the accuracy are compared, and the differences are averaged over the images.
+
+    Returns:
+        A share of 1; 0 means that of the images predicted with 80 %, 80 % are right.
+
+    Example:
+        >>> calibration_error(Predictions(np.array([[0.9, 0.1], [0.8, 0.2]], np.float32), np.array([0, 0])))
+        0.15
+    """
+    confidence = said.probabilities.max(axis=1).astype(np.float64)
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    surplus = np.bincount(bin_of, confidence - (said.predicted == said.labels), bins)  # of confidence, by bin
+    return float(np.abs(surplus).sum() / len(confidence))
 
 
 def _known(value: float) -> float | None:

@@ -1,5 +1,6 @@
 """The report: what a training came to, in numbers, pictures and one page."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,11 +39,14 @@ class _Evidence:
     notices: list[str]
 
 
-def report(run: str | Path = DEFAULT_RUN, *, shifts: bool = False) -> ReportResult:
+def report(
+    run: str | Path = DEFAULT_RUN, *, data: "str | os.PathLike[str] | None" = None, shifts: bool = False
+) -> ReportResult:
     """Evaluate the run's best model and write `report.html`, two pictures and the table of mistakes into the run.
 
     Args:
         run: the run directory, in which `train` has finished at least one epoch.
+        data: where the data of the run lies now, if it has moved; the run remembers.
         shifts: whether to say as well how the model does if each test image is evaluated together with shifted copies.
 
     Returns:
@@ -50,14 +54,14 @@ def report(run: str | Path = DEFAULT_RUN, *, shifts: bool = False) -> ReportResu
 
     Raises:
         RunError: if the run is not trained or its files cannot be used.
-        DataError: if the data cannot be read, or has other classes than the run.
+        DataError: if the data cannot be read, or is not what the run was trained on.
 
     Example:
         >>> report("runs/first").mistakes
         7
     """
     stored = trained.read(RunDir(run))
-    evidence = _examine(stored, history.read_csv(stored.directory.history), shifts)
+    evidence = _examine(stored, history.read_csv(stored.directory.history), shifts, data)
     result = _conclude(evidence)
     with drawing(stored.directory):
         _write_pictures(evidence)
@@ -65,11 +69,11 @@ def report(run: str | Path = DEFAULT_RUN, *, shifts: bool = False) -> ReportResu
     return result
 
 
-def _examine(stored: Trained, rows: list[Row], shifts: bool) -> _Evidence:
+def _examine(stored: Trained, rows: list[Row], shifts: bool, moved_to: "str | os.PathLike[str] | None") -> _Evidence:
     from evacli import evaluation
     from evacli.reporting import metrics
 
-    run = evaluation.open_run(stored)
+    run = evaluation.open_run(stored, moved_to)
     confusions = metrics.count_confusions(run.test.labels, run.test.predicted, run.data.num_classes)
     _ = run.train  # the long work at once, and before anything is drawn
     shifted = run.shifted_test.accuracy if shifts else None

@@ -55,8 +55,13 @@ def require_data(run: RunDir, stored: Config) -> None:
     if stored.data is not None and not Path(stored.data).exists():
         raise DataError(
             f"The data of {run.path} is no longer at {paths.shown(stored.data)}.",
-            f"Tell the run where it lies now: evacli train{run.option} --data PATH",
+            "Say where it lies now with --data PATH; the run will remember.",
         )
+
+
+def with_data(run: RunDir, moved_to: str | os.PathLike[str]) -> Config:
+    """Return the configuration of a trained run whose data lies elsewhere now."""
+    return inherit(run, {"data": moved_to}, trained=True)
 
 
 def write(run: RunDir, made: Config) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from shlex import quote
+from typing import NamedTuple
 
 from evacli.errors import RunError
 
@@ -18,6 +19,44 @@ DEFAULT_RUN = Path("runs/default")
 CONFIG = "config.json"
 # No document that evacli keeps in a run directory comes near; a stranger's may be anything.
 MAX_DOCUMENT_BYTES = 16 * 2**20
+
+
+class Overlays(NamedTuple):
+    """Where predict puts pictures of where the network looked.
+
+    Attributes:
+        grid: of the first ones.
+        folder: with one of each.
+    """
+
+    grid: Path
+    folder: Path
+
+
+def beside(table: Path) -> Overlays:
+    """Name the pictures that belong to a table of predictions.
+
+    Example:
+        >>> beside(Path("runs/first/predictions.csv")).folder
+        PosixPath('runs/first/predictions-gradcam')
+    """
+    folder = table.with_name(f"{table.stem}-gradcam")
+    return Overlays(folder.with_name(f"{folder.name}.png"), folder)
+
+
+class Evaluation:
+    """Names the files that evaluate writes into the folder of a data set."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.confusion_png = path / "confusion_matrix.png"
+        self.misclassified = path / "misclassified.csv"
+        self.figures = path / "evaluation.json"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All of them."""
+        return self.confusion_png, self.misclassified, self.figures
 
 
 class RunDir:
@@ -51,15 +90,18 @@ class RunDir:
         self.history = self.path / "history.csv"
         self.best_model = self.path / "best.keras"
         self.summary = self.path / "summary.json"
-        # held by report and gradcam while they write
+        # held by those commands that conclude something from a training while they write
         self.drawing_lock = self.path / "drawing.lock"
         # written by report
         self.curves_png = self.path / "curves.png"
         self.confusion_png = self.path / "confusion_matrix.png"
         self.misclassified = self.path / "misclassified.csv"
         self.report = self.path / "report.html"
-        # written by predict
+        # written by predict, the pictures if it is asked for them
         self.predictions = self.path / "predictions.csv"
+        self.predictions_gradcam_png, self.predictions_gradcam_folder = beside(self.predictions)
+        # written by evaluate: a folder for each data set
+        self.evaluations = self.path / "evaluate"
         # written by gradcam
         self.gradcam_png = self.path / "gradcam.png"
         self.gradcam_folder = self.path / "gradcam"
@@ -78,8 +120,9 @@ class RunDir:
 
     @property
     def of_drawing(self) -> tuple[Path, ...]:
-        """What report and gradcam write, but for the single pictures."""
-        return self.curves_png, self.confusion_png, self.misclassified, self.report, self.gradcam_png
+        """What is concluded from a training, but for single pictures and what lies in folders."""
+        reported = self.curves_png, self.confusion_png, self.misclassified, self.report
+        return *reported, self.gradcam_png, self.predictions, self.predictions_gradcam_png
 
     def create(self) -> None:
         """Make the directory.
@@ -101,6 +144,20 @@ class RunDir:
     def option(self) -> str:
         """The `--run` option that names this run on a command line, empty for the default run."""
         return "" if self.path == DEFAULT_RUN else f" --run {quote(str(self.path))}"
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder in a run directory for files of evacli's own; one that is there already will do.
+
+    Raises:
+        RunError: if the file system refuses, or it is a link.
+    """
+    if path.is_symlink():
+        raise RunError(f"{path} is a link; the files would land elsewhere.", "Remove the link.")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise RunError(f"Cannot create the folder {path}: {e.strerror}.", "Move away what is there.") from e
 
 
 def read_small(path: Path, most: int = MAX_DOCUMENT_BYTES) -> bytes:

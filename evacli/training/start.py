@@ -5,7 +5,7 @@ from evacli.data.names import as_text
 from evacli.data.survey import fingerprint_under
 from evacli.errors import Contradiction, DataError, ModelError, RunError
 from evacli.models.fingerprint import fingerprint, is_of
-from evacli.run import checkpoint, gradcam_files, summary
+from evacli.run import checkpoint, evaluations, gradcam_files, summary
 from evacli.run.checkpoint import Arrays, Progress
 from evacli.run.directory import RunDir
 from evacli.run.locking import drawing
@@ -38,9 +38,11 @@ def forget(run: RunDir) -> None:
     for path in (run.checkpoint_before, run.checkpoint, run.summary, run.history, run.best_model):
         path.unlink(missing_ok=True)
     with drawing(run):
-        for path in (run.report, run.curves_png, run.confusion_png, run.misclassified):
+        for path in run.of_drawing:
             path.unlink(missing_ok=True)
         gradcam_files.remove(run)
+        gradcam_files.remove_singles(run.predictions_gradcam_folder, ())
+        evaluations.remove(run)
 
 
 def _check_nothing_lost(run: RunDir) -> None:

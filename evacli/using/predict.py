@@ -2,25 +2,36 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from threading import Event
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from evacli import console, spreadsheet
-from evacli.errors import DataError
+from evacli.errors import ConfigError, DataError
+from evacli.messages import listed
 from evacli.run import trained
-from evacli.run.directory import DEFAULT_RUN, RunDir, write_text_atomically
+from evacli.run.directory import DEFAULT_RUN, RunDir, beside, write_text_atomically
+from evacli.run.locking import drawing
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from evacli.using.overlays import Drawing
+
     Pictures = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | NDArray[np.uint8]
 
 
-class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+T = TypeVar("T")
+MOST_IN_GRID = 25  # pictures of where the network looked
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a network says about a picture.
 
     Attributes:
@@ -28,12 +39,14 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
         predicted: the most probable class.
         probability: of that class, a share of 1.
         probabilities: of every class, in the order of the run's classes.
+        overlay: the file that shows where the network looked, if that was asked for.
     """
 
     picture: str
     predicted: str
     probability: float
     probabilities: tuple[float, ...]
+    overlay: str | None = None
 
 
 class Skipped(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +66,9 @@ class PredictResult(msgspec.Struct, frozen=True, kw_only=True):
         predictions: in the order of the pictures.
         skipped: the pictures that cannot be read.
         table: `predictions.csv`.
+        layer: the layer that shows where the network looked; None if that was not asked for, and so below.
+        grid: the picture of the first ones.
+        folder: with a picture of each.
     """
 
     run: str
@@ -61,6 +77,9 @@ class PredictResult(msgspec.Struct, frozen=True, kw_only=True):
     predictions: list[Prediction]
     skipped: list[Skipped]
     table: str
+    layer: str | None = None
+    grid: str | None = None
+    folder: str | None = None
 
     def top(self, prediction: Prediction, count: int) -> list[tuple[str, float]]:
         """Return the most probable classes of a prediction with their probabilities, most probable first."""
@@ -68,7 +87,12 @@ class PredictResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def predict(
-    run: "str | os.PathLike[str]" = DEFAULT_RUN, pictures: "Pictures" = (), *, out: str | Path | None = None
+    run: "str | os.PathLike[str]" = DEFAULT_RUN,
+    pictures: "Pictures" = (),
+    *,
+    out: str | Path | None = None,
+    gradcam: bool = False,
+    layer: str | None = None,
 ) -> PredictResult:
     """Predict what pictures show, and write `predictions.csv`.
 
@@ -79,74 +103,116 @@ def predict(
         run: the run directory, with a trained model.
         pictures: paths of files, folders or patterns; or an array (N, H, W, 3) or (H, W, 3), uint8, RGB.
         out: where the table goes; by default `predictions.csv` in the run directory.
+        gradcam: whether to draw, beside the table, where the network looked in each picture.
+        layer: the layer whose feature map is used for that; see `evacli.gradcam`.
 
     Raises:
         RunError: if the run has no model, or it cannot be used.
-        DataError: if there is no such picture, or an array of another kind.
+        ConfigError: if there is no such layer, or none that would do.
+        DataError: if there is no such picture, none that can be read, or an array of another kind.
 
     Example:
         >>> predict("runs/first", ["cat.png"]).predictions[0].predicted
         'cat'
     """
-    predictor = Predictor(run)
+    predictor = Predictor(run, out=out, gradcam=gradcam, layer=layer)
     found = list(predictor.each(pictures))
+    skipped = [one for one in found if isinstance(one, Skipped)]
+    if len(skipped) == len(found):
+        reasons = listed([f"{one.picture}: {one.reason}" for one in skipped])
+        raise DataError("None of the pictures can be read.", f"Name others than {reasons}.")
+    drawn = predictor.drawing is not None
     result = PredictResult(
         run=str(predictor.stored.directory.path),
         class_names=predictor.class_names,
         tta=predictor.stored.config.uses_tta,
         predictions=[one for one in found if isinstance(one, Prediction)],
-        skipped=[one for one in found if isinstance(one, Skipped)],
-        table=str(out or predictor.stored.directory.predictions),
+        skipped=skipped,
+        table=str(predictor.table),
+        layer=predictor.drawing.layer if predictor.drawing else None,
+        grid=str(predictor.overlays.grid) if drawn else None,
+        folder=str(predictor.overlays.folder) if drawn else None,
     )
-    write_text_atomically(Path(result.table), to_csv(result))
+    with predictor.holding():
+        write_text_atomically(predictor.table, to_csv(result))
     return result
 
 
 class Predictor:
     """A run's best network, ready to predict."""
 
-    def __init__(self, run: "str | os.PathLike[str]") -> None:
+    def __init__(
+        self,
+        run: "str | os.PathLike[str]",
+        *,
+        out: str | Path | None = None,
+        gradcam: bool = False,
+        layer: str | None = None,
+    ) -> None:
+        """Load the network; see `predict` for the rest."""
+        if layer is not None and not gradcam:
+            raise ConfigError(f"--layer {layer} is for --gradcam.", "Add that, or leave it out.")
         self.stored = trained.read(RunDir(Path(run)))
         with console.status("Loading the network"):
             from evacli import engine, evaluation
         self.network, self.engine = evaluation.load_best(self.stored.directory), engine.create()
         self.class_names = self.stored.summary.class_names
+        self.table = self.stored.directory.predictions if out is None else Path(out)
+        self.overlays = beside(self.table)
+        self.drawing = self._drawing(layer) if gradcam else None
+
+    def _drawing(self, layer: str | None) -> "Drawing":
+        from evacli.using.overlays import Drawing
+
+        return Drawing(self.network, layer, tta=self.stored.config.uses_tta)
+
+    def holding(self) -> AbstractContextManager[None]:
+        """Hold what is written into the run, if that is where the table goes."""
+        run = self.stored.directory
+        return drawing(run) if self.table == run.predictions else nullcontext()
 
     def each(self, pictures: "Pictures") -> Iterator[Prediction | Skipped]:
         """Yield what the network says about each picture as soon as it is known; only a few are in memory at a time."""
         from evacli.engine.single import batch_size
 
         read, total = self._reader(pictures)
-        with console.progress_bars() as bars:
+        with self.holding() if self.drawing else nullcontext(), console.progress_bars() as bars:
             task = bars.add_task("predicting", total=total)
-            while some := list(islice(read, batch_size(self.network.input_shape[1:]))):
-                yield from self._about(some)
-                bars.advance(task, len(some))
+            for some in _ahead(read, batch_size(self.network.input_shape[1:])):
+                said = self._said([(name, pixels) for name, pixels in some if not isinstance(pixels, str)])
+                for name, pixels in some:
+                    yield Skipped(picture=name, reason=pixels) if isinstance(pixels, str) else next(said)
+                    bars.advance(task)
+            if self.drawing:
+                self.drawing.finish(self.overlays)
 
-    def _about(self, some: "Sequence[tuple[str, Any]]") -> Iterator[Prediction | Skipped]:
-        """Predict a few pictures: arrays, or the reason why there is none."""
+    def _said(self, some: "Sequence[tuple[str, NDArray[np.uint8]]]") -> Iterator[Prediction]:
+        """Predict a few pictures, and draw them if that was asked for."""
         import numpy as np
 
         from evacli import evaluation
         from evacli.data.images import InMemory
         from evacli.models import saved
 
-        good = [pixels for _, pixels in some if not isinstance(pixels, str)]
-        answers: Iterator[Any] = iter(())
-        if good:
-            with saved.using(self.network):
-                images = InMemory(np.stack(good))
-                said = evaluation.predict(self.engine, self.network, images, tta=self.stored.config.uses_tta)
-            answers = iter(evaluation.require_numbers(self.stored.directory, said))
-        for name, pixels in some:
-            if isinstance(pixels, str):
-                yield Skipped(picture=name, reason=pixels)
-            else:
-                probabilities = tuple(map(float, next(answers)))
-                ((predicted, probability),) = _top(probabilities, self.class_names, 1)
-                yield Prediction(
-                    picture=name, predicted=predicted, probability=probability, probabilities=probabilities
-                )
+        if not some:
+            return
+        images = np.stack([pixels for _, pixels in some])
+        with saved.using(self.network):
+            found = evaluation.predict(self.engine, self.network, InMemory(images), tta=self.stored.config.uses_tta)
+        evaluation.require_numbers(self.stored.directory, found)
+        said = [self._prediction(name, row) for (name, _), row in zip(some, found.tolist(), strict=True)]
+        if not self.drawing:
+            yield from said
+            return
+        files = self.drawing.draw(self.overlays, said, images, found.argmax(axis=1).tolist())
+        for one, file in zip(said, files, strict=True):
+            yield msgspec.structs.replace(one, overlay=str(file))
+
+    def _prediction(self, name: str, probabilities: list[float]) -> Prediction:
+        ((predicted, probability),) = _top(probabilities, self.class_names, 1)
+        return Prediction(
+            picture=name, predicted=predicted, probability=probability, probabilities=tuple(probabilities)
+        )
 
     def _reader(self, pictures: "Pictures") -> "tuple[Iterator[tuple[str, Any]], int]":
         """Read pictures one after the other: a name, and pixels of the network's size or why there are none."""
@@ -174,6 +240,23 @@ class Predictor:
         if not paths:
             raise DataError("There are no pictures to predict.", "Name files, folders or a pattern.")
         return ((str(path), read(path)) for path in paths), len(paths)
+
+
+def _ahead(items: Iterator[T], count: int) -> Iterator[list[T]]:
+    """Yield so many items at a time; the next ones are being read meanwhile."""
+    ended = Event()
+
+    def some() -> list[T]:
+        return list(islice(takewhile(lambda _: not ended.is_set(), items), count))
+
+    with ThreadPoolExecutor(1) as thread:
+        try:
+            coming = thread.submit(some)
+            while found := coming.result():
+                coming = thread.submit(some)
+                yield found
+        finally:  # or Ctrl-C would have to wait for the rest of them
+            ended.set()
 
 
 def _checked(array: "NDArray[Any]") -> "NDArray[np.uint8]":
