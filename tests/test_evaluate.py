@@ -100,7 +100,7 @@ def test_pictures_of_other_sizes_and_of_some_classes_are_evaluated_as_predicted(
     right = sum(Path(one.picture).parent.name == one.predicted for one in said)
     assert (result.images, result.mistakes) == (7, 7 - right)
     assert len(result.without_images) == 5
-    assert "7 of 7 images were resized to 8x8 pixels" in (err := capsys.readouterr().err)
+    assert "7 of 7 images were resized and cropped to 8x8 pixels" in (err := capsys.readouterr().err)
     assert "images of 2 of the run's 7 classes" in err
 
 

@@ -14,6 +14,7 @@ import evacli
 from evacli.cli import app
 from evacli.config import Config
 from evacli.data import pictures
+from evacli.data.files import File
 from evacli.engine import single
 from evacli.errors import DataError, RunError
 from evacli.explaining.heatmap import grad_cam
@@ -102,7 +103,7 @@ def test_only_a_few_pictures_are_in_memory_at_a_time(
     trained: RunDir, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read, decode = [], pictures.pixels
-    monkeypatch.setattr(pictures, "pixels", lambda path, size: read.append(path) or decode(path, size))
+    monkeypatch.setattr(pictures, "pixels", lambda *file: read.append(file) or decode(*file))
     monkeypatch.setattr(single, "BATCH_SIZE", 2)
     for number, _ in enumerate(Predictor(trained.path).each([photos]), start=1):
         assert number <= len(read) <= number + 3  # what is left of two, and the next two
@@ -218,7 +219,7 @@ def test_each_picture_is_drawn_with_the_evidence_for_its_class_and_the_first_in_
     assert "the first 3 of 7 pictures" in subtitle
     model = keras.models.load_model(trained.best_model)
     for ((explanation,), _), one in zip(singles, result.predictions, strict=True):
-        pixels = pictures.pixels(Path(one.picture), (8, 8))
+        pixels = pictures.pixels(File.at(Path(one.picture)), (8, 8), "crop")
         np.testing.assert_array_equal(explanation.image, pixels)
         expected = grad_cam(model, pixels[None], np.array([CLASSES.index(one.predicted)]))
         np.testing.assert_allclose(explanation.maps, expected, atol=1e-5)
