@@ -125,3 +125,15 @@ def test_a_class_of_one_image_does_not_stop_a_training(share):
 def test_a_limit_still_takes_the_only_image_of_a_class():
     for seed in range(20):
         assert set(limited(split([0] * 20 + [1] * 20 + [2]), 3, seed).labels.tolist()) == {0, 1, 2}
+
+
+def test_what_is_held_back_for_validation_costs_no_copy_of_the_rest():
+    whole = split(np.arange(50) % 5)
+    rest, chosen = divided(whole, 0.1, seed=0)
+    assert rest.images.images is whole.images
+    kept = np.array([int(name.split()[1]) for name in rest.names])
+    expected = whole.images.array[kept]
+    np.testing.assert_array_equal(rest.images.read([3, 0, 44]), expected[[3, 0, 44]])
+    np.testing.assert_array_equal(np.concatenate(list(rest.images.blocks(7))), expected)
+    np.testing.assert_array_equal(rest.take(np.array([5, 2])).images.read([1]), expected[[2]])
+    assert (rest.images.shape, len(rest.images), len(chosen.images)) == ((8, 8, 3), 45, 5)

@@ -1,12 +1,16 @@
 """What is free, what a training takes, and what is said where the two do not go together."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 import pytest
+from cifar_files import cifar10, random_images, write
 from keras import layers
 
-from evacli import memory
+from evacli import data, memory, models
+from evacli.config import make
 from evacli.engine import needs
 from evacli.errors import MemoryShort
 from evacli.models.weights import COPIES
@@ -79,3 +83,88 @@ def test_a_layer_counts_at_each_of_its_places() -> None:
         pixels, inner(inner(pixels))
     )  # 32 numbers: pixels, and twice the inner pixels and convolution
     assert needs.training(network, 10) == needs.GRAPHS + 4 * (COPIES * 6 + needs.HELD * 10 * 32 * 5)
+
+
+def test_where_tensorflow_cannot_start_it_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    for left in (None, 3 * GB, GB):
+        monkeypatch.setattr(memory, "_limits", lambda *_, left=left: iter([] if left is None else [left]))
+        if left == GB:
+            with pytest.raises(MemoryShort, match=r"TensorFlow takes about 2.2 GB of addresses; .* 1.0 GB"):
+                memory.require_start()
+        else:
+            memory.require_start()
+
+
+# Seen with ulimit -v, beside Python's own.
+SHORT = (
+    MemoryError(),
+    RuntimeError("Graph execution error:\n\nOperation received an exception:Status: 1, message: could not create a p"),
+    RuntimeError("OOM when allocating tensor with shape[3072,400000]"),
+    RuntimeError("std::bad_alloc"),
+    RuntimeError("can't start new thread"),
+    ImportError("libtensorflow_cc.so.2: failed to map segment from shared object"),
+    type("ResourceExhaustedError", (Exception,), {})(),
+)
+
+
+@pytest.mark.parametrize("error", SHORT, ids=str)
+def test_whatever_says_that_memory_is_short_is_one_error_with_what_helps(error: Exception) -> None:
+    outer = ValueError("its layers cannot be made")
+    outer.__cause__ = error  # as where one is raised from the other
+    with pytest.raises(MemoryShort) as caught, memory.heeding("train in batches of 8", memory.lighter(8)):
+        raise outer
+    assert caught.value.message == "There is not enough memory to train in batches of 8."
+    assert caught.value.fix == "Use --batch-size 4, smaller images or a smaller network."
+
+
+def test_other_errors_are_left_alone() -> None:
+    for error in (ValueError("wrong"), MemoryShort("told")):
+        with pytest.raises(type(error)) as caught, memory.heeding("train", "Take less."):
+            raise error
+        assert caught.value is error
+
+
+@pytest.mark.parametrize("layer", [layers.Dense(400_000), layers.Conv2D(4096, 64)])
+def test_weights_that_are_too_many_are_refused_before_they_are_made(
+    layer: layers.Layer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "net.py"
+    kind, settings = type(layer).__name__, layer.get_config()
+    size = settings.get("units") or f"{settings['filters']}, {settings['kernel_size']}, padding='same'"
+    file.write_text(
+        f"import keras\nfrom keras import layers\ndef build(shape, classes):\n    x = pixels = keras.Input(shape)\n"
+        f"    x = layers.{kind}({size})({'layers.Flatten()(x)' if kind == 'Dense' else 'x'})\n"
+        "    return keras.Model(pixels, layers.Dense(classes)(layers.Flatten()(x)))\n"
+    )
+    monkeypatch.setattr(memory, "available", lambda: GB // 4)
+    with pytest.raises(MemoryShort, match=r"takes at least \d+\.\d GB of memory for its weights; 0.2 GB are free"):
+        models.build(str(file), (32, 32, 3), 10, (0, 0, 0), (1, 1, 1))
+
+
+@pytest.mark.parametrize(("shape", "needed"), [((500, 64, 64, 3), 1), ((500, 64, 64), 4), ((500, 64, 64, 1), 4)])
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_an_npz_is_estimated_before_it_is_read(
+    shape: tuple[int, ...], needed: int, save: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = np.zeros(shape, np.uint8), np.arange(500) % 2
+    save(tmp_path / "data.npz", x_train=x, y_train=y, x_test=x[:2], y_test=y[:2])
+    needed *= x.nbytes
+    monkeypatch.setattr(memory, "available", lambda: int(0.99 * needed))
+    with pytest.raises(MemoryShort, match=r"data\.npz takes about 0\.0 GB"):
+        data.load(make({"data": str(tmp_path / "data.npz")}))
+    monkeypatch.setattr(memory, "available", lambda: int(1.02 * needed))
+    assert len(data.load(make({"data": str(tmp_path / "data.npz")})).train) == 500
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "mnist"])
+def test_a_data_set_of_keras_is_estimated_before_it_is_read(dataset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available", lambda: 10**8)
+    with pytest.raises(MemoryShort, match=rf"--dataset {dataset} takes about 0\.3 GB of memory; 0\.1 GB are free"):
+        data.load(make({"dataset": dataset}))
+
+
+def test_cifar_is_estimated_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write(tmp_path / "cifar", cifar10(random_images(600), [0, 1, 2] * 200))
+    monkeypatch.setattr(memory, "available", lambda: 600 * 3072)
+    with pytest.raises(MemoryShort, match="cifar takes about"):
+        data.load(make({"data": str(folder)}))

@@ -21,7 +21,7 @@ from evacli.backend import keras
 from evacli.catalogue import schedules
 from evacli.catalogue.optimizers import OPTIMIZERS
 from evacli.catalogue.schedules import Moment, one_cycle
-from evacli.errors import ConfigError, DataError, Diverged, Interrupted, RunError, Stopped
+from evacli.errors import ConfigError, DataError, Diverged, Interrupted, MemoryShort, RunError, Stopped
 from evacli.run import checkpoint
 from evacli.run.directory import RunDir
 from evacli.run.lr_result import LrFindResult
@@ -220,6 +220,26 @@ def test_finished_run_can_be_extended(train: Train, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("epochs", [3, 2])
+def test_where_memory_ends_the_last_checkpoint_is_kept(
+    train: Train, trained: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, new = shutil.copytree(trained.path, tmp_path / "run"), tmp_path / "new"
+    before = state(run)
+
+    def short(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("evacli.engine.single.SingleEngine.run", short)
+    with pytest.raises(MemoryShort) as caught:
+        train(run, epochs=4)
+    assert caught.value.message == "There is not enough memory to train in batches of 32; the last checkpoint is kept."
+    assert caught.value.fix.startswith(f"Go on where more is free: evacli train --run {run}; or start anew with --over")
+    assert "--batch-size 16" in caught.value.fix
+    assert state(run) == before
+    with pytest.raises(MemoryShort, match=r"^There is not enough memory to train in batches of 32\.$"):
+        train(new)
+
+
 def test_finished_run_answers_at_once_without_its_data(
     trained: RunDir, epochs: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
