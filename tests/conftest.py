@@ -1,3 +1,4 @@
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,11 @@ from hypothesis import HealthCheck, settings
 from tiny_data import write_digits
 
 from evacli import console
+
+# What a shell puts into the background, and nohup starts, ignores signals that tests send; trainings would do so too.
+for signum, answer in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(signum) is signal.SIG_IGN:
+        signal.signal(signum, answer)
 
 # A machine that has other work is no reason for a test to fail.
 settings.register_profile("evacli", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -127,12 +127,11 @@ class SingleEngine:
         numbers = tf.data.Dataset.from_tensor_slices(batches.numbers)
         return tf.data.Dataset.zip(shown, numbers).map(self._batch_maker).prefetch(2).with_options(_untuned())
 
-    def _making(self) -> Callable[..., tuple[tf.Tensor, ...]]:
+    def _making(self) -> Any:
         """Return what reads and augments a batch: one TensorFlow function, which is not traced anew in every epoch."""
         plan = self._plan
         labels = tf.constant(plan.labels, tf.int32)
 
-        @tf.function(autograph=False)
         def make(shown: tuple[tf.Tensor, tf.Tensor], number: tf.Tensor) -> tuple[tf.Tensor, ...]:
             indices, mirrored = shown
             images = tf.ensure_shape(
@@ -141,7 +140,7 @@ class SingleEngine:
             augmented = self._augmentation(images, tf.stack([plan.config.seed, number]), mirrored)
             return augmented, tf.gather(labels, indices), *self._weights(tf.size(indices))
 
-        return make
+        return tf.function(make, autograph=False)
 
     def _steer(self, controls: Controls) -> None:
         optimizer = self._twin.optimizer
