@@ -21,9 +21,14 @@ settings.load_profile("evacli")
 settings.register_profile("fast", settings.get_profile("evacli"), max_examples=20)
 
 
+# Begun first, so that no process works on one of these at the end while the other has nothing left to do.
+LONG = ("test_faults", "test_training", "test_resuming", "test_bad_inputs", "test_cli")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The processes of `evacli` start TensorFlow whatever the command."""
+    """The processes of `evacli` start TensorFlow whatever the command; and long files come first."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
     for item in items:
         if "evacli" in getattr(item, "fixturenames", ()):
             item.add_marker("tensorflow")
