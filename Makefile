@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Each file in one process, whose tests share what it has made; in the order of tests/conftest.py.
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
 DEMO := demo
 
 .PHONY: demo test test-fast test-lowest test-versions torture starve fuzz bad-inputs readme lint format clean
@@ -14,13 +16,13 @@ demo: $(VENV)/installed  ## the four commands on the digits that come with sciki
 	@echo "Open $(DEMO)/report.html"
 
 test: $(VENV)/installed  ## all tests, warnings as errors, two at a time
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest $(TWO)
 
 test-fast: $(VENV)/installed  ## the tests that need no TensorFlow, with fewer examples; half a minute
-	PYTHONPATH=$(CURDIR)/tests/no_tensorflow $(BIN)/pytest -n 2 --dist loadfile -m 'not tensorflow' --hypothesis-profile fast
+	PYTHONPATH=$(CURDIR)/tests/no_tensorflow $(BIN)/pytest $(TWO) -m 'not tensorflow' --hypothesis-profile fast
 
 test-lowest: .venv-lowest/installed  ## all tests with the lowest releases that pyproject.toml admits
-	.venv-lowest/bin/pytest -n 2 --dist loadfile -W ignore::DeprecationWarning
+	.venv-lowest/bin/pytest $(TWO) -W ignore::DeprecationWarning
 
 test-versions:  ## all tests with each Python from 3.11 to 3.13 that can be had
 	@for version in 3.11 3.12 3.13; do \

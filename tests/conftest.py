@@ -1,3 +1,4 @@
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,11 @@ from tiny_data import write_digits
 
 from evacli import console
 
+# What a shell puts into the background, and nohup starts, ignores signals that tests send; trainings would do so too.
+for signum, answer in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(signum) is signal.SIG_IGN:
+        signal.signal(signum, answer)
+
 # A machine that has other work is no reason for a test to fail.
 settings.register_profile("evacli", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("evacli")
@@ -15,9 +21,14 @@ settings.load_profile("evacli")
 settings.register_profile("fast", settings.get_profile("evacli"), max_examples=20)
 
 
+# Begun first, so that no process works on one of these at the end while the other has nothing left to do.
+LONG = ("test_faults", "test_training", "test_resuming", "test_bad_inputs", "test_cli")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The processes of `evacli` start TensorFlow whatever the command."""
+    """The processes of `evacli` start TensorFlow whatever the command; and long files come first."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
     for item in items:
         if "evacli" in getattr(item, "fixturenames", ()):
             item.add_marker("tensorflow")

@@ -129,7 +129,7 @@ class SingleEngine:
         numbers = tf.data.Dataset.from_tensor_slices(batches.numbers)
         return tf.data.Dataset.zip(shown, numbers).map(self._batch_maker).prefetch(2).with_options(_untuned())
 
-    def _making(self) -> Callable[..., tuple[tf.Tensor, ...]]:
+    def _making(self) -> Any:
         """Return what reads and augments a batch: one TensorFlow function, which is not traced anew in every epoch."""
         plan = self._plan
         labels = tf.constant(plan.labels, tf.int32)
