@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from evacli.reporting.report import report
     from evacli.run.listing import runs
     from evacli.training.train import train
+    from evacli.using.export import export
     from evacli.using.predict import predict
 
 _WORKFLOWS = {
@@ -21,12 +22,13 @@ _WORKFLOWS = {
     "report": "evacli.reporting.report",
     "gradcam": "evacli.explaining.explain",
     "predict": "evacli.using.predict",
+    "export": "evacli.using.export",
     "compare": "evacli.comparing.compare",
     "runs": "evacli.run.listing",
     "recipe": "evacli.recipes",
 }
 
-__all__ = ["__version__", "compare", "gradcam", "lr_find", "predict", "recipe", "report", "runs", "train"]
+__all__ = ["__version__", "compare", "export", "gradcam", "lr_find", "predict", "recipe", "report", "runs", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,10 +5,13 @@ obeyed only after the log system is up.
 """
 
 import ctypes
+import io
+import logging
 import os
 import platform
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from evacli import console
@@ -33,6 +36,24 @@ def _no_native_stderr() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(nowhere)
         os.close(kept)
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Keep from the console what libraries say in a block: what they print and log, and their warnings.
+
+    Example:
+        with silenced():
+            tf.lite.TFLiteConverter.from_saved_model("folder").convert()
+    """
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), _no_native_stderr():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
 
 
 def _keep_memory() -> None:
@@ -126,4 +147,4 @@ def pinned() -> Iterator[None]:
 
 _set(_SETTINGS)
 
-__all__ = ["keras", "moved", "pinned", "tf"]
+__all__ = ["keras", "moved", "pinned", "silenced", "tf"]

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from evacli import console
 from evacli.commands.compare import compare_command
+from evacli.commands.export import export_command
 from evacli.commands.gradcam import gradcam_command
 from evacli.commands.lr_find import lr_find_command
 from evacli.commands.predict import predict_command
@@ -126,6 +127,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": report_command,
     "gradcam": gradcam_command,
     "predict": predict_command,
+    "export": export_command,
     "compare": compare_command,
     "runs": runs_command,
     "recipes": recipes_command,
