@@ -39,21 +39,28 @@ def _no_native_stderr() -> Iterator[None]:
 
 
 @contextmanager
+def hushed() -> Iterator[None]:
+    """Keep from the console what Python libraries say in a block: what they print and log, and their warnings."""
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
+@contextmanager
 def silenced() -> Iterator[None]:
-    """Keep from the console what libraries say in a block: what they print and log, and their warnings.
+    """Keep from the console what any library says in a block; a progress display stands still meanwhile.
 
     Example:
         with silenced():
             tf.lite.TFLiteConverter.from_saved_model("folder").convert()
     """
-    level = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), _no_native_stderr():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)
+    with hushed(), _no_native_stderr():
+        yield
 
 
 def _keep_memory() -> None:
@@ -147,4 +154,4 @@ def pinned() -> Iterator[None]:
 
 _set(_SETTINGS)
 
-__all__ = ["keras", "moved", "pinned", "silenced", "tf"]
+__all__ = ["hushed", "keras", "moved", "pinned", "silenced", "tf"]

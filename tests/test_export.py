@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import evacli
 import evacli.data
+from evacli import extras
 from evacli.backend import tf
 from evacli.cli import app
 from evacli.config import Config
@@ -197,7 +198,7 @@ def test_what_cannot_be_asked_for_is_named(run: RunDir, arguments: list[str], me
 
 
 def test_a_missing_package_names_its_extra(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workflow, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="needs tf2onnx, onnx and onnxruntime, which are not installed") as refused:
         evacli.export(run.path, "onnx")
     assert refused.value.fix == "Run: pip install 'evacli[onnx]'"

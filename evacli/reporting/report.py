@@ -53,11 +53,14 @@ def report(run: str | Path = DEFAULT_RUN, *, shifts: bool = False) -> ReportResu
         DataError: if the data cannot be read, or has other classes than the run.
     """
     stored = trained.read(RunDir(run))
+    from evacli.training.trackers.following import hand_over
+
     evidence = _examine(stored, history.read_csv(stored.directory.history), shifts)
     result = _conclude(evidence)
     with drawing(stored.directory):
         _write_pictures(evidence)
         _write_texts(evidence, result)
+    hand_over(stored.directory, [stored.directory.curves_png, stored.directory.report])
     return result
 
 

@@ -50,6 +50,10 @@ class RunDir:
         self.history = self.path / "history.csv"
         self.best_model = self.path / "best.keras"
         self.summary = self.path / "summary.json"
+        # written by train --log
+        self.tensorboard = self.path / "tensorboard"
+        self.mlflow = self.path / "mlflow"
+        self.mlflow_run = self.mlflow / "run.json"
         # held by report and gradcam while they write
         self.drawing_lock = self.path / "drawing.lock"
         # written by report
@@ -81,6 +85,14 @@ class RunDir:
     def of_drawing(self) -> tuple[Path, ...]:
         """What report and gradcam write, but for the single pictures."""
         return self.curves_png, self.confusion_png, self.misclassified, self.report, self.gradcam_png
+
+    @property
+    def tracked(self) -> dict[str, list[Path]]:
+        """Return what tells a tracker where it was, by its name; nothing where the run was not logged to it."""
+        return {
+            "tensorboard": sorted(self.tensorboard.glob("events.out.tfevents.*")),
+            "mlflow": [self.mlflow_run] if self.mlflow_run.exists() else [],
+        }
 
     def exported(self, kind: str) -> Path:
         """Return the folder of an exported network, by its format and what it was quantised to."""

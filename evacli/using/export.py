@@ -5,14 +5,13 @@ import time
 from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
-from importlib.util import find_spec
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from evacli import console
+from evacli import console, extras
 from evacli.catalogue.exports import EXPORTS, ExportSpec, Quantize
 from evacli.errors import ConfigError, ModelError
 from evacli.formats import counted, joined
@@ -136,12 +135,7 @@ def _checked(format: str, quantize: str | None) -> ExportSpec:
             f"--quantize {quantize}: evacli does not write {format} so.",
             f"Give {joined(able, 'or')}, or leave --quantize out.",
         )
-    missing = [name for name in spec.needs if find_spec(name) is None]
-    if missing:
-        raise ConfigError(
-            f"--format {format} needs {joined(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed.",
-            f"Run: pip install 'evacli[{format}]'",
-        )
+    extras.require(f"--format {format}", spec.needs, format)
     return spec
 
 

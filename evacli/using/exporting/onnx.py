@@ -62,7 +62,15 @@ def _in_int8(model: Any, order: Order, unquantised: Path) -> Any:
     onnx.save(model, unquantised)
     fused, quantised = (unquantised.with_name(f"{name}.onnx") for name in ("fused", "quantised"))
     quant_pre_process(unquantised, fused, skip_symbolic_shape=True)
-    quantization.quantize_static(fused, quantised, _Examples(order.examples), per_channel=True)
+    quantization.quantize_static(
+        fused,
+        quantised,
+        _Examples(order.examples),
+        per_channel=True,
+        # In 7 bits: on processors without VNNI the sums of 8 overflow, unnoticed.
+        activation_type=quantization.QuantType.QUInt8,
+        reduce_range=True,
+    )
     found = onnx.load(quantised)
     for path in (unquantised, fused, quantised):
         path.unlink()
