@@ -1,6 +1,7 @@
 """Each format's network against plain Keras; without its packages a format is left out, see `make test-export`."""
 
 import json
+import runpy
 import sys
 import zipfile
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 from tiny_run import CLASSES, HOSTILE, make_data, make_model, make_run
 from typer.testing import CliRunner
 
@@ -202,3 +204,32 @@ def test_a_missing_package_names_its_extra(run: RunDir, monkeypatch: pytest.Monk
     with pytest.raises(ConfigError, match="needs tf2onnx, onnx and onnxruntime, which are not installed") as refused:
         evacli.export(run.path, "onnx")
     assert refused.value.fix == "Run: pip install 'evacli[onnx]'"
+
+
+@pytest.mark.parametrize(
+    ("script", "format", "package"),
+    [
+        ("in_onnx", "onnx", "onnxruntime"),
+        ("in_litert", "litert", "ai_edge_litert"),
+        ("in_tensorflow", "savedmodel", "tensorflow"),
+        ("in_openvino", "openvino", "openvino"),
+    ],
+)
+def test_the_examples_that_use_it_without_evacli_say_what_a_picture_shows(
+    run: RunDir,
+    exported: Exported,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    script: str,
+    format: str,
+    package: str,
+) -> None:
+    for name in (package, *workflow.EXPORTS[format].needs):
+        pytest.importorskip(name)
+    picture = make_data().test.images.array[3]
+    Image.fromarray(picture).save(tmp_path / "picture.png")
+    monkeypatch.setattr(sys, "argv", [script, exported(format, None).folder, str(tmp_path / "picture.png")])
+    runpy.run_path(str(Path(__file__).parent.parent / "examples" / "export" / f"{script}.py"))
+    expected = keras.models.load_model(run.best_model)(picture[None].astype(np.float32)).numpy()[0]
+    assert capsys.readouterr().out == f"{CLASSES[expected.argmax()]} {expected.max():.2%}\n"
