@@ -207,6 +207,8 @@ class _Export:
                 way.convert(Order(network, self._quantize, examples.astype("float32"), about), file)
                 answers = way.load(file)
                 answers(examples[:1].astype("float32"))  # some speak when they begin
+        except OSError:  # a full disk is no fault of the network
+            raise
         except Exception as e:  # the converters raise whatever they run into
             raise ModelError(f"{network.name} cannot be converted to {self._called}: {first_sentence(e)}") from e
         return answers
