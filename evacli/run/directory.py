@@ -53,7 +53,6 @@ class RunDir:
         # written by train --log
         self.tensorboard = self.path / "tensorboard"
         self.mlflow = self.path / "mlflow"
-        self.mlflow_run = self.mlflow / "run.json"
         # held by report and gradcam while they write
         self.drawing_lock = self.path / "drawing.lock"
         # written by report
@@ -85,6 +84,11 @@ class RunDir:
     def of_drawing(self) -> tuple[Path, ...]:
         """What report and gradcam write, but for the single pictures."""
         return self.curves_png, self.confusion_png, self.misclassified, self.report, self.gradcam_png
+
+    @property
+    def mlflow_run(self) -> Path:
+        """Which run of MLflow's this is."""
+        return self.mlflow / "run.json"
 
     @property
     def tracked(self) -> dict[str, list[Path]]:
