@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TWO := -n 2 --dist loadfile --no-loadscope-reorder
 DEMO := demo
 
-.PHONY: demo test test-fast test-lowest test-versions torture starve fuzz bad-inputs readme lint format clean
+.PHONY: demo test test-fast test-lowest test-export test-versions torture starve fuzz bad-inputs readme lint format clean
 
 demo: $(VENV)/installed  ## the four commands on the digits that come with scikit-learn; no network needed
 	$(BIN)/evacli lr-find --dataset digits --batch-size 32 --run $(DEMO)
@@ -23,6 +23,9 @@ test-fast: $(VENV)/installed  ## the tests that need no TensorFlow, with fewer e
 
 test-lowest: .venv-lowest/installed  ## all tests with the lowest releases that pyproject.toml admits
 	.venv-lowest/bin/pytest $(TWO) -W ignore::DeprecationWarning
+
+test-export: .venv-export/installed  ## the tests that need the packages of the extras, with them
+	.venv-export/bin/pytest tests/test_export.py tests/test_trackers.py
 
 test-versions:  ## all tests with each Python from 3.11 to 3.13 that can be had
 	@for version in 3.11 3.12 3.13; do \
@@ -76,6 +79,13 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	.venv-lowest/bin/python -m pip install --quiet 'uv>=0.9'
 	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct \
 		--editable . --group test 'protobuf>=5.29'
+	@touch $@
+
+.venv-export/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-export
+	.venv-export/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	.venv-export/bin/python -m pip install --quiet --constraint constraints.txt \
+		--editable '.[onnx,litert,openvino,tensorboard,mlflow]' --group test
 	@touch $@
 
 clean:

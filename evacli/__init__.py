@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from evacli.run.listing import runs
     from evacli.training.train import train
     from evacli.using.evaluate import evaluate
+    from evacli.using.export import export
     from evacli.using.predict import predict
 
 _WORKFLOWS = {
@@ -23,12 +24,25 @@ _WORKFLOWS = {
     "gradcam": "evacli.explaining.explain",
     "predict": "evacli.using.predict",
     "evaluate": "evacli.using.evaluate",
+    "export": "evacli.using.export",
     "compare": "evacli.comparing.compare",
     "runs": "evacli.run.listing",
     "recipe": "evacli.recipes",
 }
 
-__all__ = ["__version__", "compare", "evaluate", "gradcam", "lr_find", "predict", "recipe", "report", "runs", "train"]
+__all__ = [
+    "__version__",
+    "compare",
+    "evaluate",
+    "export",
+    "gradcam",
+    "lr_find",
+    "predict",
+    "recipe",
+    "report",
+    "runs",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

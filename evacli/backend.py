@@ -5,16 +5,44 @@ obeyed only after the log system is up.
 """
 
 import ctypes
+import io
+import logging
 import os
 import platform
 import sys
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from evacli import console, memory
 from evacli.errors import ConfigError
 from evacli.streams import only_ours
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Keep from the console what Python libraries say in a block: what they print and log, and their warnings."""
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Keep from the console what any library says in a block; a progress display stands still meanwhile.
+
+    Example:
+        with silenced():
+            tf.lite.TFLiteConverter.from_saved_model("folder").convert()
+    """
+    with hushed(), only_ours():
+        yield
 
 
 def _keep_memory() -> None:
@@ -111,4 +139,4 @@ def pinned() -> Iterator[None]:
 
 _set(_SETTINGS)
 
-__all__ = ["keras", "moved", "pinned", "tf"]
+__all__ = ["hushed", "keras", "moved", "pinned", "silenced", "tf"]

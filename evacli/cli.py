@@ -16,6 +16,7 @@ from evacli import console, memory
 from evacli.commands.cache import cache_command
 from evacli.commands.compare import compare_command
 from evacli.commands.evaluate import evaluate_command
+from evacli.commands.export import export_command
 from evacli.commands.gradcam import gradcam_command
 from evacli.commands.lr_find import lr_find_command
 from evacli.commands.predict import predict_command
@@ -129,6 +130,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "gradcam": gradcam_command,
     "predict": predict_command,
     "evaluate": evaluate_command,
+    "export": export_command,
     "compare": compare_command,
     "runs": runs_command,
     "recipes": recipes_command,

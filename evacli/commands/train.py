@@ -6,6 +6,7 @@ from rich.text import Text
 from typer import Option
 
 from evacli import console
+from evacli.catalogue.trackers import Log
 from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output, with_settings
 from evacli.config import SETTINGS, check, over
 from evacli.errors import ConfigError
@@ -32,6 +33,10 @@ def train_command(  # noqa: PLR0913 - each parameter is an option
     checkpoint_minutes: Annotated[
         float, Option(help="Save at least so often inside an epoch.", min=0.0, metavar="X")
     ] = 5.0,
+    log: Annotated[
+        Log | None,
+        Option(help="Log each epoch there too. [dim]default: where the run has been logged before, if it has[/]"),
+    ] = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -46,7 +51,7 @@ def train_command(  # noqa: PLR0913 - each parameter is an option
         check(settings := _with_peak(settings, max_lr))
     from evacli.training.train import train
 
-    summary = train(run, overwrite=overwrite, checkpoint_minutes=checkpoint_minutes, **over(recipe, settings))
+    summary = train(run, overwrite=overwrite, checkpoint_minutes=checkpoint_minutes, log=log, **over(recipe, settings))
     console.result(_outcome(summary))
     directory = RunDir(run)
     following = f"evacli report{directory.option}, evacli gradcam{directory.option}"

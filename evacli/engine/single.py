@@ -148,7 +148,7 @@ class SingleEngine:
             weights = self._weights(own) or (tf.ones([tf.size(own)]),)
             return mixed, own, *weights, tf.roll(own, 1, axis=0), part
 
-        return tf.function(make, autograph=False)  # type: ignore[no-any-return]
+        return tf.function(make, autograph=False)
 
     def _steer(self, controls: Controls) -> None:
         optimizer = self._twin.optimizer

@@ -5,6 +5,7 @@ Those of single Grad-CAM pictures, which depend on what they show, are made in `
 
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -90,6 +91,9 @@ class RunDir:
         self.history = self.path / "history.csv"
         self.best_model = self.path / "best.keras"
         self.summary = self.path / "summary.json"
+        # written by train --log
+        self.tensorboard = self.path / "tensorboard"
+        self.mlflow = self.path / "mlflow"
         # held by those commands that conclude something from a training while they write
         self.drawing_lock = self.path / "drawing.lock"
         # written by report
@@ -102,6 +106,8 @@ class RunDir:
         self.predictions_gradcam_png, self.predictions_gradcam_folder = beside(self.predictions)
         # written by evaluate: a folder for each data set
         self.evaluations = self.path / "evaluate"
+        # written by export: a folder for each format
+        self.exports = self.path / "export"
         # written by gradcam
         self.gradcam_png = self.path / "gradcam.png"
         self.gradcam_folder = self.path / "gradcam"
@@ -123,6 +129,28 @@ class RunDir:
         """What is concluded from a training, but for single pictures and what lies in folders."""
         reported = self.curves_png, self.confusion_png, self.misclassified, self.report
         return *reported, self.gradcam_png, self.predictions, self.predictions_gradcam_png
+
+    @property
+    def mlflow_run(self) -> Path:
+        """Which run of MLflow's this is."""
+        return self.mlflow / "run.json"
+
+    @property
+    def tracked(self) -> dict[str, list[Path]]:
+        """Return what tells a tracker where it was, by its name; nothing where the run was not logged to it."""
+        return {
+            "tensorboard": sorted(self.tensorboard.glob("events.out.tfevents.*")),
+            "mlflow": [self.mlflow_run] if self.mlflow_run.exists() else [],
+        }
+
+    def exported(self, kind: str) -> Path:
+        """Return the folder of an exported network, by its format and what it was quantised to."""
+        return self.exports / kind
+
+    @staticmethod
+    def exported_json(folder: Path) -> Path:
+        """Return what lies beside an exported network and tells of it."""
+        return folder / "model.json"
 
     def create(self) -> None:
         """Make the directory.
@@ -197,7 +225,10 @@ def clean_up() -> None:
 
 
 def unlink(path: Path) -> None:
-    """Remove a file, if it is there and the file system lets it go."""
+    """Remove a file, or a folder with all that is in it, if it is there and the file system lets it go."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+        return
     with suppress(OSError):
         path.unlink(missing_ok=True)
 
@@ -230,6 +261,37 @@ def write_atomically(path: Path, write: Callable[[Path], object], keep: Path | N
         raise RunError(
             f"Cannot write {path}: {e.strerror or e}.",
             "The previous file is untouched; free some space or fix the path.",
+        ) from e
+
+
+def write_folder_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Lets `write` fill a temporary folder beside `path`, then puts it in the place of what was there.
+
+    No system does that in a single step: a process killed between the two that it takes leaves the previous folder
+    under the name of a temporary one.
+
+    Args:
+        path: the folder.
+        write: writes into the folder that it is given; what it raises leaves the previous folder as it was.
+
+    Raises:
+        RunError: if the folder cannot be written; it names `path`.
+    """
+    made, former = _temporary(path), _temporary(path)
+    try:
+        with cleaning(partial(unlink, made)):
+            made.mkdir(parents=True)
+            write(made)
+            for file in made.rglob("*"):
+                _flush_to_disk(file)
+            if path.exists():
+                path.rename(former)
+            made.rename(path)
+            unlink(former)
+            _flush_to_disk(path.parent)
+    except OSError as e:
+        raise RunError(
+            f"Cannot write {path}: {e.strerror or e}.", "What was there is untouched; free some space or fix the path."
         ) from e
 
 
@@ -267,7 +329,7 @@ def remove_leftovers(*paths: Path, shared: bool = False) -> None:
 
 
 def _maker_lives(temporary: Path) -> bool:
-    maker = re.search(r"\.(\d{1,9})-\w+\.tmp\.\w+$", temporary.name)
+    maker = re.search(r"\.(\d{1,9})-\w+\.tmp(\.\w+)?$", temporary.name)
     if maker is None:
         return False
     try:

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import numpy as np
@@ -33,8 +34,18 @@ from evacli.training.state import TrainingState
 class Loop:
     """Moves the state of a training on to its last epoch."""
 
-    def __init__(self, state: TrainingState, checkpoint_minutes: float, stop_when: StopWhen) -> None:
-        """Save at least every `checkpoint_minutes`; stop when `stop_when` says so, asked after each step and epoch."""
+    def __init__(
+        self,
+        state: TrainingState,
+        checkpoint_minutes: float,
+        stop_when: StopWhen,
+        follow: Callable[[Row], None] = lambda row: None,
+    ) -> None:
+        """Save at least every `checkpoint_minutes`; stop when `stop_when` says so, asked after each step and epoch.
+
+        `follow` is told of each epoch once it is saved.
+        """
+        self.follow = follow
         self.state, self.learner, self.config = state, state.learner, state.progress.config
         self.rates = RateControl(state.learner.batching, state.progress.lr, state.progress.base_lr)
         self.request, self.minutes = StopRequest(), checkpoint_minutes
@@ -60,6 +71,7 @@ class Loop:
                 figures = self._train(epoch, display)
                 self._finish(epoch, figures, display)
                 display.epoch_ends(state.rows)
+                self.follow(state.rows[-1])
                 if epoch + 1 < self.config.epochs:
                     self.asking.ask()
         return state.summarise("finished")

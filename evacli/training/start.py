@@ -1,5 +1,7 @@
 """Starting a training, or resuming it at its checkpoint: which may go on, and from where."""
 
+from itertools import chain
+
 from evacli import config, console, paths
 from evacli.data.names import as_text
 from evacli.data.survey import fingerprint_under
@@ -7,7 +9,7 @@ from evacli.errors import Contradiction, DataError, ModelError, RunError
 from evacli.models.fingerprint import fingerprint, is_of
 from evacli.run import checkpoint, evaluations, gradcam_files, summary
 from evacli.run.checkpoint import Arrays, Progress
-from evacli.run.directory import RunDir
+from evacli.run.directory import RunDir, unlink
 from evacli.run.locking import drawing
 from evacli.run.versions import differences, versions
 from evacli.training.learner import Learner
@@ -35,8 +37,10 @@ def start_or_resume(run: RunDir, learner: Learner) -> TrainingState:
 
 def forget(run: RunDir) -> None:
     """Delete what an earlier training has left, and what was concluded from it: it is not true of the next one."""
-    for path in (run.checkpoint_before, run.checkpoint, run.summary, run.history, run.best_model):
+    tracked = chain.from_iterable(run.tracked.values())
+    for path in (run.checkpoint_before, run.checkpoint, run.summary, run.history, run.best_model, *tracked):
         path.unlink(missing_ok=True)
+    unlink(run.exports)
     with drawing(run):
         for path in run.of_drawing:
             path.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evacli import config, console, data, memory, network_file
+from evacli.catalogue.trackers import Log
 from evacli.config import Config, takes_settings
 from evacli.errors import MemoryShort, RunError
 from evacli.formats import counted
@@ -16,6 +17,7 @@ from evacli.run.directory import DEFAULT_RUN, RunDir
 from evacli.run.locking import exclusive, refuse_if_busy
 from evacli.run.summary import Summary
 from evacli.run.versions import keep_threads
+from evacli.training.trackers.choice import chosen
 
 if TYPE_CHECKING:
     from evacli.training.hooks import Reached
@@ -28,6 +30,7 @@ def train(
     overwrite: bool = False,
     checkpoint_minutes: float = 5.0,
     stop_when: Callable[["Reached"], bool] = lambda reached: False,
+    log: Log | None = None,
     **settings: Any,
 ) -> Summary:
     """Train the run's network, or go on where an interrupted training of it stopped.
@@ -38,6 +41,8 @@ def train(
         checkpoint_minutes: longest time between two checkpoints inside an epoch.
         stop_when: asked after each step and each epoch, with `evacli.training.hooks.Reached`; where it says True, the
             training is saved and stops with `Stopped`. The same call goes on.
+        log: "tensorboard" or "mlflow", to log each epoch there too; "none" not to; None: where the run has been logged
+            before, if it has. A tracker that fails is left out, with a warning.
         settings: fields of `evacli.config.Config` that override what the run has stored; `data` may also be arrays,
             (x_train, y_train, x_test, y_test) or (x, y).
 
@@ -61,7 +66,8 @@ def train(
     if progress:
         restore_config(directory)
     settled = config_file.inherit(directory, settings, trained=progress is not None)
-    done = _finished(directory, progress, settled) if progress else None
+    trackers = chosen(directory, log)
+    done = _finished(directory, progress, settled) if progress and log in (None, "none") else None
     if done:
         console.note(
             f"{directory.path} already has its {counted(done.epochs_done, 'epoch')}; a larger --epochs trains on."
@@ -78,6 +84,7 @@ def train(
     from evacli.training.loop import Loop
     from evacli.training.rates import choose_rates
     from evacli.training.start import forget, start_or_resume
+    from evacli.training.trackers.following import following
 
     with _keeping_what_is_reached(directory, settled):
         learner = assemble(settled, loaded)
@@ -85,7 +92,9 @@ def train(
             if overwrite:
                 choose_rates(directory, learner.config)  # what cannot be used is told before that
                 forget(directory)
-            return Loop(start_or_resume(directory, learner), checkpoint_minutes, stop_when).run()
+            state = start_or_resume(directory, learner)
+            with following(trackers, state) as follow:
+                return Loop(state, checkpoint_minutes, stop_when, follow).run()
 
 
 @contextmanager
