@@ -84,7 +84,7 @@ def save(run: RunDir, progress: Progress, arrays: Arrays) -> None:
     document = json.dumps(msgspec.to_builtins(progress) | {_COUNTS: _counted(named)}).encode()
 
     def write(target: Any) -> None:
-        np.savez(target, allow_pickle=False, progress=np.frombuffer(document, np.uint8), **named)
+        np.savez(target, progress=np.frombuffer(document, np.uint8), **named)
 
     write_atomically(run.checkpoint, write, keep=run.checkpoint_before)
 

@@ -40,7 +40,7 @@ def kept(run: RunDir, settings: Mapping[str, Any]) -> dict[str, Any]:
         import numpy as np
 
         run.create()
-        write_atomically(run.data, lambda target: np.savez(target, allow_pickle=False, **arrays))
+        write_atomically(run.data, lambda target: np.savez(target, **arrays))
     return others | {"data": path}
 
 
@@ -53,7 +53,10 @@ def _named(given: Any) -> dict[str, Any]:
         named = dict(zip(KEYS, given, strict=False))
     else:
         raise DataError(f"data has {len(given)} arrays.", "Give (x_train, y_train, x_test, y_test), or a path.")
-    return {name: np.asarray(array) for name, array in named.items()}
+    arrays = {name: np.asarray(array) for name, array in named.items()}
+    if odd := [name for name, array in arrays.items() if array.dtype.hasobject]:
+        raise DataError(f"{odd[0]} holds {arrays[odd[0]].dtype}, which no file can hold.", "Give numbers or names.")
+    return arrays
 
 
 def _same(run: RunDir, arrays: Mapping[str, Any]) -> bool:
