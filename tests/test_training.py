@@ -215,7 +215,6 @@ def test_finished_run_can_be_extended(train: Train, tmp_path: Path) -> None:
     assert state(tmp_path) == state(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("epochs", [3, 2])
 def test_where_memory_ends_the_last_checkpoint_is_kept(
     train: Train, trained: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +235,7 @@ def test_where_memory_ends_the_last_checkpoint_is_kept(
         train(new)
 
 
+@pytest.mark.parametrize("epochs", [3, 2])
 def test_finished_run_answers_at_once_without_its_data(
     trained: RunDir, epochs: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
