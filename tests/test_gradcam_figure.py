@@ -1,3 +1,5 @@
+import gc
+import weakref
 from pathlib import Path
 
 import cv2
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from evacli.figures.gradcam import ALONE, CELL, GAP, MARGIN, Explanation, grid, overlay, panels
-from evacli.figures.style import save
+from evacli.figures.style import save, save_once
 
 HOSTILE = ["[/]", r"$\frac$", "$", "<script>", "\x1b[31mred", "\udcff", "W" * 300, "猫" * 30, "", "a\nb", "%s {0}"]
 TITLE = "Grad-CAM: what the network looked at (layer body/$late$)"
@@ -134,3 +136,15 @@ def test_hostile_names_neither_crash_nor_overlap(tmp_path, n, maps):
 def overlap(a, b) -> bool:
     # Bounding boxes leave room above and below the letters.
     return min(a.x1, b.x1) > max(a.x0, b.x0) and min(a.y1, b.y1) - max(a.y0, b.y0) > 8
+
+
+def test_the_pixels_of_a_picture_that_is_saved_once_are_let_go_of(tmp_path: Path) -> None:
+    figure = grid([explanation()], TITLE, SUBTITLE)
+    held = weakref.ref(figure.canvas)
+    gc.disable()
+    try:
+        save_once(figure, tmp_path / "once.png")
+        assert held() is None
+    finally:
+        gc.enable()
+    assert cv2.imread(tmp_path / "once.png").shape[1] > 500

@@ -197,7 +197,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[Explanation], str]
     said: list[tuple[list[Explanation], str]] = []
     monkeypatch.setattr(overlays, "MOST_IN_GRID", 3)
     monkeypatch.setattr(overlays, "grid", lambda some, _, subtitle: said.append((list(some), subtitle)))
-    monkeypatch.setattr(overlays, "save", lambda _, path: path.touch())
+    monkeypatch.setattr(overlays, "save_once", lambda _, path: path.touch())
     return said
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from evacli import console
 from evacli.figures.gradcam import Explanation, grid
-from evacli.figures.style import save
+from evacli.figures.style import save_once
 from evacli.run.directory import RunDir, make_folder
 from evacli.run.gradcam_files import file_name, remove_singles
 
@@ -30,8 +30,8 @@ def write(run: RunDir, explanations: Sequence[Explanation], heading: tuple[str, 
     make_folder(run.gradcam_folder)
     files = [run.gradcam_folder / file_name(e.index, e.predicted, e.true or "") for e in explanations]
     for explanation, file in zip(console.track(explanations, "drawing"), files, strict=True):
-        save(grid([explanation], *heading, alpha), file)
-    save(grid(explanations[:MOST_IN_GRID], *heading, alpha), run.gradcam_png)
+        save_once(grid([explanation], *heading, alpha), file)
+    save_once(grid(explanations[:MOST_IN_GRID], *heading, alpha), run.gradcam_png)
     if len(files) > MOST_IN_GRID:
         console.note(f"{run.gradcam_png} shows the first {MOST_IN_GRID} of them.")
     remove_singles(run.gradcam_folder, set(files))

@@ -7,6 +7,7 @@ from functools import wraps
 from pathlib import Path
 from typing import ParamSpec
 
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 
 from evacli.console import printable
@@ -76,3 +77,14 @@ def save(figure: Figure, path: Path) -> None:
     """Write the figure to `path` as PNG in one step."""
     with _style():
         write_atomically(path, lambda target: figure.savefig(target, format="png"))
+
+
+def save_once(figure: Figure, path: Path) -> None:
+    """Write a figure that is not needed any more, and let go of its pixels at once.
+
+    Its parts refer to one another, so that of hundreds of figures megabytes each would stay until Python looks for such
+    circles, which beside TensorFlow's many objects it seldom does.
+    """
+    save(figure, path)
+    figure.clear()
+    FigureCanvasBase(figure)  # takes the place of the canvas that holds the pixels

@@ -10,7 +10,7 @@ from evacli.backend import keras
 from evacli.explaining.explain import chosen_layer, heading
 from evacli.explaining.heatmap import grad_cam
 from evacli.figures.gradcam import Explanation, grid
-from evacli.figures.style import save
+from evacli.figures.style import save_once
 from evacli.formats import count
 from evacli.models import saved
 from evacli.run.directory import Overlays, make_folder
@@ -56,7 +56,7 @@ class Drawing:
                 name=Path(said.picture).name,
             )
             file = where.folder / name_of_prediction(index, said.picture, said.predicted)
-            save(grid([explanation], self._title, self._subtitle), file)
+            save_once(grid([explanation], self._title, self._subtitle), file)
             self._files.add(file)
             if index < MOST_IN_GRID:
                 self._first.append(explanation)
@@ -68,5 +68,5 @@ class Drawing:
             return
         some = f" These are the first {MOST_IN_GRID} of {count(len(self._files))} pictures."
         fewer = some if len(self._files) > MOST_IN_GRID else ""
-        save(grid(self._first, self._title, self._subtitle + fewer), where.grid)
+        save_once(grid(self._first, self._title, self._subtitle + fewer), where.grid)
         remove_singles(where.folder, self._files)
