@@ -84,7 +84,8 @@ def save(run: RunDir, progress: Progress, arrays: Arrays) -> None:
     document = json.dumps(msgspec.to_builtins(progress) | {_COUNTS: _counted(named)}).encode()
 
     def write(target: Any) -> None:
-        np.savez(target, progress=np.frombuffer(document, np.uint8), **named)
+        # NumPy before 2.2 would take allow_pickle for the name of an array; there is nothing here to pickle.
+        np.savez(target, progress=np.frombuffer(document, np.uint8), **named)  # type: ignore[arg-type]
 
     write_atomically(run.checkpoint, write, keep=run.checkpoint_before)
 
