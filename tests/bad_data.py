@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 import tarfile
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,18 @@ def hidden(data: Path) -> None:
         (data / "train/cat" / name).write_text("x")
 
 
+def untold_tests(data: Path) -> None:
+    shutil.rmtree(data / "test")
+    picture(data / "test/0.png")
+
+
+def detection(data: Path) -> None:
+    shutil.rmtree(data)
+    picture(data / "images/0.png")
+    (data / "labels").mkdir()
+    (data / "labels/0.txt").write_text("0 0.5 0.5 0.1 0.1")
+
+
 def folders() -> Iterator[Case]:
     """Their layout."""
     made: dict[str, Callable[[Path], object]] = {
@@ -122,6 +135,15 @@ def folders() -> Iterator[Case]:
         "a single class": lambda data: [shutil.rmtree(data / split / "dog") for split in ("train", "test")],
         "a class that is a link out": linked_class,
         "no test folder": lambda data: shutil.rmtree(data / "test"),
+        "no training folder": lambda data: shutil.rmtree(data / "train"),
+        "pictures without classes": lambda data: [
+            (data / "train/cat").rename(data.parent / "x"),
+            shutil.rmtree(data),
+            (data.parent / "x").rename(data),
+        ],
+        "two test folders": lambda data: shutil.copytree(data / "test", data / "Testing"),
+        "tests without classes": untold_tests,
+        "labels of detection": detection,
         "an empty folder": lambda data: (shutil.rmtree(data), data.mkdir()),
         "nothing there": shutil.rmtree,
     }
@@ -187,6 +209,72 @@ def archives() -> Iterator[Case]:
         "half an archive": cut_archive,
     }
     return (Case("CIFAR archives", title, make) for title, make in made.items())
+
+
+# -- pictures in archives and lists ------------------------------------------------------------------------------------
+
+
+def zipped(*more: tuple[str | zipfile.ZipInfo, bytes]) -> Make:
+    """The folder of images as a .zip, with members more."""
+
+    def prepared(folder: Path) -> None:
+        shutil.make_archive(str(folder / "zipped"), "zip", folder / "data")
+        with zipfile.ZipFile(folder / "zipped.zip", "a", zipfile.ZIP_DEFLATED) as archive:
+            for member, content in more:
+                archive.writestr(member, content)
+        shutil.rmtree(folder / "data")
+        (folder / "zipped.zip").rename(folder / "data")
+
+    return prepared
+
+
+def link_in_zip() -> zipfile.ZipInfo:
+    member = zipfile.ZipInfo("train/cat/link.png")
+    member.external_attr = 0o120777 << 16
+    return member
+
+
+def encrypted(folder: Path) -> None:
+    zipped()(folder)
+    content = (folder / "data").read_bytes()
+    flags = content.index(b"PK\x01\x02") + 8
+    (folder / "data").write_bytes(content[:flags] + b"\x01" + content[flags + 1 :])
+
+
+def listing(text: str) -> Make:
+    """A list of the folder of images, whose paths lead into it."""
+
+    def prepared(folder: Path) -> Sequence[Command]:
+        (folder / "list.csv").write_text(text)
+        return [("train", "--data", "list.csv", *TRAIN[3:])]
+
+    return prepared
+
+
+def idx(folder: Path) -> None:
+    shutil.rmtree(folder / "data")
+    (folder / "data").mkdir()
+    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (folder / "data" / f"{name}-ubyte").write_bytes(b"\0\0\x08\x03garbage")
+
+
+def packed_and_listed() -> Iterator[Case]:
+    """What is not as it should be in them."""
+    made = {
+        "a zip": zipped(),
+        "a zip with a member ../outside": zipped(("../outside", b"x")),
+        "a zip with a link": zipped((link_in_zip(), b"/etc/passwd")),
+        "a zip of 1.1 GB of zeros": lambda folder: zipped(("train/cat/zeros.png", bytes(1_100_000_000)))(folder),
+        "an encrypted zip": encrypted,
+        "a list without classes": listing("path,size\ndata/train/cat/0.png,3\n"),
+        "a list with a line cut short": listing("path,label\ndata/train/cat/0.png\n"),
+        "a list of files that are not there": listing("path,label\ngone.png,cat\n"),
+        "a list with a picture twice": listing("path,label\n" + "data/train/cat/0.png,cat\n" * 2),
+        "a list with an unknown split": listing("path,label,split\ndata/train/cat/0.png,cat,holdout\n"),
+        "garbled IDX files": idx,
+        "garbage called parquet": as_data(lambda path: path.write_bytes(b"PAR1garbage")),
+    }
+    return (Case("Archives and lists of pictures", title, make) for title, make in made.items())
 
 
 # -- .npz and other files as data --------------------------------------------------------------------------------------
@@ -267,5 +355,5 @@ def hostile_names() -> Iterator[Case]:
 
 def cases() -> Iterator[Case]:
     """All of them."""
-    for group in images, folders, archives, files, hostile_names:
+    for group in images, folders, archives, packed_and_listed, files, hostile_names:
         yield from group()

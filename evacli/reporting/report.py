@@ -61,13 +61,13 @@ def report(
         7
     """
     stored = trained.read(RunDir(run))
-    from evacli.training.trackers.following import hand_over
-
     evidence = _examine(stored, history.read_csv(stored.directory.history), shifts, data)
     result = _conclude(evidence)
     with drawing(stored.directory):
         _write_pictures(evidence)
         _write_texts(evidence, result)
+    from evacli.training.trackers.following import hand_over
+
     hand_over(stored.directory, [stored.directory.curves_png, stored.directory.report])
     return result
 

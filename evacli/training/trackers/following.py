@@ -1,4 +1,4 @@
-"""Lets trackers follow a training, which none of them can stop."""
+"""Have trackers follow a training, which none of them can stop."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
