@@ -106,7 +106,8 @@ def settings(digits: Path) -> tuple[object, ...]:
 def test_nothing_of_tensorflows_log_reaches_the_user(tmp_path: Path, digits: Path) -> None:
     found = python("-m", "evacli", "train", "--run", tmp_path / "run", *settings(digits))
     assert found.code == 0
-    lines = found.err.splitlines()
+    # Of what takes long on a slow machine there is a line more.
+    lines = [line for line in found.err.splitlines() if not line.endswith(" ...")]
     assert len(lines) == 4, found.err  # what is trained, the learning rate, the header and the epoch
     assert [line.split()[0] for line in lines] == ["tiny_networks.py:tiny", "Peak", "epoch", "1/1"]
     assert found.out.startswith("Top accuracy ")

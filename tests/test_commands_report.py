@@ -22,7 +22,7 @@ app.command("report")(report_command)
 
 
 def call(tmp_path, monkeypatch, data, *options):
-    monkeypatch.setattr(evacli.data, "load", lambda config: data)
+    monkeypatch.setattr(evacli.data, "load", lambda *_: data)
     run = make_run(tmp_path / "run", data)
     done = CliRunner().invoke(app, ["--run", str(run.path), *options], catch_exceptions=False)
     assert done.exit_code == 0
@@ -39,7 +39,7 @@ def test_it_prints_the_figures_and_where_the_report_is(tmp_path, monkeypatch):
 def test_it_says_if_images_were_evaluated_with_their_mirror_images(tmp_path, monkeypatch):
     run = make_run(tmp_path / "run", make_data())
     run.config.write_text('{"tta": true, "flip": true}')
-    monkeypatch.setattr(evacli.data, "load", lambda config: make_data())
+    monkeypatch.setattr(evacli.data, "load", lambda *_: make_data())
     done = CliRunner().invoke(app, ["--run", str(run.path)])
     assert "each image together with its mirror image" in done.stdout
     assert re.search(r"best.keras by itself .* \d+\.\d\d% of the test images", done.stdout)

@@ -155,7 +155,16 @@ FITTING = {
 @pytest.mark.parametrize("field", sorted(set(Config.__struct_fields__) - config.CHANGEABLE))
 def test_trained_run_refuses_every_other_setting_with_the_difference(run: RunDir, field: str) -> None:
     other = {
+        "test_split": 0.5,
         "val_split": 0.5,
+        "image_size": "7",
+        "resize": "pad",
+        "class_order": "characters",
+        "scale": 0.5,
+        "jitter": 0.5,
+        "rand_augment": 7.0,
+        "mixup": 0.5,
+        "class_weights": "balanced",
         "limit_train": 7,
         "limit_test": 7,
         "model": "resnet9",

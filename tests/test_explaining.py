@@ -37,7 +37,7 @@ def trained(tmp_path_factory, data) -> Path:
 
 @pytest.fixture
 def run(tmp_path, trained, data, monkeypatch) -> RunDir:
-    monkeypatch.setattr(evacli.data, "load", lambda config: data)
+    monkeypatch.setattr(evacli.data, "load", lambda *_: data)
     shutil.copytree(trained, tmp_path / "run")
     return RunDir(tmp_path / "run")
 
@@ -171,7 +171,7 @@ def test_a_call_replaces_the_pictures_of_the_one_before_and_no_others(run):
 def test_without_mistakes_nothing_is_left_to_show(run, data, probabilities, monkeypatch):
     gradcam(run.path, n=2)
     right = evacli.data.Split(data.test.images, probabilities.argmax(axis=1), data.test.names)
-    monkeypatch.setattr(evacli.data, "load", lambda config: replace(data, test=right))
+    monkeypatch.setattr(evacli.data, "load", lambda *_: replace(data, test=right))
     done = call(run)
     assert done.exit_code == 0
     assert "No mistakes among 30 test images" in done.stdout
@@ -216,7 +216,7 @@ def test_with_json_stdout_is_the_result_and_nothing_else(run):
 @pytest.mark.parametrize("option", [(), ("--json",)])
 def test_hostile_class_names_are_drawn_written_and_printed(tmp_path, monkeypatch, option):
     data = make_data(HOSTILE, num_test=len(HOSTILE))
-    monkeypatch.setattr(evacli.data, "load", lambda config: data)
+    monkeypatch.setattr(evacli.data, "load", lambda *_: data)
     run = make_run(tmp_path / "run", data)
     done = call(run, "--n", "12", *option)
     assert done.exit_code == 0
@@ -253,7 +253,7 @@ def test_what_cannot_be_used_is_one_line_and_nothing_is_written(run, arguments, 
 def test_a_class_is_named_in_any_spelling(tmp_path, monkeypatch):
     composed, apart = "caf\u00e9", "cafe\u0301"
     data = make_data((composed, "dog", "frog"))
-    monkeypatch.setattr(evacli.data, "load", lambda config: data)
+    monkeypatch.setattr(evacli.data, "load", lambda *_: data)
     run = make_run(tmp_path / "run", data)
     assert gradcam(run.path, class_name=apart).images == gradcam(run.path, class_name=composed).images == 10
 
@@ -273,7 +273,7 @@ def test_an_untrained_run_names_the_command_that_comes_first(tmp_path):
 
 def test_data_with_other_classes_is_refused(run, monkeypatch):
     other = make_data(("cat", "frog", "dog"))
-    monkeypatch.setattr(evacli.data, "load", lambda config: other)
+    monkeypatch.setattr(evacli.data, "load", lambda *_: other)
     with pytest.raises(DataError, match="other classes"):
         gradcam(run.path)
 
@@ -284,7 +284,7 @@ def test_images_of_another_size_are_refused(run, monkeypatch):
         replace(split, images=InMemory(split.images.array.repeat(2, axis=1))) for split in (data.train, data.test)
     )
     other = replace(data, **dict(zip(("train", "test"), taller, strict=True)))
-    monkeypatch.setattr(evacli.data, "load", lambda config: other)
+    monkeypatch.setattr(evacli.data, "load", lambda *_: other)
     with pytest.raises(RunError, match="made for images of 8x8x3; these are 16x8x3"):
         gradcam(run.path)
 

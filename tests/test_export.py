@@ -48,7 +48,7 @@ def exported(run: RunDir) -> Exported:
 
 @pytest.fixture(autouse=True)
 def _data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evacli.data, "load", lambda config: make_data())
+    monkeypatch.setattr(evacli.data, "load", lambda *_: make_data())
 
 
 def _answers(format: str, folder: str, pixels: np.ndarray) -> np.ndarray:
@@ -114,7 +114,7 @@ def test_the_document_beside_it_tells_how_to_use_it(exported: Exported) -> None:
 
 def test_the_file_itself_has_the_names_of_the_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = make_data(HOSTILE, num_test=24)
-    monkeypatch.setattr(evacli.data, "load", lambda config: data)
+    monkeypatch.setattr(evacli.data, "load", lambda *_: data)
     result = evacli.export(make_run(tmp_path / "run", data).path, "litert")
     with zipfile.ZipFile(result.file) as behind:
         assert json.loads(behind.read("class_names.json")) == list(HOSTILE)

@@ -48,7 +48,7 @@ def pages(tmp_path_factory):
     written = {}
     with pytest.MonkeyPatch.context() as patch:
         for name, data in cases.items():
-            patch.setattr(evacli.data, "load", lambda config, data=data: data)
+            patch.setattr(evacli.data, "load", lambda *_, data=data: data)
             run = make_run(tmp_path_factory.mktemp(name), data)
             for picture in (run.lr_find_png, run.gradcam_png):
                 Image.new("RGB", (900, 600), "white").save(picture)

@@ -34,7 +34,7 @@ def _undrawn(monkeypatch):
 @pytest.fixture
 def data(monkeypatch):
     data = make_data()
-    monkeypatch.setattr(evacli.data, "load", lambda config: data)
+    monkeypatch.setattr(evacli.data, "load", lambda *_: data)
     return data
 
 
@@ -55,7 +55,7 @@ def reported(tmp_path_factory):
     """The report of a sound run: the run, its data, the result, and the warnings that were given."""
     data, said = make_data(), []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evacli.data, "load", lambda config: data)
+        patch.setattr(evacli.data, "load", lambda *_: data)
         patch.setattr(console, "warn", said.append)
         run = make_run(tmp_path_factory.mktemp("reported") / "run", data)
         return run, data, report(run.path), said
@@ -176,7 +176,7 @@ def test_class_names_inject_no_element(tmp_path, monkeypatch):
     for names in (harmless, HOSTILE):
         data = make_data(names, num_test=60)
         data = replace(data, test=replace(data.test, names=[names[i % len(names)] for i in range(60)]))
-        monkeypatch.setattr(evacli.data, "load", lambda config, data=data: data)
+        monkeypatch.setattr(evacli.data, "load", lambda *_, data=data: data)
         run = make_run(tmp_path / names[1][:6].strip('"'), data, lr_source=names[0], model=names[2])
         report(run.path)
         pages.append(page_of(run))
@@ -233,7 +233,7 @@ def test_captions_name_what_training_had(run, settings, said):
 
 def test_one_of_a_kind_is_not_spoken_of_as_many(tmp_path, monkeypatch):
     data = make_data(num_test=1)
-    monkeypatch.setattr(evacli.data, "load", lambda config: data)
+    monkeypatch.setattr(evacli.data, "load", lambda *_: data)
     run = make_run(tmp_path / "run", data, epochs_done=1, top_epoch=1, train_images=1, validation_images=1)
     report(run.path)
     text = " ".join(page_of(run).text.split())
@@ -245,7 +245,7 @@ def test_one_of_a_kind_is_not_spoken_of_as_many(tmp_path, monkeypatch):
 def test_the_images_of_each_split_are_counted(tmp_path, monkeypatch):
     data = make_data()
     data = replace(data, validation=data.train.take(np.arange(5)))
-    monkeypatch.setattr(evacli.data, "load", lambda config: data)
+    monkeypatch.setattr(evacli.data, "load", lambda *_: data)
     run = make_run(tmp_path / "run", data, validation_images=5)
     result = report(run.path)
     assert (result.train_images, result.validation_images, result.test_images) == (12, 5, 30)
@@ -258,7 +258,7 @@ def test_the_images_of_each_split_are_counted(tmp_path, monkeypatch):
 def test_unequal_classes_have_their_means_shown(tmp_path, monkeypatch, labels, shown):
     data = make_data()
     data = replace(data, test=replace(data.test, labels=np.array(labels)))
-    monkeypatch.setattr(evacli.data, "load", lambda config: data)
+    monkeypatch.setattr(evacli.data, "load", lambda *_: data)
     run = make_run(tmp_path / "run", data)
     result = report(run.path)
     predicted = make_model().predict_on_batch(data.test.images.array.astype(np.float32)).argmax(1)
@@ -271,7 +271,7 @@ def test_unequal_classes_have_their_means_shown(tmp_path, monkeypatch, labels, s
 def test_of_many_classes_the_least_recalled_come_first(tmp_path, monkeypatch):
     names = tuple(f"class {i}" for i in range(40))
     data = make_data(names, num_train=40, num_test=120)
-    monkeypatch.setattr(evacli.data, "load", lambda config: data)
+    monkeypatch.setattr(evacli.data, "load", lambda *_: data)
     run = make_run(tmp_path / "run", data)
     result = report(run.path)
     assert [score.name for score in result.classes] == list(names)
@@ -328,7 +328,7 @@ def test_a_sound_run_gives_no_warning(reported):
 
 
 def test_data_with_other_classes_is_refused_and_nothing_written(run, monkeypatch):
-    monkeypatch.setattr(evacli.data, "load", lambda config: make_data(("cat", "dog", "toad")))
+    monkeypatch.setattr(evacli.data, "load", lambda *_: make_data(("cat", "dog", "toad")))
     with pytest.raises(DataError, match=r"without 'frog', with the new 'toad'"):
         report(run.path)
     assert not run.report.exists()
@@ -338,7 +338,7 @@ def test_no_mistakes_are_no_problem(tmp_path, monkeypatch):
     data = make_data()
     answers = make_model().predict_on_batch(data.test.images.array.astype(np.float32)).argmax(1)
     data = replace(data, test=replace(data.test, labels=answers))
-    monkeypatch.setattr(evacli.data, "load", lambda config: data)
+    monkeypatch.setattr(evacli.data, "load", lambda *_: data)
     run = make_run(tmp_path / "run", data)
     result = report(run.path)
     assert result.mistakes == 0
@@ -363,7 +363,7 @@ def test_a_garbled_configuration_is_one_line(run):
 
 def test_the_configuration_of_the_run_chooses_the_data(run, data, monkeypatch):
     used = []
-    monkeypatch.setattr(evacli.data, "load", lambda config: used.append(config) or data)
+    monkeypatch.setattr(evacli.data, "load", lambda *_: used.append(config) or data)
     config_file.write(run, Config(dataset="digits", limit_test=30, epochs=3))
     report(run.path)
     assert used == [Config(dataset="digits", limit_test=30, epochs=3)]

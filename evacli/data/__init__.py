@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from pkgutil import resolve_name
 
-from evacli import console, memory
+from evacli import memory
 from evacli.catalogue.datasets import DATASETS
 from evacli.config import Config
-from evacli.data import cache, decoding
 from evacli.data.checks import check, require_classes
 from evacli.data.subset import divided, limited
 from evacli.data.survey import Survey, survey
@@ -29,10 +28,11 @@ def load(config: Config, kept: Mapping[str, str] | None = None) -> Data:
         MemoryShort: if the images clearly take more memory than there is; told before they are read.
         ConfigError: if `--val-split` is given for data that has its own validation images.
     """
+    # What reads pictures is imported when there are some to read.
+    from evacli.data import decoding
+
     source = decoding.of_size(_source(config, kept), config)
     check(source)
-    if config.flip is None and source.flippable and set(source.class_names) == set("0123456789"):
-        console.note("The classes are called 0 to 9; if they are digits, add --no-flip.")
     train, validation = _training(source, config)
     require_classes(train, source.class_names)
     assert source.test is not None
@@ -49,6 +49,8 @@ def load(config: Config, kept: Mapping[str, str] | None = None) -> Data:
 
 
 def _surveyed(class_names: tuple[str, ...], train: Split, validation: Split | None, test: Split) -> Survey:
+    from evacli.data import cache
+
     splits = [split for split in (train, validation, test) if split is not None]
     found: Survey = cache.remembered(
         [split.images for split in splits],
