@@ -170,7 +170,7 @@ def test_a_list_without_splits_has_a_part_kept_for_tests(flat):
 @pytest.mark.parametrize(
     ("header", "rows", "expected"),
     [
-        (("path", "size"), [("a", "1")], "no data set that evacli knows"),
+        (("path", "size"), [("a", "1")], "no columns of paths and classes"),
         (("path", "label"), [], "lists no pictures"),
         (("path", "label"), [("gone.png", "cat")], "none of the files that it lists is there"),
         (("path", "label"), [("images/train-cat-0.png", "")], "line 2 has no path or no class"),

@@ -363,7 +363,7 @@ def test_a_garbled_configuration_is_one_line(run):
 
 def test_the_configuration_of_the_run_chooses_the_data(run, data, monkeypatch):
     used = []
-    monkeypatch.setattr(evacli.data, "load", lambda *_: used.append(config) or data)
+    monkeypatch.setattr(evacli.data, "load", lambda config, *_: used.append(config) or data)
     config_file.write(run, Config(dataset="digits", limit_test=30, epochs=3))
     report(run.path)
     assert used == [Config(dataset="digits", limit_test=30, epochs=3)]

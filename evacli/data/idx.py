@@ -99,6 +99,8 @@ def _array(path: Path, dimensions: int) -> NDArray[np.uint8]:
                 content = plain.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise ValueError(f"it holds more than {MAX_BYTES // 2**20} MB")
+        if len(content) < 4 + 4 * dimensions:
+            raise ValueError("it is too short")
         zeros, kind, found, *shape = struct.unpack_from(f">HBB{dimensions}I", content)
         if zeros or kind != 8 or found != dimensions:
             raise ValueError(f"it holds no bytes in {dimensions} dimensions")

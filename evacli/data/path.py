@@ -145,7 +145,7 @@ def _in_file(path: Path, order: Order, understand: Understand) -> Layout | Sourc
         raise DataError(f"--data {path} is a single image.", f"See evacli predict. {EXPECTED}")
     if head.startswith(GZIP_MAGIC) or head[TAR_MAGIC_AT:].startswith(TAR_MAGIC):
         return _cifar(archived(path)) or _understood(of_archive(path), order, understand)
-    if lists.is_list(File.at(path)):
+    if path.suffix.lower() in (".csv", ".tsv") or lists.is_list(File.at(path)):
         return lists.of_file(path, order)
     raise DataError(f"--data {path} holds no data set that evacli knows.", EXPECTED)
 
