@@ -142,13 +142,14 @@ def data(content: bytes) -> None:
 
 def picture(content: bytes) -> None:
     from evacli.data import pictures
+    from evacli.data.files import File
     from evacli.data.hostile import reading
 
     path = _FOLDER / "picture"
     path.write_bytes(content)
     with reading(path):
-        pictures.size(path)
-        pictures.pixels(path, (8, 8))
+        pictures.size(File.at(path))
+        pictures.pixels(File.at(path), (8, 8), "crop")
 
 
 def model(content: bytes) -> None:
