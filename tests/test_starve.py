@@ -19,8 +19,8 @@ def test_nothing_is_lost(prepared: Path, gigabytes: float) -> None:
 
 
 def test_a_training_that_is_too_big_is_refused_before_it_begins(tmp_path: Path) -> None:
-    settings = ("--dataset", "digits", "--batch-size", 1400, "--precision", "float32")
-    ended = starve.evacli(tmp_path, 3, "train", "--run", "run", *settings)
+    settings = ("--dataset", "digits", "--image-size", 96, "--batch-size", 1400, "--precision", "float32")
+    ended = starve.evacli(tmp_path, 6, "train", "--run", "run", *settings)
     assert ended.returncode == 1
     assert ended.stderr.startswith("error: Training --model eva in batches of 1400 takes about ")
     assert ended.stderr.endswith(" GB are free. Use --batch-size 700, smaller images or a smaller network.\n")

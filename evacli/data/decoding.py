@@ -38,12 +38,17 @@ T = TypeVar("T")
 Problems = dict[str, str]
 
 
-def read(found: Layout, config: Config) -> Source:
+def read(found: Layout, config: Config, *, asked: bool = True) -> Source:
     """Decode the pictures of a data set.
 
     All are brought to one size as `--image-size` and `--resize` say, by default the most common size of the training
     images, scaled down to at most `MAX_SIDE` pixels a side. With `--limit-train` or `--limit-test` only the chosen
     files are opened. Those that take more than `--memory` are decoded to disk, once for all commands.
+
+    Args:
+        found: the files.
+        config: says what is made of them.
+        asked: whether a size that the configuration has was asked for by the user, who need not be told of it.
 
     Raises:
         DataError: naming the files that cannot be used, unless `--skip-bad` says to go on without them.
@@ -57,7 +62,7 @@ def read(found: Layout, config: Config) -> Source:
         with warnings.catch_warnings():
             # Pillow's remarks on files do not say on which.
             warnings.simplefilter("ignore")
-            decoded = _decoded(found, listings, config, key)
+            decoded = _decoded(found, listings, config, key, told=config.size is None or not asked)
     else:
         array, entry, index = stored
         decoded = _Decoded(array, index.good, entry)
@@ -72,7 +77,8 @@ def read_part(found: Layout, size: Size, fit: Fit, *, skip_bad: bool) -> Split:
     Raises:
         DataError, MemoryShort: see `read`; or if no file is left.
     """
-    split = read(found, Config(image_size=f"{size[1]}x{size[0]}", resize=fit, skip_bad=skip_bad)).train
+    config = Config(image_size=f"{size[1]}x{size[0]}", resize=fit, skip_bad=skip_bad)
+    split = read(found, config, asked=False).train
     if not len(split):
         raise DataError(f"No image in {found.where} can be used.", "Name a folder that has some.")
     return split
@@ -92,7 +98,7 @@ def _limited(files: Listing, count: int | None, seed: int) -> Listing:
     return files.take(choose(files.labels, count, seed))
 
 
-def _decoded(found: Layout, listings: Mapping[str, Listing], config: Config, key: str) -> _Decoded:
+def _decoded(found: Layout, listings: Mapping[str, Listing], config: Config, key: str, *, told: bool) -> _Decoded:
     every_file = [file for files in listings.values() for file in files.files]
     sizes, problems = _each(pictures.size, every_file, "looking at images")
     original = _most_common(sizes[file.name] for file in listings[TRAIN].files if file.name in sizes)
@@ -107,8 +113,8 @@ def _decoded(found: Layout, listings: Mapping[str, Listing], config: Config, key
 
         done, garbled = _each(decode, [file for file in every_file if file.name in sizes], "reading images", workers)
         _tell(found.where, found.problems | problems | garbled, skip=config.skip_bad)
-        if resized := sum(sizes[name] != size for name in done):
-            _tell_resized(resized, len(done), size, config.resize)
+        if told and (resized := sum(sizes[name] != size for name in done)):
+            tell_resized(resized, len(done), size, config.resize)
         return [file.name in done for file in every_file], problems | garbled
 
     if _fit(math.prod(shape), config):
@@ -123,7 +129,8 @@ def _decoded(found: Layout, listings: Mapping[str, Listing], config: Config, key
     return _Decoded(stored[0], good, stored[1])
 
 
-def _tell_resized(resized: int, of: int, size: Size, fit: Fit) -> None:
+def tell_resized(resized: int, of: int, size: Size, fit: Fit) -> None:
+    """Warn that images have been brought to a size."""
     were = "was" if resized == 1 else "were"
     console.warn(f"{resized:,} of {of:,} images {were} {HOW[fit]} {size[0]}x{size[1]} pixels.")
 
@@ -165,7 +172,6 @@ def split_of_size(split: Split, size: Size, fit: Fit) -> Split:
     """Bring the images of a split to a size."""
     if split.images.shape[1::-1] == size:
         return split
-    _tell_resized(len(split), len(split), size, fit)
     images = np.empty((len(split), size[1], size[0], 3), np.uint8)
     for i, (image,) in enumerate(console.track(split.images.blocks(1), "resizing images", total=len(split))):
         images[i] = pictures.resized(image, size, fit)

@@ -60,6 +60,10 @@ def of_split(part: str, split: Split, name: Callable[[int], str]) -> Labelled:
     if classes[0] < 0:
         raise DataError(f"The {part} labels begin at {classes[0]}.", "Number the classes from 0.")
     known = Split(split.images, labels.astype(np.int64), split.names)
-    return Labelled(
-        part, tuple(map(name, classes.tolist())), lambda size, fit: decoding.split_of_size(known, size, fit)
-    )
+
+    def sized(size: Size, fit: Fit) -> Split:
+        if known.images.shape[1::-1] != size:
+            decoding.tell_resized(len(known), len(known), size, fit)
+        return decoding.split_of_size(known, size, fit)
+
+    return Labelled(part, tuple(map(name, classes.tolist())), sized)
