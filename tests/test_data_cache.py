@@ -10,7 +10,7 @@ from PIL import Image
 from tiny_data import TINY
 from typer.testing import CliRunner
 
-from evacli import data
+from evacli import data, paths
 from evacli.config import make
 from evacli.data import cache, decoding
 from evacli.errors import DataError, MemoryShort
@@ -126,7 +126,7 @@ def test_they_are_listed_and_cleared(root):
     load(root, memory=0)
     listed = CliRunner().invoke(app, ["cache", "--json"])
     (entry,) = json.loads(listed.stdout)
-    assert (entry["data"], entry["images"], entry["shape"]) == (str(root), 24, [10, 8, 3])
+    assert (entry["data"], entry["images"], entry["shape"]) == (paths.shown(str(root)), 24, [10, 8, 3])
     assert json.loads(CliRunner().invoke(app, ["cache", "--clear", "--json"]).stdout) == []
     assert cache.entries() == []
 

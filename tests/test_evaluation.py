@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny_run import make_data, make_model, make_run, make_summary
 
-from evacli import data, engine, evaluation
+from evacli import data, engine, evaluation, paths
 from evacli.config import Config
 from evacli.data.images import InMemory
 from evacli.data.survey import survey
@@ -259,7 +259,7 @@ def test_other_data_has_not_moved_and_is_pointed_to_evaluate(moved, tmp_path, ch
     np.savez(tmp_path / "other.npz", **content)
     with pytest.raises(DataError, match=r"not those that the run was trained on|without '9', with the new 'x'") as e:
         evaluation.open_run(stored, tmp_path / "other.npz")
-    assert f"evacli evaluate --data {tmp_path}/other.npz --run {stored.directory.path}" in e.value.fix
+    assert f"evacli evaluate --data {paths.shown(str(tmp_path))}/other.npz --run {stored.directory.path}" in e.value.fix
     assert config_file.read(stored.directory) == stored.config
 
 
