@@ -13,7 +13,7 @@ from keras import layers, ops
 from evacli.errors import ConfigError
 from evacli.explaining.heatmap import grad_cam
 from evacli.explaining.layers import caveat, choose_layer, feature_maps
-from evacli.models import build
+from evacli.models import build, saved
 
 SHAPE = (8, 8, 3)
 
@@ -178,6 +178,14 @@ def test_the_layer_shown_is_the_last_that_all_paths_pass_with_its_places(network
     assert caveat(model, shape, expected) == ""
     maps = grad_cam(model, images, classes)
     np.testing.assert_allclose(maps, by_hand(model, expected, images, classes), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["eva", "resnet20", "airbench_small"])
+def test_a_network_that_was_saved_shows_the_same_layer(tmp_path, name):
+    network = build(name, (32, 32, 3), 4, (0.0,) * 3, (1.0,) * 3)
+    network.save(tmp_path / "best.keras")
+    opened = saved.load(tmp_path / "best.keras")
+    assert choose_layer(opened, (32, 32, 3)) == choose_layer(network, (32, 32, 3))
 
 
 @pytest.mark.parametrize("name", ["eva", "resnet9", "resnet20", "airbench", "airbench_small"])

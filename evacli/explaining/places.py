@@ -151,7 +151,8 @@ def _padded(border: Border, layer: Any, *_: Any) -> Border | None:
 def _sliced(border: Border, _: Any, arguments: Sequence[Any], size: Shape, shape: Shape) -> Border | None:
     """Follow `x[:, ::2, ::2]`: pixels left out between others, and cut off at the edge."""
     key = arguments[1]
-    if not isinstance(key, tuple) or not all(isinstance(part, slice) for part in key):
+    # A network that was saved and opened again has a list there.
+    if not isinstance(key, tuple | list) or not all(isinstance(part, slice) for part in key):
         return None
     all_parts = (*key, slice(None), slice(None), slice(None))
     chosen = [range(length)[part] for length, part in zip(size[1:3], all_parts[1:3], strict=True)]
