@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from evacli import console
 from evacli.data.files import File
-from evacli.data.images import Chosen, Images, Indices
+from evacli.data.images import Chosen, Images, Indices, InMemory
 from evacli.errors import MemoryShort
 from evacli.formats import counted
 
@@ -47,7 +47,7 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True)
-class Mapped:
+class Mapped(InMemory):
     """Pictures in a file on disk, of which the system keeps in memory what it has room for.
 
     Attributes:
@@ -56,27 +56,12 @@ class Mapped:
         first: where in the file they begin.
     """
 
-    array: NDArray[np.uint8]
     entry: Path
     first: int = 0
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(H, W, 3) of each picture, in pixels."""
-        height, width, channels = self.array.shape[1:]
-        return height, width, channels
-
-    def __len__(self) -> int:
-        return len(self.array)
 
     def read(self, indices: Indices) -> NDArray[np.uint8]:
         """Copy the pictures at `indices` into memory."""
         return np.array(self.array[indices])
-
-    def blocks(self, size: int) -> Iterator[NDArray[np.uint8]]:
-        """Yield views of the file."""
-        for start in range(0, len(self.array), size):
-            yield self.array[start : start + size]
 
     def take(self, indices: Indices) -> Images:
         """Leave the pictures where they are."""

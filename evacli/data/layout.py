@@ -276,6 +276,25 @@ def _said(tree: _Tree, base: str, roles: Mapping[str, str], unlabelled: Sequence
     return said
 
 
+def listings(
+    files: Mapping[str, list[File]], classes: Mapping[str, list[str]], class_names: Sequence[str]
+) -> dict[str, Listing]:
+    """Return the listing of each split from files and the names of their classes.
+
+    Validation images without tests beside them are the tests.
+
+    Args:
+        files: of each split.
+        classes: the class of each file, of each split.
+        class_names: the name of each number.
+    """
+    number = {name: i for i, name in enumerate(class_names)}
+    found = {role: Listing(files[role], np.array([number[name] for name in classes[role]], np.int64)) for role in files}
+    if TEST not in found and VALIDATION in found:
+        found[TEST] = found.pop(VALIDATION)
+    return found
+
+
 def _title(role: str) -> str:
     return "training" if role == TRAIN else role
 

@@ -7,11 +7,9 @@ from io import TextIOWrapper
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-import numpy as np
-
 from evacli.data.files import File, Files
 from evacli.data.hostile import reading
-from evacli.data.layout import ROLES, TEST, TRAIN, VALIDATION, Layout, Listing, Order, sorted_classes
+from evacli.data.layout import ROLES, TRAIN, Layout, Order, listings, sorted_classes
 from evacli.errors import DataError
 from evacli.formats import counted
 from evacli.messages import listed, short
@@ -34,7 +32,6 @@ CLASSES = ("label", "class", "class_name", "category", "target", "label_name")
 SPLITS = ("split", "subset", "set")
 EXPECTED = "Expected: a first line with a column path and a column label, such as path,label or path,label,split."
 EXTENSIONS = ("", ".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
-MOST_BYTES = 2**30
 
 Look = Callable[[str], File | None]  # what a path in a list leads to
 
@@ -190,17 +187,15 @@ def _layout(
                 classes[split].append(row.label)
     if not files:
         raise DataError(f"{where}: none of the files that it lists is there, such as {short(next(iter(problems)))}.")
-    if TEST not in files and VALIDATION in files:
-        files[TEST], classes[TEST] = files.pop(VALIDATION), classes.pop(VALIDATION)
     _refuse_twice(where, files)
     names = sorted_classes({name for split in classes.values() for name in split}, order)
-    number = {name: i for i, name in enumerate(names)}
-    splits = {
-        split: Listing(files[split], np.array([number[name] for name in classes[split]], np.int64)) for split in files
-    }
     pictures = counted(sum(map(len, files.values())), "picture")
     return Layout(
-        where, names, splits, problems, f"{where} is understood as a list of {pictures} of {len(names)} classes"
+        where,
+        names,
+        listings(files, classes, names),
+        problems,
+        f"{where} is understood as a list of {pictures} of {len(names)} classes",
     )
 
 

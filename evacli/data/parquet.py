@@ -7,11 +7,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
+from evacli import extras
 from evacli.data.files import File
 from evacli.data.hostile import reading
-from evacli.data.layout import ROLES, TEST, TRAIN, VALIDATION, Layout, Listing, Order, sorted_classes
+from evacli.data.layout import ROLES, TRAIN, Layout, Order, listings, sorted_classes
 from evacli.data.lists import CLASSES, EXPECTED, PATHS, located
 from evacli.errors import DataError
 from evacli.formats import counted
@@ -31,10 +30,8 @@ def read(path: Path, order: Order) -> Layout:
     Raises:
         DataError: if pyarrow is missing, or a table has no such columns.
     """
-    try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError as e:
-        raise DataError(f"{path} is a parquet table, which needs pyarrow.", "pip install 'evacli[parquet]'") from e
+    if not extras.installed("pyarrow"):
+        raise DataError(f"{path} is a parquet table, which needs pyarrow.", "pip install 'evacli[parquet]'")
     files: dict[str, list[File]] = defaultdict(list)
     classes: dict[str, list[str]] = defaultdict(list)
     names: list[str] | None = None
@@ -45,17 +42,11 @@ def read(path: Path, order: Order) -> Layout:
         files[role] += found
         classes[role] += labels
         names = names or named
-    if TEST not in files and VALIDATION in files:
-        files[TEST], classes[TEST] = files.pop(VALIDATION), classes.pop(VALIDATION)
     present = {name for split in classes.values() for name in split}
     class_names = tuple(names) if names and present <= set(names) else sorted_classes(present, order)
-    number = {name: i for i, name in enumerate(class_names)}
-    splits = {
-        role: Listing(files[role], np.array([number[name] for name in classes[role]], np.int64)) for role in files
-    }
     pictures = counted(sum(map(len, files.values())), "picture")
     said = f"{path} is understood as tables of {pictures} of {len(class_names)} classes"
-    return Layout(str(path), class_names, splits, {}, said)
+    return Layout(str(path), class_names, listings(files, classes, class_names), {}, said)
 
 
 def _role(table: Path) -> str:
