@@ -10,7 +10,8 @@ from typer import Argument, Exit, Option
 from evacli import console
 from evacli.commands.options import RUN, JsonOption, LayerOption, QuietOption, RunOption, configure_output
 from evacli.errors import ConfigError
-from evacli.using.predict import MOST_IN_GRID, Prediction, Predictor, PredictResult, Skipped, predict
+from evacli.using.predict import Predictor, PredictResult, Skipped, predict
+from evacli.using.prediction import MOST_IN_GRID, Prediction
 
 MOST_SHOWN = 40
 

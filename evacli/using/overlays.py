@@ -15,7 +15,7 @@ from evacli.formats import count
 from evacli.models import saved
 from evacli.run.directory import Overlays, make_folder
 from evacli.run.gradcam_files import name_of_prediction, remove_singles
-from evacli.using.predict import MOST_IN_GRID, Prediction
+from evacli.using.prediction import MOST_IN_GRID, Prediction
 
 
 class Drawing:

@@ -17,6 +17,7 @@ from evacli.messages import listed
 from evacli.run import trained
 from evacli.run.directory import DEFAULT_RUN, RunDir, beside, write_text_atomically
 from evacli.run.locking import drawing
+from evacli.using.prediction import Prediction
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,25 +29,6 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
-MOST_IN_GRID = 25  # pictures of where the network looked
-
-
-class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a network says about a picture.
-
-    Attributes:
-        picture: the path of its file; of an array the index.
-        predicted: the most probable class.
-        probability: of that class, a share of 1.
-        probabilities: of every class, in the order of the run's classes.
-        overlay: the file that shows where the network looked, if that was asked for.
-    """
-
-    picture: str
-    predicted: str
-    probability: float
-    probabilities: tuple[float, ...]
-    overlay: str | None = None
 
 
 class Skipped(msgspec.Struct, frozen=True, kw_only=True):
