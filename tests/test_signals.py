@@ -45,11 +45,17 @@ def test_second_signal_ends_the_process_at_once(first: int, second: int) -> None
 
 
 STUCK = """
-import ctypes
+import ctypes, threading
 from evacli.training.signals import StopRequest
 library, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
-with StopRequest():
+
+def tell_when_stuck():
+    while ctypes.c_int.from_buffer(mutex).value != 2:  # which is: locked, and waited for
+        pass
     print("ready", flush=True)
+
+with StopRequest():
+    threading.Thread(target=tell_when_stuck, daemon=True).start()
     library.pthread_mutex_lock(mutex)
     library.pthread_mutex_lock(mutex)  # never returns, and lets other threads run, as TensorFlow's operations do
 """

@@ -69,7 +69,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, Any])
 
 
 def history(run: RunDir | Path) -> pd.DataFrame:
-    return pd.read_csv(RunDir(getattr(run, "path", run)).history)
+    return pd.read_csv(RunDir(getattr(run, "path", run)).history, float_precision="round_trip")
 
 
 def test_history_is_a_table_of_the_promised_columns(trained: RunDir) -> None:

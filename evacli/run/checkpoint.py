@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from evacli import console
 from evacli.config import Config, Rate, up_to_date
 from evacli.errors import RunError
-from evacli.run import config_file
+from evacli.run import array_file, config_file
 from evacli.run.directory import RunDir, write_atomically
 from evacli.run.history import Finite, Row, check_numbers
 
@@ -82,12 +82,8 @@ def save(run: RunDir, progress: Progress, arrays: Arrays) -> None:
     """
     named = {f"{group}/{i}": array for group, values in arrays.items() for i, array in enumerate(values)}
     document = json.dumps(msgspec.to_builtins(progress) | {_COUNTS: _counted(named)}).encode()
-
-    def write(target: Any) -> None:
-        # NumPy before 2.2 would take allow_pickle for the name of an array; there is nothing here to pickle.
-        np.savez(target, progress=np.frombuffer(document, np.uint8), **named)  # type: ignore[arg-type]
-
-    write_atomically(run.checkpoint, write, keep=run.checkpoint_before)
+    named["progress"] = np.frombuffer(document, np.uint8)
+    write_atomically(run.checkpoint, lambda target: array_file.write(target, named), keep=run.checkpoint_before)
 
 
 def load(run: RunDir) -> tuple[Progress, Arrays] | None:

@@ -234,7 +234,7 @@ def unlink(path: Path) -> None:
 
 
 def write_atomically(path: Path, write: Callable[[Path], object], keep: Path | None = None) -> None:
-    """Let `write` fill a temporary file beside `path`, then puts it in place in one step.
+    """Let `write` fill a temporary file beside `path`, then put it in place in one step.
 
     A process killed at any moment, or a full disk, leaves the previous file whole.
 
@@ -265,7 +265,7 @@ def write_atomically(path: Path, write: Callable[[Path], object], keep: Path | N
 
 
 def write_folder_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Lets `write` fill a temporary folder beside `path`, then puts it in the place of what was there.
+    """Let `write` fill a temporary folder beside `path`, then put it in the place of what was there.
 
     No system does that in a single step: a process killed between the two that it takes leaves the previous folder
     under the name of a temporary one.

@@ -37,10 +37,10 @@ def kept(run: RunDir, settings: Mapping[str, Any]) -> dict[str, Any]:
         if not _same(run, arrays):
             raise Contradiction(f"{run.path} was trained on other arrays.", "Leave data out, or name a new run.")
     else:
-        import numpy as np
+        from evacli.run import array_file
 
         run.create()
-        write_atomically(run.data, lambda target: np.savez(target, **arrays))
+        write_atomically(run.data, lambda target: array_file.write(target, arrays))
     return others | {"data": path}
 
 
