@@ -6,7 +6,6 @@ optimizer and the schedule, it stays and means their own default.
 
 import inspect
 import os
-import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -39,6 +38,7 @@ CropBorder = Literal["mean", "reflect"]
 Resize = Literal["crop", "pad", "stretch"]
 ClassOrder = Literal["natural", "characters"]
 DEFAULT_DATASET = "cifar10"
+UP_TO = "up-to-"  # before the size of batches that may be lowered to what memory holds
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Pixels = Annotated[int, Meta(ge=0, le=4096)]
 Rate = Annotated[float, Meta(gt=0, le=1e6)]
@@ -47,6 +47,7 @@ Scale = Annotated[float, Meta(ge=0, le=1e6)]
 # What the system takes for a path: no zero character, no surrogate but those that stand for a byte of a file name.
 PathLike = Annotated[str, Meta(pattern=r"\A[^\x00\ud800-\udc7f\udd00-\udfff]*\Z")]
 
+_SIDE, _SHARE = r"[1-9]\d{0,3}", r"(0?\.\d{1,9}|1(\.0*)?)"
 _data, _network, _augmentation, _optimisation, _schedule = (
     partial(Setting, panel) for panel in ("Data", "Network", "Augmentation", "Optimisation", "Schedule")
 )
@@ -80,7 +81,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     skip_bad: Annotated[bool, _data("Go on without unreadable image files.")] = False
     image_size: Annotated[
-        str | None, _data("Pixels to bring pictures to.", "most common size, at most 224 a side", metavar="N|HxW")
+        Annotated[str, Meta(pattern=rf"\A{_SIDE}(x{_SIDE})?\Z")] | None,
+        _data(
+            "Pixels to bring pictures to.",
+            "most common size, at most 224 a side",
+            metavar="N|HxW",
+            spelled="a side as 160, or height and width as 120x160",
+        ),
     ] = None
     resize: Annotated[Resize, _data("Other proportions: crop to the middle, pad with bars, or stretch.")] = "crop"
     class_order: Annotated[ClassOrder, _data("Sort names by the numbers in them, or characters.")] = "natural"
@@ -113,7 +120,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ),
     ] = None
     scale: Annotated[
-        Annotated[float, Meta(gt=0, le=1)], _augmentation("Enlarge a random part, of this share at least; 1: off.")
+        Annotated[float, Meta(gt=0, le=1)] | Annotated[str, Meta(pattern=rf"\A{_SHARE}-{_SHARE}\Z")],
+        _augmentation(
+            "Enlarge a random part, of a share as 0.35-1; 1: off.",
+            metavar="X-Y",
+            spelled="two shares as 0.35-1, or the smaller one",
+        ),
     ] = 1.0
     jitter: Annotated[
         Annotated[float, Meta(ge=0, le=1)], _augmentation("Vary brightness, contrast and saturation by a share.")
@@ -155,9 +167,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Annotated[float, Meta(ge=0, le=4)] | Literal["none", "balanced"],
         _optimisation("Weigh unequal classes: none, balanced, or its exponent."),
     ] = "none"
-    batch_size: Annotated[Count | Literal["full"], _optimisation("Images in a step; full: all, a part at a time.")] = (
-        128
-    )
+    batch_size: Annotated[
+        Count | Annotated[str, Meta(pattern=rf"\A({UP_TO}[1-9]\d{{0,8}}|full)\Z")],
+        _optimisation(
+            "Images in a step; up-to-N: fewer if memory is short; full: all, in parts.",
+            spelled="a number, up-to- and a number, or full",
+        ),
+    ] = "up-to-128"
     epochs: Annotated[Count, _optimisation("Passes over the training images.")] = 100
     # schedule; None: the schedule's own
     schedule: Annotated[Schedule, _schedule("{names}.")] = "one-cycle"
@@ -205,6 +221,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             return None
         height, _, width = self.image_size.partition("x")
         return int(width or height), int(height)
+
+    @property
+    def scales(self) -> tuple[float, float]:
+        """Smallest and largest share of a picture that a random part of it may have."""
+        low, _, high = str(self.scale).partition("-")
+        return float(low), float(high or 1)
+
+    @property
+    def largest_batch(self) -> int | Literal["full"]:
+        """Images in a step where memory holds them."""
+        return "full" if self.batch_size == "full" else int(str(self.batch_size).removeprefix(UP_TO))
 
     @property
     def uses_tta(self) -> bool:
@@ -315,7 +342,6 @@ def make(settings: Mapping[str, Any], base: Config | None = None) -> Config:
         if name not in settings and not _belongs(name, values):
             values[name] = None
     made = _convert(values)
-    _check_size(made.image_size)
     _check_together(made)
     return made
 
@@ -366,7 +392,7 @@ def _belongs(name: str, values: Mapping[str, Any]) -> bool:
 
 
 def _check_together(made: Config) -> None:
-    """Refuses values that are right in themselves but not beside the others."""
+    """Refuse values that are right in themselves but not beside the others."""
     values = msgspec.structs.asdict(made)
     for name, (setting, choices) in BELONGS_TO.items():
         if values[name] is not None and not _belongs(name, values):
@@ -374,12 +400,7 @@ def _check_together(made: Config) -> None:
                 f"{option(name)} {values[name]} means nothing to {option(setting)} {values[setting]}.",
                 f"It belongs to {option(setting)} {', '.join(choices)}.",
             )
-    if made.base_lr is not None and made.lr != "auto" and made.base_lr >= made.lr:
-        raise ConfigError(f"--base-lr {made.base_lr:g} is not below the peak, {made.lr:g}.", "Exchange them.")
-    if made.warmup_epochs is not None and made.warmup_epochs > made.epochs:
-        raise ConfigError(
-            f"--warmup-epochs {made.warmup_epochs:g} is more than --epochs {made.epochs}.", "Warm up less."
-        )
+    _check_ranges(made)
     if made.schedule == "plateau" and made.test_every != 1:
         raise ConfigError(
             f"--test-every {made.test_every} leaves --schedule plateau without the losses that it watches.",
@@ -389,17 +410,23 @@ def _check_together(made: Config) -> None:
         raise ConfigError(
             "--beta-1 0 leaves --optimizer lion without its average.", "Give more than 0; its own is 0.9."
         )
-    if made.grow_batch is not None and (made.batch_size == "full" or made.grow_batch < made.batch_size):
+
+
+def _check_ranges(made: Config) -> None:
+    """Refuse an end that lies before its beginning."""
+    if made.base_lr is not None and made.lr != "auto" and made.base_lr >= made.lr:
+        raise ConfigError(f"--base-lr {made.base_lr:g} is not below the peak, {made.lr:g}.", "Exchange them.")
+    if made.warmup_epochs is not None and made.warmup_epochs > made.epochs:
         raise ConfigError(
-            f"--grow-batch {made.grow_batch} is no room to grow for --batch-size {made.batch_size}.",
-            "It is the largest batch.",
+            f"--warmup-epochs {made.warmup_epochs:g} is more than --epochs {made.epochs}.", "Warm up less."
         )
-
-
-def _check_size(size: str | None) -> None:
-    if size is not None and not re.fullmatch(r"[1-9]\d{0,3}(x[1-9]\d{0,3})?", size):
+    smallest, largest = made.scales
+    if not 0 < smallest <= largest:
+        raise ConfigError(f"--scale {made.scale} is no range of shares.", "The first is above 0, the second no less.")
+    if made.grow_batch is not None and (made.largest_batch == "full" or made.grow_batch < made.largest_batch):
         raise ConfigError(
-            f"--image-size {short(size)} is no size.", "Give a side as 160, or height and width as 120x160."
+            f"--grow-batch {made.grow_batch} is no room to grow for --batch-size {made.largest_batch}.",
+            "It is the largest batch.",
         )
 
 
@@ -419,7 +446,9 @@ def _config_error(reason: str, values: Mapping[str, Any]) -> ConfigError:
         return ConfigError(f"There is no such setting: {reason}.", fix)
     setting = SETTINGS[field]
     fix = meant(values[field], setting.words) + setting.expected
-    return ConfigError(f"{setting.option} {values[field]}: {in_words(reason)}.", fix)
+    unspelled = setting.says.spelled and "matching regex" in reason
+    problem = "cannot be understood" if unspelled else in_words(reason)
+    return ConfigError(f"{setting.option} {short(values[field])}: {problem}.", fix)
 
 
 def contradictions(stored: Config, wanted: Config) -> str:

@@ -65,6 +65,11 @@ class Predictions:
         smallest = np.finfo(np.float32).tiny
         return -np.log(np.maximum(self.true_probability, smallest))
 
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy."""
+        return float(np.mean(self.losses))
+
     @cached_property
     def mistakes(self) -> NDArray[np.int64]:
         """Indices of the images whose predicted class is not the true one, ascending."""

@@ -23,6 +23,7 @@ class Setting:
         default: in words, what is done where it is None; or more on the default that it has.
         metavar: what stands for its value; a letter, if empty.
         known: names that it takes beside others, as a network's beside the path of one's own, and what each is.
+        spelled: what to give, where its words follow a pattern.
         negated: whether its option has a --no- form, for what a recipe or training itself may switch on.
     """
 
@@ -31,6 +32,7 @@ class Setting:
     default: str = ""
     metavar: str = ""
     known: Mapping[str, str] = field(default_factory=dict)
+    spelled: str = ""
     negated: bool = False
 
 
@@ -93,6 +95,8 @@ class Described:
     @property
     def expected(self) -> str:
         """What to give, as a sentence; empty where the complaint about the value says it."""
+        if self.says.spelled:
+            return f"Give {self.says.spelled}."
         if not self.words:
             return ""
         if self.kind is str:

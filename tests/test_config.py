@@ -65,6 +65,21 @@ def test_numbers_and_paths_of_a_notebook_are_accepted() -> None:
     assert type(made.epochs) is int
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("image_size", "160x"), ("batch_size", "upto-8"), ("batch_size", "up-to-0"), ("scale", "0.35-2"), ("scale", "-1")],
+)
+def test_words_that_follow_no_pattern_are_refused_with_one_that_does(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"{value}: cannot be understood") as caught:
+        config.make({name: value})
+    assert caught.value.fix == f"Give {config.SETTINGS[name].says.spelled}."
+
+
+def test_shares_are_a_range_up_to_all() -> None:
+    assert config.make({"scale": "0.35-0.9"}).scales == (0.35, 0.9)
+    assert config.make({"scale": 0.35}).scales == (0.35, 1)
+
+
 TOGETHER = [
     ({"optimizer": "adam", "momentum": 0.5}, "--momentum 0.5 means nothing to --optimizer adam."),
     ({"optimizer": "sgd", "momentum": 0.5}, "--momentum 0.5 means nothing to --optimizer sgd."),
@@ -79,6 +94,8 @@ TOGETHER = [
     ({"lr": 0.1, "base_lr": 0.1}, "--base-lr 0.1 is not below the peak, 0.1."),
     ({"optimizer": "lion", "beta_1": 0.0}, "--beta-1 0 leaves --optimizer lion without its average."),
     ({"schedule": "plateau", "test_every": 2}, "--test-every 2 leaves --schedule plateau without the losses"),
+    ({"scale": "0.9-0.3"}, "--scale 0.9-0.3 is no range of shares."),
+    ({"scale": ".0-1"}, "--scale .0-1 is no range of shares."),
     ({"epochs": 3, "warmup_epochs": 4}, "--warmup-epochs 4 is more than --epochs 3."),
 ]
 

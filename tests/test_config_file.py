@@ -231,6 +231,14 @@ def test_precision_auto_means_what_a_trained_run_has(run: RunDir) -> None:
     assert config_file.inherit(run, {"precision": "auto"}).precision == "float32"
 
 
+def test_a_limit_means_the_batch_size_that_a_trained_run_has_below_it(run: RunDir) -> None:
+    trained(run, batch_size=64)
+    assert config_file.inherit(run, {"batch_size": "up-to-128"}).batch_size == 64
+    for other in ("up-to-32", 128, "full"):
+        with pytest.raises(Contradiction, match=f"--batch-size {other} \\(run: 64"):
+            config_file.inherit(run, {"batch_size": other})
+
+
 def test_another_network_is_not_bound_by_the_dropout_of_the_last_one(run: RunDir) -> None:
     trained(run, model="eva", dropout="none", cutout=16)
     inherited = config_file.inherit(run, {"model": "resnet9"}, trained=False)

@@ -131,6 +131,7 @@ def test_they_are_listed_and_cleared(root):
     assert cache.entries() == []
 
 
+@pytest.mark.tensorflow
 def test_a_training_from_the_cache_has_the_same_bits(root, tmp_path):
     from evacli import train
 

@@ -91,7 +91,9 @@ def test_random_resized_crops_show_what_they_say():
     y, x = np.mgrid[:height, :width]
     ramp = np.stack([y, x, np.zeros_like(x)], -1).astype(np.uint8)
     mirrored = np.arange(count) % 2 == 0
-    found = distort.random_resized_crop(np.repeat(ramp[None], count, 0), tf.constant([1, 2]), 0.25, mirrored).numpy()
+    found = distort.random_resized_crop(
+        np.repeat(ramp[None], count, 0), tf.constant([1, 2]), (0.25, 1.0), mirrored
+    ).numpy()
     top, left = found[..., 0].min((1, 2)).astype(float), found[..., 1].min((1, 2)).astype(float)
     rows = (found[..., 0].max((1, 2)) - top + 1) / height
     columns = (found[..., 1].max((1, 2)) - left + 1) / width
@@ -105,7 +107,7 @@ def test_random_resized_crops_show_what_they_say():
 
 
 def test_the_whole_is_shown_unchanged():
-    found = distort.random_resized_crop(PICTURES, tf.constant([0, 0]), 1.0, np.zeros(6, bool)).numpy()
+    found = distort.random_resized_crop(PICTURES, tf.constant([0, 0]), (1.0, 1.0), np.zeros(6, bool)).numpy()
     whole = [off(one, picture) == 0 for one, picture in zip(found, PICTURES, strict=True)]
     assert found.shape == PICTURES.shape
     assert sum(whole) <= 6  # proportions vary, so that few are whole

@@ -7,10 +7,11 @@ from engine_room import Batch, batches, stream, train, twin
 from tiny_data import TINY
 from tiny_run import make_data
 
-from evacli import config
+from evacli import config, memory
+from evacli.engine import needs
 from evacli.engine.base import as_it_is
-from evacli.errors import ConfigError
-from evacli.training.learner import Learner, assemble
+from evacli.errors import ConfigError, MemoryShort
+from evacli.training.learner import SMALLEST_BATCH, Learner, assemble
 
 NETWORKS = Path(__file__).parent / "tiny_networks.py"
 STATISTICS, TRANSFERRED = f"{NETWORKS}:statistics", f"{NETWORKS}:transferred"
@@ -104,6 +105,26 @@ def test_settings_too_large_for_the_images_are_refused(option: str, most: int) -
     with pytest.raises(ConfigError, match=rf"--{option} {most + 1}") as caught:
         make(**{option: most + 1})
     assert str(most) in caught.value.fix
+
+
+def test_a_limit_of_batches_is_halved_until_a_step_fits_into_memory(monkeypatch, capsys) -> None:
+    def size_of(batch_size: object, share: float) -> object:
+        """Where there is `share` of what batches of 64 take."""
+        monkeypatch.setattr(memory, "available", lambda: int(share * needed))
+        return make(128, batch_size=batch_size).config.batch_size
+
+    monkeypatch.setattr(needs, "GRAPHS", 0)
+    monkeypatch.setattr(needs, "predicting", lambda *_: 0)
+    needed = needs.training(make().network, 64)
+    assert (size_of("up-to-64", 1.01), capsys.readouterr().err) == (64, "")
+    assert size_of("up-to-64", 0.9) == 32
+    assert "Batches of 64 take about" in (said := capsys.readouterr().err)
+    assert "So they are of 32." in said
+    assert size_of("up-to-64", 0.3) == 16
+    assert size_of("up-to-64", 0.13) == SMALLEST_BATCH
+    assert size_of(64, 0.9) == 64  # asked for: tried with a warning
+    with pytest.raises(MemoryShort, match="in batches of 64 takes"):
+        size_of(64, 0.3)
 
 
 def test_same_configuration_gives_the_same_network(learner: Learner) -> None:

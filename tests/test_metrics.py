@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from evacli.reporting.metrics import balanced_accuracy, count_confusions, macro_f1, most_confused, score_classes
+from evacli.metrics import balanced_accuracy, count_confusions, macro_f1, most_confused, score_classes
 
 NAMES = ("cat", "dog", "frog", "deer")
 answers = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60).map(np.array)

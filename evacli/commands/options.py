@@ -46,10 +46,14 @@ def _offering(names: Mapping[str, str]) -> Callable[[], list[tuple[str, str]]]:
 
 
 def _number_or(words: Sequence[str], number: Callable[[str], Any]) -> Callable[[str], float | str]:
+    """Return a parser of numbers and words; which patterns of words there are, the configuration checks."""
+
     def parse(text: str) -> float | str:
         try:
             return text if text in words else number(text)
         except ValueError:
+            if not words:
+                return text
             raise BadParameter(f"'{text}' is neither a number nor {' or '.join(words)}.") from None
 
     return parse
@@ -57,7 +61,7 @@ def _number_or(words: Sequence[str], number: Callable[[str], Any]) -> Callable[[
 
 def _option(setting: Described) -> Any:
     extra: dict[str, Any] = {"autocompletion": _offering(setting.names)} if setting.names else {}
-    if setting.words and setting.kind is not str:
+    if (setting.words or setting.says.spelled) and setting.kind is not str:
         extra["parser"] = _number_or(setting.words, setting.kind)
     return Annotated[
         setting.kind | None,

@@ -21,8 +21,8 @@ class Augmentation:
         flip: whether half of the images are mirrored left to right.
         fill: (R, G, B) grey levels of holes and padding.
         reflect: whether the padding shows the pixels next to it, mirrored about the outermost, instead of `fill`.
-        smallest: share of the area that a random-resized crop, which takes the place of the other, shows at least; 1:
-            there is none.
+        shares: least and most of the area that a random-resized crop, which takes the place of the other, shows; where
+            both are 1 there is none.
         jitter: strength of the colour jitter; 0: none.
         rand_augment: magnitude of RandAugment; 0: none.
     """
@@ -32,7 +32,7 @@ class Augmentation:
     flip: bool
     fill: tuple[int, int, int]
     reflect: bool = False
-    smallest: float = 1.0
+    shares: tuple[float, float] = (1.0, 1.0)
     jitter: float = 0.0
     rand_augment: float = 0.0
 
@@ -46,7 +46,7 @@ class Augmentation:
             bool(config.flip),
             fill,
             reflect,
-            config.scale,
+            config.scales,
             config.jitter,
             config.rand_augment,
         )
@@ -62,17 +62,17 @@ class Augmentation:
         Returns:
             (B, H, W, 3) uint8.
         """
-        if self.smallest < 1 or self.jitter or self.rand_augment:
+        if min(self.shares) < 1 or self.jitter or self.rand_augment:
             return self._strongly(images, seed, mirrored)
         return self._moved(images, seed, mirrored)
 
     def _strongly(self, images: tf.Tensor, seed: tf.Tensor, mirrored: tf.Tensor | None) -> tf.Tensor:
         """Change more than positions, and cut out at last."""
         seeds = [tf.random.experimental.stateless_fold_in(seed, number) for number in range(4)]
-        if self.smallest < 1:
+        if min(self.shares) < 1:
             drawn = tf.random.stateless_uniform([tf.shape(images)[0]], seeds[0]) < 0.5 if mirrored is None else mirrored
             turned = drawn if self.flip else tf.zeros_like(drawn)
-            images = distort.random_resized_crop(images, seeds[1], self.smallest, turned)
+            images = distort.random_resized_crop(images, seeds[1], self.shares, turned)
         else:
             images = replace(self, cutout=0)._moved(images, seed, mirrored)
         if self.rand_augment:

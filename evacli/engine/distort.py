@@ -16,13 +16,13 @@ ROUNDS = 2  # operations on each picture
 GREY = 0.299, 0.587, 0.114  # ITU-R 601-2, as Pillow has it
 
 
-def random_resized_crop(images: Any, seed: Any, smallest: float, mirrored: Any) -> Any:
+def random_resized_crop(images: Any, seed: Any, shares: tuple[float, float], mirrored: Any) -> Any:
     """Show a part of each picture, enlarged to its size (Szegedy et al. 2015, arXiv 1409.4842, section 6).
 
     Args:
         images: (B, H, W, 3) uint8.
         seed: (2,) integers.
-        smallest: the part has between this share of the area and all of it, and proportions between 3:4 and 4:3.
+        shares: least and most of the area that the part has; its proportions are between 3:4 and 4:3.
         mirrored: (B,) bool, which are mirrored.
 
     Returns:
@@ -30,7 +30,8 @@ def random_resized_crop(images: Any, seed: Any, smallest: float, mirrored: Any) 
     """
     size, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
     area, shape, down, right = tf.unstack(tf.random.stateless_uniform((4, size), seed), num=4)
-    share = smallest + (1 - smallest) * area
+    smallest, largest = shares
+    share = smallest + (largest - smallest) * area
     low, high = map(math.log, PROPORTIONS)
     ratio = tf.exp(low + (high - low) * shape)
     # Of height and width; what would not fit is as high or as wide as the picture.

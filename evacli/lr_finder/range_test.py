@@ -69,13 +69,14 @@ def lr_find(
 
     with console.status("Reading the images"):
         data = load(settled, split_file.read(directory, made_with))
-    with memory.heeding(f"try batches of {settled.batch_size}", memory.lighter(settled.batch_size)):
+    with memory.heeding(f"try batches of {settled.largest_batch}", memory.lighter(settled.largest_batch)):
         learner = assemble(settled, data)
         _hint_at_few_batches(learner)
         with exclusive(directory):
             curve = sweep(learner, swept.learning_rates())
             result = conclude(curve, swept, learner.config)
-            _write(directory, made_with, result, curve)
+            tried = msgspec.structs.replace(made_with, batch_size=learner.config.batch_size)
+            _write(directory, tried, result, curve)
             split_file.write(directory, data.drawn)
     if result.problem:
         raise NoSuggestion(result.problem, f"The curve is in {directory.lr_find_png}.")
@@ -83,7 +84,7 @@ def lr_find(
 
 
 def _hint_at_few_batches(learner: "Learner") -> None:
-    images, size = len(learner.data.train), learner.config.batch_size
+    images, size = len(learner.data.train), learner.config.largest_batch
     if size != "full" and images < FEW_BATCHES * size:
         console.note(
             f"{images:,} training images are few for batches of {size:,}; a lower --batch-size tells more.", "yellow"

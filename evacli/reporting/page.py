@@ -21,7 +21,7 @@ from evacli.paths import model_name
 from evacli.run.summary import Summary
 
 if TYPE_CHECKING:
-    from evacli.reporting.metrics import ClassScore
+    from evacli.metrics import ClassScore
     from evacli.reporting.result import ReportResult
 
 THUMBNAIL = 128  # longest side in pixels of an image that the page holds; smaller images are kept as they are

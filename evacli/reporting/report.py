@@ -73,8 +73,7 @@ def report(
 
 
 def _examine(stored: Trained, rows: list[Row], shifts: bool, moved_to: "str | os.PathLike[str] | None") -> _Evidence:
-    from evacli import evaluation
-    from evacli.reporting import metrics
+    from evacli import evaluation, metrics
 
     run = evaluation.open_run(stored, moved_to)
     confusions = metrics.count_confusions(run.test.labels, run.test.predicted, run.data.num_classes)
@@ -113,7 +112,7 @@ def _mismatch(run: "EvaluatedRun") -> str:
 
 
 def _conclude(evidence: _Evidence) -> ReportResult:
-    from evacli.reporting import metrics
+    from evacli import metrics
     from evacli.reporting.obstacles import obstacles
 
     run, test, trained = evidence.run, evidence.run.test, evidence.run.trained

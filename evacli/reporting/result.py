@@ -7,7 +7,7 @@ import msgspec
 from evacli.formats import joined
 
 if TYPE_CHECKING:
-    from evacli.reporting.metrics import ClassScore, Confusion
+    from evacli.metrics import ClassScore, Confusion
 
 MANY_CLASSES = 20
 

@@ -28,6 +28,7 @@ from evacli.run.history import Finite, Row, check_numbers
 
 Arrays = dict[str, list[NDArray[Any]]]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Share = Annotated[float, Meta(ge=0, le=1)]
 T = TypeVar("T")
 
 _COUNTS = "arrays"  # where the document has, beside the progress, how many there are of each group
@@ -48,6 +49,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         batch: finished batches of the epoch after those.
         seconds: spent on that epoch so far.
         best_epoch: the epoch, counted from 1, whose weights are the best; 0 before there is one.
+        balanced_accuracy: with those, the mean recall of the classes of the test images; None in old checkpoints.
+        macro_f1: likewise, the mean F1.
         class_names: the classes trained on.
         data_fingerprint: `Data.fingerprint` of what is trained on.
         network_fingerprint: `models.fingerprint` of what is trained; empty in checkpoints from before there was one.
@@ -62,6 +65,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     batch: Count = 0
     seconds: Finite = 0.0
     best_epoch: Count = 0
+    balanced_accuracy: Share | None = None
+    macro_f1: Share | None = None
     class_names: tuple[str, ...]
     data_fingerprint: str
     network_fingerprint: str = ""

@@ -95,6 +95,8 @@ def inherit(run: RunDir, settings: Mapping[str, Any], *, trained: bool | None = 
     for name in "lr", "precision":
         if settings.get(name) == "auto":  # which is what training has decided
             del settings[name]
+    if _within(settings.get("batch_size"), stored.batch_size):
+        del settings["batch_size"]
     wanted = config.make(settings, stored)
     differing = config.contradictions(stored, wanted)
     if differing:
@@ -103,6 +105,12 @@ def inherit(run: RunDir, settings: Mapping[str, Any], *, trained: bool | None = 
             "Leave the option out, name a new --run, or start anew with --overwrite.",
         )
     return wanted
+
+
+def _within(limit: object, size: int | str) -> bool:
+    """Tell whether a batch size is one that training may have decided where this limit was given."""
+    largest = config.make({"batch_size": limit}).largest_batch if isinstance(limit, str) else limit
+    return largest != limit and isinstance(largest, int) and isinstance(size, int) and size <= largest
 
 
 def _from_root(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         top_accuracy: the highest accuracy, a share of 1, on the split that chose the epoch.
         top_epoch: the epoch of the top accuracy, counted from 1; the best model is from its end; 0 before any is done.
         test_accuracy: the best model's accuracy on the test images; equal to the top accuracy where they chose it.
+        balanced_accuracy: on those, the mean recall of the classes; None where it is not known.
+        macro_f1: on those, the mean F1 of the classes; None where it is not known.
         chosen_by: the split that the top epoch was chosen on.
         tta: whether these accuracies evaluate each image together with its mirror image.
         class_names: the name of each output of the network.
@@ -50,6 +52,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     top_accuracy: Share
     top_epoch: Count
     test_accuracy: Share
+    balanced_accuracy: Share | None = None
+    macro_f1: Share | None = None
     chosen_by: Literal["test", "validation"]
     tta: bool = False
     class_names: Annotated[tuple[str, ...], Meta(min_length=1)]

@@ -37,13 +37,13 @@ class Batching:
         return None if self.config.grow_batch is None else self._grown(epoch)[1]
 
     def _grown(self, epoch: int) -> tuple[int, float]:
-        c = self.config
-        if c.batch_size == "full":
+        c, size = self.config, self.config.largest_batch
+        if size == "full":
             return min(PART, self.num_images), 1.0
         if c.grow_batch is None:
-            return min(c.batch_size, self.num_images), 1.0
-        largest = max(c.batch_size, min(c.grow_batch, self.num_images))
-        return grown_batch(epoch / c.epochs, c.batch_size, largest, c.drop_factor or DROP_FACTOR)
+            return min(size, self.num_images), 1.0
+        largest = max(size, min(c.grow_batch, self.num_images))
+        return grown_batch(epoch / c.epochs, size, largest, c.drop_factor or DROP_FACTOR)
 
     def steps(self, epoch: int) -> int:
         """Count the batches of an epoch, the last one perhaps smaller."""

@@ -14,6 +14,8 @@ from evacli.models.regularisation import Regularisation, decide_dropout
 from evacli.training.batching import Batching
 from evacli.training.imbalance import class_weights, hint
 
+SMALLEST_BATCH = 8  # of those that nobody asked for: what batch normalisation learns from fewer is mostly noise
+
 
 @dataclass(frozen=True)
 class Learner:
@@ -60,9 +62,23 @@ def _assemble(config: Config, data: Data) -> Learner:
         models.start(config.model, network, data.train.images)
     if config.class_weights == "none":
         hint(data.train.labels, data.class_names)
+    config = _fitting(config, data, network, computes)
+    batching, plan = Batching(config, len(data.train)), _plan(config, data)
+    model, largest = paths.on_file(config.model, paths.shown), batching.size(config.epochs - 1)
+    memory.require(
+        computes.need(network, plan),
+        f"Training --model {model} in batches of {largest} takes",
+        memory.lighter(config.largest_batch),
+    )
+    with console.status("Preparing the training"):
+        computes.prepare(network, plan)
+    return Learner(config, data, network, computes, batching)
+
+
+def _plan(config: Config, data: Data) -> Plan:
     batching = Batching(config, len(data.train))
     red, green, blue = map(round, data.mean)
-    plan = Plan(
+    return Plan(
         config=config,
         images=data.train.images,
         labels=data.train.labels,
@@ -71,15 +87,26 @@ def _assemble(config: Config, data: Data) -> Learner:
         accumulated=batching.accumulated,
         class_weights=class_weights(data.train.labels, config.class_weights),
     )
-    model, largest = paths.on_file(config.model, paths.shown), batching.size(config.epochs - 1)
-    memory.require(
-        computes.need(network, plan),
-        f"Training --model {model} in batches of {largest} takes",
-        memory.lighter(config.batch_size),
-    )
-    with console.status("Preparing the training"):
-        computes.prepare(network, plan)
-    return Learner(config, data, network, computes, batching)
+
+
+def _fitting(config: Config, data: Data, network: keras.Model, computes: Engine) -> Config:
+    """Decide the batch size where there is only a limit: halve that until a step fits into what is free."""
+    wanted, free = config.largest_batch, memory.available()
+    if config.batch_size == wanted or wanted == "full":
+        return config
+
+    def need(size: int) -> int:
+        return computes.need(network, _plan(msgspec.structs.replace(config, batch_size=size), data))
+
+    size = wanted
+    while free is not None and size // 2 >= SMALLEST_BATCH and need(size) > free:
+        size //= 2
+    if size < wanted and free is not None:
+        console.warn(
+            f"Batches of {wanted} take about {need(wanted) / 2**30:.1f} GB of memory; {free / 2**30:.1f} GB are free. "
+            f"So they are of {size}."
+        )
+    return msgspec.structs.replace(config, batch_size=size)
 
 
 def _resolve(config: Config, data: Data, computes: Engine) -> Config:

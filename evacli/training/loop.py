@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import numpy as np
 
-from evacli import console, evaluation
+from evacli import console, evaluation, metrics
 from evacli.data.types import Split
 from evacli.engine.base import EpochFigures, Hook
 from evacli.evaluation import Predictions
@@ -113,22 +113,24 @@ class Loop:
         """Test the epoch's network if it is to be tested, keep it if it is the best, and save everything."""
         began, state = time.monotonic(), self.state
         state.require_sound()  # before the epoch counts as done
-        (test_loss, test_accuracy), (val_loss, val_accuracy) = self._test(epoch, display)
+        tested, validated = self._test(epoch, display)
         row = Row(
             epoch=epoch + 1,
             lr=self._last_rate(epoch),
             train_loss=trained.cross_entropy,
             train_accuracy=trained.accuracy,
-            test_loss=test_loss,
-            test_accuracy=test_accuracy,
+            test_loss=None if tested is None else tested.loss,
+            test_accuracy=None if tested is None else tested.accuracy,
             seconds=state.progress.seconds + time.monotonic() - began,
-            val_loss=val_loss,
-            val_accuracy=val_accuracy,
+            val_loss=None if validated is None else validated.loss,
+            val_accuracy=None if validated is None else validated.accuracy,
             batch_size=self.learner.batching.size(epoch) if self.config.grow_batch else None,
         )
         best = history.best([*state.rows, row])
-        if best is row:
+        if best is row and tested:
             state.best_weights = self.learner.network.get_weights()
+            scores = metrics.score_classes(tested.labels, tested.predicted, self.learner.data.class_names)
+            state.advance(balanced_accuracy=metrics.balanced_accuracy(scores), macro_f1=metrics.macro_f1(scores))
         state.advance(rows=(*state.rows, row), batch=0, seconds=0.0, best_epoch=best.epoch if best else 0)
         state.save()
         if best is row:
@@ -140,18 +142,17 @@ class Loop:
         (controls,) = self.rates.controls(range(last, last + 1), self.state.rows)
         return float(np.float32(controls.lr))  # as the optimizer keeps it
 
-    def _test(self, epoch: int, display: TrainingDisplay) -> list[tuple[float | None, float | None]]:
-        """Measure loss and accuracy on the test and the validation images, where `--test-every` says so."""
+    def _test(self, epoch: int, display: TrainingDisplay) -> tuple[Predictions | None, Predictions | None]:
+        """Predict the test and the validation images, where `--test-every` says so."""
         number, data = epoch + 1, self.learner.data
         if number % self.config.test_every and number < self.config.epochs:
-            return [(None, None)] * 2
+            return None, None
         self.learner.engine.sync(self.learner.network)
-        return [
-            (None, None) if split is None else self._measure(split, display) for split in (data.test, data.validation)
-        ]
+        tested = self._predict(data.test, display)
+        return tested, None if data.validation is None else self._predict(data.validation, display)
 
-    def _measure(self, split: Split, display: TrainingDisplay) -> tuple[float, float]:
-        """Measure the network that is saved, up to float32 rounding: mean cross-entropy and accuracy."""
+    def _predict(self, split: Split, display: TrainingDisplay) -> Predictions:
+        """Return what the network that is saved says about images, up to float32 rounding."""
         # The epoch's steps are done. One that is interrupted here is measured anew when the training goes on.
         learner = self.learner
 
@@ -163,7 +164,6 @@ class Loop:
             learner.engine, learner.network, split.images, tta=self.config.uses_tta, watch=watch
         )
         predictions = Predictions(probabilities, split.labels)
-        loss = float(np.mean(predictions.losses))
-        if not math.isfinite(loss) or not np.isfinite(predictions.probabilities).all():
+        if not math.isfinite(predictions.loss) or not np.isfinite(predictions.probabilities).all():
             raise self.state.diverged()
-        return loss, predictions.accuracy
+        return predictions

@@ -99,6 +99,8 @@ class TrainingState:
             top_accuracy=(best.deciding_accuracy if best else None) or 0.0,
             top_epoch=best.epoch if best else 0,
             test_accuracy=(best.test_accuracy if best else None) or 0.0,
+            balanced_accuracy=progress.balanced_accuracy,
+            macro_f1=progress.macro_f1,
             chosen_by="test" if data.validation is None else "validation",
             tta=progress.config.uses_tta,
             class_names=data.class_names,

@@ -100,9 +100,9 @@ def train(
 @contextmanager
 def _keeping_what_is_reached(run: RunDir, settled: Config) -> Iterator[None]:
     """Say, where memory ends, what is there to go on from."""
-    lighter = memory.lighter(settled.batch_size)
+    lighter = memory.lighter(settled.largest_batch)
     try:
-        with memory.heeding(f"train in batches of {settled.batch_size}", lighter):
+        with memory.heeding(f"train in batches of {settled.largest_batch}", lighter):
             yield
     except MemoryShort as e:
         if not run.has_checkpoint:

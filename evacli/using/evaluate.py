@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from evacli.data.labelled import Labelled
     from evacli.data.types import Split
     from evacli.evaluation import Predictions
-    from evacli.reporting.metrics import ClassScore, Confusion
+    from evacli.metrics import ClassScore, Confusion
 
 
 class EvaluateResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,9 +137,10 @@ def _evaluated(stored: Trained, found: "Labelled", numbers: Sequence[int]) -> "t
 
 def _written(stored: Trained, place: str, part: str, split: "Split", said: "Predictions") -> EvaluateResult:
     """Write what the network said, in place of what an earlier call has said about the same data."""
+    from evacli import metrics
     from evacli.figures.confusion import draw_confusion
     from evacli.figures.style import save
-    from evacli.reporting import metrics, mistakes
+    from evacli.reporting import mistakes
 
     names = stored.summary.class_names
     confusions = metrics.count_confusions(said.labels, said.predicted, len(names))
