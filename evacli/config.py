@@ -170,7 +170,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     batch_size: Annotated[
         Count | Annotated[str, Meta(pattern=rf"\A({UP_TO}[1-9]\d{{0,8}}|full)\Z")],
         _optimisation(
-            "Images in a step; up-to-N: fewer if memory is short; full: all, in parts.",
+            "Images in a step; up-to-N: as memory allows; full: all.",
             spelled="a number, up-to- and a number, or full",
         ),
     ] = "up-to-128"

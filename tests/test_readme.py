@@ -15,6 +15,7 @@ from evacli.config import Config
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 PINNED = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
 
 
@@ -29,11 +30,14 @@ def test_help_texts_in_the_readme_are_what_the_commands_print():
     assert checked.returncode == 0, f"{checked.stdout}{checked.stderr} Run: make readme"
 
 
-def test_the_readme_names_only_files_that_exist():
-    links = re.findall(r"\]\((?!http)([^)#]+)\)|src=\"([^\"]+)\"", README.read_text(encoding="utf-8"))
-    names = [a or b for a, b in links]
-    assert len(names) > 5
-    assert [name for name in names if not (ROOT / name).exists()] == []
+def test_pages_name_only_files_that_exist():
+    links = [
+        (page, a or b)
+        for page in PAGES
+        for a, b in re.findall(r"\]\((?!http)([^)#]+)\)|src=\"([^\"]+)\"", page.read_text(encoding="utf-8"))
+    ]
+    assert len(links) > 5
+    assert [(page.name, name) for page, name in links if not (page.parent / name).exists()] == []
 
 
 def test_the_tree_in_the_readme_names_only_modules_that_exist():
@@ -50,7 +54,7 @@ WORKFLOWS = {name: getattr(evacli, name) for name in evacli.__all__ if name not 
 
 
 def test_the_commands_of_readme_and_scripts_have_the_options_that_they_are_given():
-    texts = [README, *(path for path in EXAMPLES if path.suffix == ".sh"), *(ROOT / "examples").glob("*/README.md")]
+    texts = [*PAGES, *(path for path in EXAMPLES if path.suffix == ".sh"), *(ROOT / "examples").glob("*/README.md")]
     lines = [line for path in texts for line in path.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()]
     given = [match.groups() for line in lines for match in re.finditer(r"evacli ([a-z-]+)([^`\"]*)", line)]
     known = [(name, words) for name, words in given if name in COMMANDS]
