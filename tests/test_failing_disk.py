@@ -8,7 +8,6 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from run_state import state
 from tiny_data import TINY
@@ -17,7 +16,7 @@ from tiny_run import make_data
 from evacli import config, console
 from evacli.engine.base import Arrays
 from evacli.errors import EvacliError
-from evacli.run import checkpoint, history, summary
+from evacli.run import array_file, checkpoint, history, summary
 from evacli.run.directory import RunDir
 from evacli.run.locking import exclusive
 from evacli.training.learner import Learner, assemble
@@ -47,7 +46,7 @@ class FailingDisk:
             patch.setattr(os, "fsync", self.guard(os.fsync))
             patch.setattr(Path, "replace", self.guard(Path.replace))
             patch.setattr(Path, "write_text", self.guard(Path.write_text))
-            patch.setattr(np, "savez", self.guard(np.savez))
+            patch.setattr(array_file, "write", self.guard(array_file.write))
             yield
 
 
