@@ -18,6 +18,7 @@ from evacli.data.types import Data
 from evacli.errors import ConfigError, DataError, EvacliError, RunError
 from evacli.explaining import overlays
 from evacli.explaining.explain import GradcamResult, gradcam
+from evacli.explaining.options import TITLES
 from evacli.run import gradcam_files
 from evacli.run.directory import RunDir
 
@@ -135,13 +136,13 @@ def test_the_files_are_a_grid_and_a_picture_of_each(run):
 @pytest.mark.parametrize(("target", "overlays_shown"), [("pred", 1), ("true", 1), ("both", 2)])
 def test_the_target_decides_what_is_explained(run, monkeypatch, target, overlays_shown):
     asked = {}
-    original = evacli.explaining.heatmap.grad_cam
+    original = evacli.explaining.heatmap.heat_maps
 
-    def spied(model, images, class_indices, layer=None):
+    def spied(model, images, class_indices, *rest):
         asked.update(classes=class_indices)
-        return original(model, images, class_indices, layer)
+        return original(model, images, class_indices, *rest)
 
-    monkeypatch.setattr("evacli.explaining.heatmap.grad_cam", spied)
+    monkeypatch.setattr("evacli.explaining.heatmap.heat_maps", spied)
     result = gradcam(run.path, n=4, target=target)
     names = {"pred": [[i.predicted] for i in result.shown], "true": [[i.true] for i in result.shown]}
     names["both"] = [[i.predicted, i.true] for i in result.shown]
@@ -168,19 +169,52 @@ def test_a_call_replaces_the_pictures_of_the_one_before_and_no_others(run):
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_without_mistakes_nothing_is_left_to_show(run, data, probabilities, monkeypatch):
-    gradcam(run.path, n=2)
+def test_without_mistakes_the_least_certain_are_shown_and_said_to_be(run, data, probabilities, monkeypatch):
     right = evacli.data.Split(data.test.images, probabilities.argmax(axis=1), data.test.names)
     monkeypatch.setattr(evacli.data, "load", lambda *_: replace(data, test=right))
-    done = call(run)
+    done = call(run, "--n", "3")
     assert done.exit_code == 0
-    assert "No mistakes among 30 test images" in done.stdout
-    assert not run.gradcam_png.exists()
-    assert pictures(run) == set()
-    assert json.loads(call(run, "--json").stdout)["picture"] is None
+    assert "No mistakes among 30 test images: these are the 3 of which the network was least certain." in done.stdout
+    told = json.loads(call(run, "--n", "3", "--json").stdout)
+    assert [one["index"] for one in told["shown"]] == np.argsort(probabilities.max(axis=1))[:3].tolist()
+    assert (told["kind"], told["mistakes"]) == ("least certain", 0)
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_nothing_that_is_asked_for_leaves_nothing_to_show(run, data, probabilities, monkeypatch):
+    gradcam(run.path, n=2)
+    wrong = evacli.data.Split(data.test.images, probabilities.argmin(axis=1), data.test.names)
+    monkeypatch.setattr(evacli.data, "load", lambda *_: replace(data, test=wrong))
+    done = call(run, "--of", "correct")
+    assert (done.exit_code, done.stdout) == (0, "Nothing to explain among 30 test images.\n")
+    assert not run.gradcam_png.exists()
+    assert pictures(run) == set()
+    assert json.loads(call(run, "--of", "correct", "--json").stdout)["picture"] is None
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_correct_ones_all_and_those_of_a_number(run, mistakes):
+    assert shown(gradcam(run.path, n=100, of="all", select="first")) == list(range(30))
+    correct = gradcam(run.path, n=100, of="correct")
+    assert sorted(shown(correct)) == sorted({*range(30)} - {*mistakes})
+    losses = [image.loss for image in correct.shown]
+    assert losses == sorted(losses, reverse=True)
+    assert correct.found == 30 - correct.mistakes
+    assert shown(gradcam(run.path, n=1, index=(7, 2, 7))) == [7, 2]
+    assert "2 of 30 test images, as asked for by number." in call(run, "--index", "7", "--index", "2").stdout
+
+
+def test_a_method_is_named_in_table_and_picture(run, monkeypatch):
+    headings = []
+    monkeypatch.setattr(
+        overlays, "write", lambda run, e, heading, alpha: headings.append(heading) or [run.path] * len(e)
+    )
+    for method, title in TITLES.items():
+        assert title in call(run, "--method", method, "--n", "1").stdout
+        assert headings[-1][0].startswith(f"{title}: what the network looked at")
+    assert "layer" not in headings[-1][0]  # of occlusion
+
+
 def test_fewer_mistakes_than_asked_for_are_all_shown_and_said(run, mistakes):
     done = call(run, "--n", "500")
     assert (

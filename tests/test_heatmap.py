@@ -1,3 +1,5 @@
+from itertools import product
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from keras import layers
 
 from evacli.errors import ConfigError
 from evacli.explaining import heatmap
-from evacli.explaining.heatmap import grad_cam
+from evacli.explaining.heatmap import grad_cam, heat_maps
 from evacli.explaining.layers import choose_layer, feature_maps
 from evacli.models import build
 from evacli.models.logits import logits_model
@@ -117,6 +119,47 @@ def test_agrees_with_finite_differences_of_the_score():
     assert maps.dtype == np.float32
     assert maps.max() > 0.5
     np.testing.assert_allclose(maps, by_definition(features, gradients), atol=2e-6)
+
+
+def test_variants_are_what_their_papers_say(flat):
+    """Each in loops over pixels and channels, from features and gradients that TensorFlow gives of an inner model."""
+    images, classes = pixels(3), np.array([0, 2, 1])
+    scores = logits_model(flat)
+    inner = keras.Model(scores.inputs[0], [flat.get_layer("late").output, scores.output])
+    with tf.GradientTape() as tape:
+        features, given = inner(images.astype(np.float32), training=False)
+        chosen = tf.gather(given, classes, axis=1, batch_dims=1)
+    gradients = tape.gradient(chosen, features).numpy().astype(float)
+    features = features.numpy().astype(float)
+    n, height, width, channels = features.shape
+    wanted = {name: np.zeros((n, height, width)) for name in ("gradcam++", "hirescam", "layercam")}
+    for b in range(n):
+        for k in range(channels):
+            a, g = features[b, :, :, k], gradients[b, :, :, k]
+            weight = 0.0
+            for i in range(height):
+                for j in range(width):
+                    below = 2 * g[i, j] ** 2 + a.sum() * g[i, j] ** 3
+                    weight += (g[i, j] ** 2 / below if below else 0.0) * max(g[i, j], 0.0)
+                    wanted["hirescam"][b, i, j] += a[i, j] * g[i, j]
+                    wanted["layercam"][b, i, j] += a[i, j] * max(g[i, j], 0.0)
+            wanted["gradcam++"][b] += weight * a
+    for method, maps in wanted.items():
+        maps = np.maximum(maps, 0)
+        maps /= maps.max(axis=(1, 2), keepdims=True) + 1e-7
+        assert np.abs(heat_maps(flat, images, classes, "late", method) - maps).max() < 1e-4, method
+
+
+def test_occlusion_is_the_probability_that_a_grey_square_takes_away(flat):
+    images, classes = pixels(2), np.array([[0, 2], [1, 0]])
+    whole, drops = flat(images.astype(np.float32)).numpy(), np.zeros((2, 2, 8, 8))
+    for b, i, j in product(range(2), range(8), range(8)):
+        covered = images[b].astype(np.float32)
+        covered[max(0, i - 1) : i + 1, max(0, j - 1) : j + 1] = 128  # a quarter of each side, 2 pixels
+        drops[b, :, i, j] = np.maximum(0, whole[b] - flat(covered[None]).numpy()[0])[classes[b]]
+    assert (drops.max(axis=(2, 3)) > 0).all()
+    wanted = drops / drops.max(axis=(2, 3), keepdims=True)
+    assert np.abs(heat_maps(flat, images, classes, method="occlusion") - wanted).max() < 1e-3
 
 
 def test_is_cam_where_pooling_and_a_linear_layer_follow():

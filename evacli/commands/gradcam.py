@@ -8,7 +8,8 @@ from typer import Context, Option
 from evacli import console
 from evacli.commands.options import RUN, JsonOption, LayerOption, MovedOption, QuietOption, RunOption, configure_output
 from evacli.errors import EvacliError
-from evacli.explaining.explain import GradcamResult, Select, Shown, Target, gradcam
+from evacli.explaining.explain import GradcamResult, Shown, gradcam
+from evacli.explaining.options import TITLES, Method, Of, Select, Target
 from evacli.formats import counted
 from evacli.run import summary
 from evacli.run.directory import RunDir
@@ -30,12 +31,19 @@ def _classes(context: Context) -> list[str]:
 def gradcam_command(  # noqa: PLR0913 - each parameter is an option
     run: RunOption = RUN,
     data: MovedOption = None,
-    n: Annotated[int, Option("--n", help="Show at most N mistakes.", metavar="N")] = 25,
+    n: Annotated[int, Option("--n", help="Show at most N images.", metavar="N")] = 25,
+    of: Annotated[Of, Option(help="Images that it got wrong, that it got right, or all.")] = "mistakes",
     select: Annotated[Select, Option(help="Those with the highest loss, some at random, or the first ones.")] = "worst",
     class_name: Annotated[
         str | None, Option("--class", help="Only images that truly are of this class.", autocompletion=_classes)
     ] = None,
+    index: Annotated[
+        list[int] | None, Option("--index", help="This test image, from 0; can be given several times.", metavar="N")
+    ] = None,
     target: Annotated[Target, Option(help="Explain the predicted class, the true one, or both.")] = "both",
+    method: Annotated[
+        Method, Option(help="What makes the maps; occlusion covers the image, all others explain a layer.")
+    ] = "gradcam",
     layer: LayerOption = None,
     alpha: Annotated[float, Option(help="Weight of the image under the heat map, 0 to 1.")] = 0.5,
     json: JsonOption = False,
@@ -43,10 +51,24 @@ def gradcam_command(  # noqa: PLR0913 - each parameter is an option
 ) -> None:
     """Show where the network looked in images that it got wrong (Grad-CAM).
 
+    Where it got none wrong, in those of which it was least certain.
+
     Example: evacli gradcam --n 25 --class cat --run runs/first
     """
     configure_output(json, quiet)
-    result = gradcam(run, data=data, n=n, select=select, class_name=class_name, target=target, layer=layer, alpha=alpha)
+    result = gradcam(
+        run,
+        data=data,
+        n=n,
+        of=of,
+        select=select,
+        class_name=class_name,
+        index=index or (),
+        target=target,
+        method=method,
+        layer=layer,
+        alpha=alpha,
+    )
     _show(result, n, class_name)
     console.json(result)
 
@@ -54,12 +76,25 @@ def gradcam_command(  # noqa: PLR0913 - each parameter is an option
 def _show(result: GradcamResult, n: int, class_name: str | None) -> None:
     images = counted(result.images, "test image") + (f" of class {console.printable(class_name)}" if class_name else "")
     if not result.shown:
-        console.result(f"No mistakes among {images}: nothing to explain.")
+        console.result(f"Nothing to explain among {images}.")
         return
-    console.result(console.table(f"Grad-CAM at layer {result.layer}", _COLUMNS, map(_row, result.shown)))
-    fewer = f", fewer than the {n} asked for" if len(result.shown) < n else ""
-    console.result(f"{len(result.shown):,} of {counted(result.mistakes, 'mistake')} among {images}{fewer}.")
+    at = f" at layer {result.layer}" if result.layer else ""
+    console.result(console.table(TITLES[result.method] + at, _COLUMNS, map(_row, result.shown)))
+    console.result(_outcome(result, n, images))
     console.result(console.printable(f"{result.picture} shows them, {result.folder} has a picture of each."))
+
+
+def _outcome(result: GradcamResult, n: int, images: str) -> str:
+    shown = len(result.shown)
+    if result.kind == "least certain":
+        return f"No mistakes among {images}: these are the {shown:,} of which the network was least certain."
+    if result.kind == "named":
+        return f"{shown:,} of {images}, as asked for by number."
+    fewer = f", fewer than the {n} asked for" if shown < n else ""
+    if result.kind == "all":
+        return f"{shown:,} of {images}{fewer}."
+    thing = "mistake" if result.kind == "mistakes" else "correct one"
+    return f"{shown:,} of {counted(result.found, thing)} among {images}{fewer}."
 
 
 def _row(shown: Shown) -> tuple[str, ...]:

@@ -1,14 +1,15 @@
-"""Why the network errs: Grad-CAM of images that it classified wrongly."""
+"""Why the network errs: maps of what it looked at in images, those that it classified wrongly first."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
 from evacli import console
 from evacli.errors import ConfigError
+from evacli.explaining.options import TITLES, Kind, Method, Of, Select, Target
 from evacli.run import gradcam_files, trained
 from evacli.run.directory import DEFAULT_RUN, RunDir
 from evacli.run.locking import drawing
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from evacli.backend import keras
     from evacli.evaluation import EvaluatedRun
     from evacli.figures.gradcam import Explanation
-
-Select = Literal["worst", "random", "first"]
-Target = Literal["pred", "true", "both"]
 
 PANELS = {
     "pred": "the image, the evidence for the predicted class",
@@ -32,7 +30,7 @@ TTA = " Predicted together with its mirror image; the evidence is that of the im
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """A misclassified image that was explained. Probabilities are shares of 1, the loss is in nats."""
+    """A test image that was explained. Probabilities are shares of 1, the loss is in nats."""
 
     index: int
     name: str
@@ -48,15 +46,21 @@ class GradcamResult(msgspec.Struct, frozen=True, kw_only=True):
     """What was explained, and where the pictures are.
 
     Attributes:
-        layer: the layer whose feature map was used.
+        method: what made the maps.
+        layer: the layer whose feature map was used; empty for a method that needs none.
+        kind: which images were to be shown; "least certain" where there are no mistakes, "named" by `index`.
+        found: how many there are of those.
         images: how many test images were evaluated; with a class name, how many of that class.
         mistakes: how many of them the network got wrong.
-        shown: the mistakes that were explained, in the order of the picture.
+        shown: the images that were explained, in the order of the picture.
         picture: path of the grid; None if there was nothing to show.
         folder: path of the folder with a picture of each image; None if there was nothing to show.
     """
 
+    method: Method = "gradcam"
     layer: str
+    kind: Kind = "mistakes"
+    found: int
     images: int
     mistakes: int
     shown: tuple[Shown, ...]
@@ -69,21 +73,29 @@ def gradcam(  # noqa: PLR0913 - each parameter is an option
     *,
     data: str | os.PathLike[str] | None = None,
     n: int = 25,
+    of: Of = "mistakes",
     select: Select = "worst",
     class_name: str | None = None,
+    index: Sequence[int] = (),
     target: Target = "both",
+    method: Method = "gradcam",
     layer: str | None = None,
     alpha: float = 0.5,
 ) -> GradcamResult:
     """Draw Grad-CAM of misclassified test images, in place of the pictures of an earlier call.
 
+    A run without mistakes explains the images of which it was least certain.
+
     Args:
         run: the run directory, with a trained model.
         data: where the data of the run lies now, if it has moved; the run remembers.
         n: how many images at most.
+        of: the images that it got wrong, those that it got right (`correct`), or `all`.
         select: `worst`: the highest losses; `random`: drawn with the run's seed; `first`: in the order of the data.
         class_name: only images that truly are of this class.
+        index: the images of these numbers, from 0, whatever `n`, `of`, `select` and `class_name` say.
         target: the class whose evidence is shown: predicted, true, or one beside the other.
+        method: what makes the maps; see `evacli.explaining.methods` and `occlusion`.
         layer: the layer whose feature map is used; by default the last on every path from pixels to scores whose rows
             and columns are the picture's.
         alpha: weight of the image in the overlay, 0 to 1; the heat map has the rest.
@@ -97,34 +109,52 @@ def gradcam(  # noqa: PLR0913 - each parameter is an option
         >>> gradcam("runs/first", n=4).picture
         'runs/first/gradcam.png'
     """
-    _check(n, select, target, alpha)
+    _check(n, alpha)
+    for option, value, choices in (
+        ("--of", of, Of),
+        ("--select", select, Select),
+        ("--target", target, Target),
+        ("--method", method, Method),
+    ):
+        _check_choice(option, value, get_args(choices))
+    if method == "occlusion" and layer is not None:
+        raise ConfigError(f"--layer {layer} means nothing to --method occlusion.", "It covers the image itself.")
     directory = RunDir(run)
     stored = trained.read(directory)
     _check_class(class_name, stored.summary.class_names)
-    opened, chosen = _open(stored, data, layer)
-    candidates = _candidates(opened, class_name)
-    mistakes = [i for i in _in_order(opened, select) if i in candidates]
-    explanations = _explain(opened, chosen, mistakes[:n], target)
+    from evacli.explaining.choice import choose
+
+    opened = _open(stored, data)
+    chosen = "" if method == "occlusion" else chosen_layer(opened.network, opened.data.image_shape, layer)
+    choice = choose(opened, of, select, class_name, tuple(index))
+    indices = choice.indices if choice.kind == "named" else choice.indices[:n]
+    explanations = _explain(opened, chosen, indices, target, method)
     with drawing(directory):
-        files = _draw(directory, explanations, heading(chosen, target, tta=opened.config.uses_tta), alpha)
+        titles = heading(chosen, target, method, tta=opened.config.uses_tta)
+        files = _draw(directory, explanations, titles, alpha)
     return GradcamResult(
+        method=method,
         layer=chosen,
-        images=len(candidates),
-        mistakes=len(mistakes),
+        kind=choice.kind,
+        found=len(choice.indices),
+        images=choice.images,
+        mistakes=choice.mistakes,
         shown=tuple(_shown(opened, e, str(file)) for e, file in zip(explanations, files, strict=True)),
         picture=str(directory.gradcam_png) if files else None,
         folder=str(directory.gradcam_folder) if files else None,
     )
 
 
-def _check(n: int, select: str, target: str, alpha: float) -> None:
+def _check(n: int, alpha: float) -> None:
     if n < 1:
         raise ConfigError(f"--n {n}: must be at least 1.")
     if not 0 <= alpha <= 1:
         raise ConfigError(f"--alpha {alpha}: must be from 0 (heat map only) to 1 (image only).")
-    for option, value, choices in ("--select", select, get_args(Select)), ("--target", target, get_args(Target)):
-        if value not in choices:
-            raise ConfigError(f"{option} {value}: there is no such choice. Choose one of {', '.join(choices)}.")
+
+
+def _check_choice(option: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ConfigError(f"{option} {value}: there is no such choice. Choose one of {', '.join(choices)}.")
 
 
 def _check_class(class_name: str | None, names: Sequence[str]) -> None:
@@ -134,14 +164,13 @@ def _check_class(class_name: str | None, names: Sequence[str]) -> None:
         raise ConfigError(f"--class {class_name}: the run has no such class.", f"Its classes are {', '.join(names)}.")
 
 
-def _open(stored: Trained, moved_to: str | os.PathLike[str] | None, layer: str | None) -> "tuple[EvaluatedRun, str]":
-    """Open the run, and choose the layer that explains it."""
+def _open(stored: Trained, moved_to: str | os.PathLike[str] | None) -> "EvaluatedRun":
     from evacli import evaluation
 
     opened = evaluation.open_run(stored, moved_to)
     if opened.difference:
         console.warn(opened.difference)
-    return opened, chosen_layer(opened.network, opened.data.image_shape, layer)
+    return opened
 
 
 def chosen_layer(network: "keras.Model", image_shape: tuple[int, ...], layer: str | None) -> str:
@@ -162,37 +191,19 @@ def chosen_layer(network: "keras.Model", image_shape: tuple[int, ...], layer: st
     return chosen
 
 
-def heading(layer: str, target: Target, *, tta: bool) -> tuple[str, str]:
-    """Return title and subtitle of the pictures: which layer, and what is to be seen from left to right."""
+def heading(layer: str, target: Target, method: Method = "gradcam", *, tta: bool) -> tuple[str, str]:
+    """Return title and subtitle of the pictures: what made the maps, and what is to be seen from left to right."""
     subtitle = f"Left to right: {PANELS[target]}." + TTA * tta
-    return f"Grad-CAM: what the network looked at (layer {layer})", subtitle
+    at = f" (layer {layer})" if layer else ""
+    return f"{TITLES[method]}: what the network looked at{at}", subtitle
 
 
-def _candidates(run: "EvaluatedRun", class_name: str | None) -> set[int]:
-    """Return the indices of the images that may be shown."""
-    from evacli.data.names import from_file
-
-    labels = run.test.labels.tolist()
-    wanted = None if class_name is None else list(map(from_file, run.data.class_names)).index(from_file(class_name))
-    return {i for i, label in enumerate(labels) if wanted in (None, label)}
-
-
-def _in_order(run: "EvaluatedRun", select: Select) -> list[int]:
-    """Return the indices of all mistakes, those to show first in front."""
+def _explain(
+    run: "EvaluatedRun", layer: str, indices: list[int], target: Target, method: Method
+) -> "list[Explanation]":
     import numpy as np
 
-    if select == "worst":
-        return run.test.worst_first
-    mistakes = run.test.mistakes
-    if select == "random":
-        mistakes = np.random.default_rng(run.config.seed).permutation(mistakes)
-    return [int(i) for i in mistakes]
-
-
-def _explain(run: "EvaluatedRun", layer: str, indices: list[int], target: Target) -> "list[Explanation]":
-    import numpy as np
-
-    from evacli.explaining.heatmap import grad_cam
+    from evacli.explaining.heatmap import heat_maps
     from evacli.figures.gradcam import Explanation
     from evacli.models import saved
 
@@ -202,7 +213,7 @@ def _explain(run: "EvaluatedRun", layer: str, indices: list[int], target: Target
     images, predicted, true = run.data.test.images.read(indices), said.predicted[indices], said.labels[indices]
     targets = {"pred": [predicted], "true": [true], "both": [predicted, true]}[target]
     with saved.using(run.network):
-        maps = grad_cam(run.network, images, np.stack(targets, axis=1), layer)  # (N, T, h, w)
+        maps = heat_maps(run.network, images, np.stack(targets, axis=1), layer, method)  # (N, T, h, w)
     return [
         Explanation(
             index=i,

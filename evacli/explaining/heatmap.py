@@ -1,4 +1,7 @@
-"""Grad-CAM: where in an image a network sees a class (Selvaraju et al. 2017, arXiv 1610.02391). Numbers only."""
+"""Grad-CAM: where in an image a network sees a class (Selvaraju et al. 2017, arXiv 1610.02391). Numbers only.
+
+Its variants weigh the same feature map in other ways; see `evacli.explaining.methods`.
+"""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -9,16 +12,35 @@ from numpy.typing import NDArray
 
 from evacli.backend import keras, tf
 from evacli.explaining.layers import caveat, choose_layer, named_layers, observed
+from evacli.explaining.methods import EPSILON, WEIGHINGS
+from evacli.explaining.occlusion import occlusion
+from evacli.explaining.options import Method
 from evacli.models.logits import logits_model
 
-__all__ = ["caveat", "choose_layer", "grad_cam"]
+__all__ = ["caveat", "choose_layer", "grad_cam", "heat_maps"]
 
 CHUNK = 256  # images in one pass; more would only cost memory
-EPSILON = 1e-7
+
+
+def heat_maps(
+    model: keras.Model,
+    images: NDArray[Any],
+    class_indices: NDArray[np.integer],
+    layer: str | None = None,
+    method: Method = "gradcam",
+) -> NDArray[np.float32]:
+    """Compute maps by any method; see `grad_cam` and `evacli.explaining.occlusion`, which needs no layer."""
+    if method == "occlusion":
+        return occlusion(model, images, class_indices)
+    return grad_cam(model, images, class_indices, layer, method)
 
 
 def grad_cam(
-    model: keras.Model, images: NDArray[Any], class_indices: NDArray[np.integer], layer: str | None = None
+    model: keras.Model,
+    images: NDArray[Any],
+    class_indices: NDArray[np.integer],
+    layer: str | None = None,
+    method: Method = "gradcam",
 ) -> NDArray[np.float32]:
     r"""Compute class activation maps of `images`, each for its own class or classes, in one batched pass.
 
@@ -36,6 +58,7 @@ def grad_cam(
         class_indices: (N,) the class to explain in each image, or (N, T) several; a further class costs a backward
             pass from the scores to the layer, and no forward pass.
         layer: a name from `layers.feature_maps`; by default the one that `layers.choose_layer` takes.
+        method: one of `methods.WEIGHINGS`, by which the feature map is weighed in place of the equations above.
 
     Returns:
         (N, h, w), or (N, T, h, w), in the resolution of the feature map. From 0 to just under 1; all zero where nothing
@@ -46,7 +69,7 @@ def grad_cam(
     """
     # Named by the model that the user knows; the one that gives scores runs the same layer objects.
     chosen = dict(named_layers(model))[choose_layer(model, images.shape[1:], layer)]
-    explain = _pass(model, chosen)
+    explain = _pass(model, chosen, method)
     targets = class_indices.reshape(len(images), -1).T  # (T, N)
     starts = range(0, len(images), CHUNK)
     maps = np.concatenate([explain(images[i : i + CHUNK], list(targets[:, i : i + CHUNK])).numpy() for i in starts])
@@ -57,9 +80,9 @@ def grad_cam(
 # The work is many small operations, which a graph does in half the time. It is traced for the first call and kept for
 # the next ones; that of the last network only, since a graph keeps the weights of its network alive.
 @lru_cache(maxsize=1)
-def _pass(model: keras.Model, layer: Any) -> Callable[..., Any]:
+def _pass(model: keras.Model, layer: Any, method: Method) -> Callable[..., Any]:
     """Return a function from (B, H, W, 3) images and T times (B,) classes to (B, T, h, w) maps."""
-    scores = logits_model(model)
+    scores, weigh = logits_model(model), WEIGHINGS[method]
 
     def maps(images: tf.Tensor, targets: list[tf.Tensor]) -> tf.Tensor:
         seen = []
@@ -77,13 +100,16 @@ def _pass(model: keras.Model, layer: Any) -> Callable[..., Any]:
             chosen = [tf.gather(of_all, classes, axis=1, batch_dims=1) for classes in targets]
         features = seen[-1]  # (B, h, w, K)
         gradients = [tape.gradient(s, features, unconnected_gradients="zero") for s in chosen]
-        return tf.stack([_weighted(features, g) for g in gradients], axis=1)
+        return tf.stack([_scaled(weigh(*_float32(features, g))) for g in gradients], axis=1)
 
     return tf.function(maps, reduce_retracing=True, autograph=False)  # type: ignore[no-any-return]
 
 
-def _weighted(features: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
-    """Make a (B, h, w) map of one class of (B, h, w, K) features and the gradient of its score, in any precision."""
-    weights = tf.reduce_mean(tf.cast(gradient, tf.float32), axis=(1, 2))  # (B, K)
-    heat = tf.nn.relu(tf.einsum("bhwk,bk->bhw", tf.cast(features, tf.float32), weights))
+def _float32(*tensors: Any) -> list[Any]:
+    return [tf.cast(tensor, tf.float32) for tensor in tensors]
+
+
+def _scaled(heat: tf.Tensor) -> tf.Tensor:
+    """Return what speaks for the class in (B, h, w) maps, from 0 to just under 1."""
+    heat = tf.nn.relu(heat)
     return heat / (tf.reduce_max(heat, axis=(1, 2), keepdims=True) + EPSILON)
