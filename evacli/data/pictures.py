@@ -19,6 +19,8 @@ from evacli.data.files import File
 
 # Of Pillow's readers, those of formats that images for training come in; its EPS reader would start Ghostscript.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+# What begins so is a PNG, JPEG, GIF or TIFF; the others have to be opened to be told from a text.
+NO_TEXT = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")
 MAX_PIXELS = 64_000_000
 TOO_LARGE = f"more than {MAX_PIXELS // 10**6} megapixels"
 # What of a header may hold an orientation, by Pillow's names.
@@ -52,6 +54,9 @@ def opened(file: File) -> Iterator[Image.Image]:
 def is_picture(file: File) -> bool:
     """Tell whether the file is an image by its content, whole or not."""
     try:
+        with file.open() as stream:
+            if stream.read(8).startswith(NO_TEXT):
+                return True
         with opened(file):
             return True
     # Whatever a garbled header makes Pillow raise, it was none of an image that could be used.
@@ -88,6 +93,8 @@ def pixels(file: File, size: Size, fit: Fit) -> NDArray[np.uint8]:
 
 def resized(image: NDArray[np.uint8], size: Size, fit: Fit) -> NDArray[np.uint8]:
     """Bring decoded pixels (H, W, 3) to `size` as `pixels` does."""
+    if image.shape[1::-1] == size:
+        return image
     return _fitted(Image.fromarray(image), size, fit)
 
 
