@@ -1,7 +1,7 @@
 """One evaluated run: its best network, its data, and what the network says about the images."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -315,8 +315,8 @@ def views_of(*, tta: bool, view: View = as_it_is) -> list[View]:
     return [view, partial(_mirrored, view=view)] if tta else [view]
 
 
-def mean_of_views(views: Sequence[NDArray[np.float32]] | NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the mean of what was said about one view or two."""
+def mean_of_views(views: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the (N, C) mean of what was said about one view or two, (V, N, C)."""
     mean: NDArray[np.float32] = (views[0] + views[1]) / 2 if len(views) == 2 else views[0]
     return mean
 

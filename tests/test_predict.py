@@ -197,7 +197,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[Explanation], str]
     said: list[tuple[list[Explanation], str]] = []
     monkeypatch.setattr(overlays, "MOST_IN_GRID", 3)
     monkeypatch.setattr(overlays, "grid", lambda some, _, subtitle: said.append((list(some), subtitle)))
-    monkeypatch.setattr(overlays, "save_once", lambda _, path: path.touch())
+    monkeypatch.setattr(overlays.Singles, "pixels", lambda _, one: said.append(([one], "")))
+    for save in ("save_once", "save_pixels"):
+        monkeypatch.setattr(overlays, save, lambda _, path: path.touch())
     return said
 
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     Pictures = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | NDArray[np.uint8]
 
 
-N, T = TypeVar("N"), TypeVar("T")
+N = TypeVar("N")
+T = TypeVar("T")
 _PART = 8  # pictures that a thread reads before it looks for others: a small one takes no longer than the looking
 
 
@@ -158,10 +159,10 @@ class Predictor:
         """Yield what the network says about each picture as soon as it is known; only a few are in memory at a time."""
         from evacli.engine.single import batch_size
 
-        read, names, total = self._reader(pictures)
+        names, total, read = self._reader(pictures)
         with self.holding() if self.drawing else nullcontext(), console.progress_bars() as bars:
             task = bars.add_task("predicting", total=total)
-            for some in _ahead(read, names, batch_size(self.network.input_shape[1:])):
+            for some in _ahead(names, read, batch_size(self.network.input_shape[1:])):
                 said = self._said([(name, pixels) for name, pixels in some if not isinstance(pixels, str)])
                 for name, pixels in some:
                     yield Skipped(picture=name, reason=pixels) if isinstance(pixels, str) else next(said)
@@ -181,7 +182,7 @@ class Predictor:
         images = np.stack([pixels for _, pixels in some])
         with saved.using(self.network):
             views = evaluation.views_of(tta=self.stored.config.uses_tta)
-            found = evaluation.mean_of_views([self._predictor(view(images)) for view in views])
+            found = evaluation.mean_of_views(np.stack([self._predictor(view(images)) for view in views]))
         evaluation.require_numbers(self.stored.directory, found)
         said = [self._prediction(name, row) for (name, _), row in zip(some, found.tolist(), strict=True)]
         if not self.drawing:
@@ -197,8 +198,8 @@ class Predictor:
             picture=name, predicted=predicted, probability=probability, probabilities=tuple(probabilities)
         )
 
-    def _reader(self, pictures: "Pictures") -> "tuple[Callable[[Any], tuple[str, Any]], Iterator[Any], int]":
-        """Return how to read a picture: as a name, and pixels of the network's size or why there are none; and which."""
+    def _reader(self, pictures: "Pictures") -> "tuple[Iterator[Any], int, Callable[[Any], tuple[str, Any]]]":
+        """Return which pictures to read, how many, and how: a name, and pixels of the network's size or why not."""
         import numpy as np
 
         from evacli.data import pictures as files
@@ -210,7 +211,7 @@ class Predictor:
         size, fit = (width, height), self.stored.config.resize
         if isinstance(pictures, np.ndarray):
             array = _checked(pictures)
-            return lambda i: (str(i), files.resized(array[i], size, fit)), iter(range(len(array))), len(array)
+            return iter(range(len(array))), len(array), lambda i: (str(i), files.resized(array[i], size, fit))
 
         def read(path: Path) -> tuple[str, Any]:
             try:
@@ -222,10 +223,10 @@ class Predictor:
         paths = list(named(given))
         if not paths:
             raise DataError("There are no pictures to predict.", "Name files, folders or a pattern.")
-        return read, iter(paths), len(paths)
+        return iter(paths), len(paths), read
 
 
-def _ahead(read: Callable[[N], T], names: Iterator[N], count: int) -> Iterator[list[T]]:
+def _ahead(names: Iterator[N], read: Callable[[N], T], count: int) -> Iterator[list[T]]:
     """Read so many at a time, in all threads; the next ones are being read while these are used."""
 
     def each(part: Sequence[N]) -> list[T]:
