@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 N = TypeVar("N")
 T = TypeVar("T")
+_READERS = 4  # threads at most: each may hold a picture of many megapixels
 _PART = 8  # pictures that a thread reads before it looks for others: a small one takes no longer than the looking
 
 
@@ -232,7 +233,7 @@ def _ahead(names: Iterator[N], read: Callable[[N], T], count: int) -> Iterator[l
     def each(part: Sequence[N]) -> list[T]:
         return [read(one) for one in part]
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1)) as threads:
 
         def begin() -> list[Future[list[T]]]:
             some = list(islice(names, count))
