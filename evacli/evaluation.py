@@ -17,7 +17,7 @@ from evacli.data.images import Images
 from evacli.data.names import as_text
 from evacli.data.survey import fingerprint_under
 from evacli.data.types import Data, Split
-from evacli.engine.base import Engine, View, as_it_is
+from evacli.engine.base import Engine
 from evacli.engine.single import batch_size
 from evacli.errors import DataError, ModelError, RunBusy, RunError
 from evacli.formats import counted
@@ -30,6 +30,8 @@ from evacli.run.trained import Trained
 
 # Told how many images are done.
 Watch = Callable[[int], None]
+# From (B, H, W, 3) images to what is shown of them.
+View = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class EvaluatedRun:
     @cached_property
     def test(self) -> Predictions:
         """What the network says about the test images."""
-        return Predictions(_mean(self._views_of_test), self.data.test.labels)
+        return Predictions(mean_of_views(self._views_of_test), self.data.test.labels)
 
     @cached_property
     def plain_test(self) -> Predictions:
@@ -121,7 +123,7 @@ class EvaluatedRun:
     @cached_property
     def train(self) -> Predictions:
         """What the network says about the training images, without augmentation."""
-        return Predictions(_mean(self._views(self.data.train, "training images")), self.data.train.labels)
+        return Predictions(mean_of_views(self._views(self.data.train, "training images")), self.data.train.labels)
 
     @cached_property
     def shifted_test(self) -> Predictions:
@@ -243,6 +245,11 @@ def _written_again(run: RunDir) -> str:
     return f"Delete it and run evacli train{run.option}, which writes it again from its checkpoint."
 
 
+def as_it_is(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the images themselves."""
+    return images
+
+
 def predict(
     computes: Engine,
     network: keras.Model,
@@ -268,7 +275,7 @@ def predict(
     Raises:
         RunError: if the images do not have the size that the network was made for.
     """
-    return _mean(predict_views(computes, network, images, tta=tta, view=view, watch=watch))
+    return mean_of_views(predict_views(computes, network, images, tta=tta, view=view, watch=watch))
 
 
 def predict_views(
@@ -297,11 +304,24 @@ def predict_views(
         RunError: if the images do not have the size that the network was made for.
     """
     check_shape(network, images.shape)
-    views: list[View] = [view, partial(_mirrored, view=view)] if tta else [view]
-    return computes.predict(network, images, views, watch)
+    views = views_of(tta=tta, view=view)
+    probabilities = np.empty((len(views), len(images), network.output_shape[-1]), np.float32)
+    predictor, done = computes.predictor(network), 0
+    for block in images.blocks(batch_size(images.shape)):
+        watch(done)
+        for shown, found in zip(views, probabilities, strict=True):
+            found[done : done + len(block)] = predictor(shown(block))
+        done += len(block)
+    return probabilities
 
 
-def _mean(views: NDArray[np.float32]) -> NDArray[np.float32]:
+def views_of(*, tta: bool, view: View = as_it_is) -> list[View]:
+    """Return what is shown of images: they as they are and, with `tta`, their mirror images."""
+    return [view, partial(_mirrored, view=view)] if tta else [view]
+
+
+def mean_of_views(views: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the (N, C) mean of what was said about one view or two, (V, N, C)."""
     mean: NDArray[np.float32] = (views[0] + views[1]) / 2 if len(views) == 2 else views[0]
     return mean
 

@@ -47,7 +47,9 @@ def run(tmp_path, trained, data, monkeypatch) -> RunDir:
 def undrawn(monkeypatch) -> None:
     """Empty files in place of pictures, where only their names matter."""
     monkeypatch.setattr(overlays, "grid", lambda *_: None)
-    monkeypatch.setattr(overlays, "save_once", lambda _, path: path.touch())
+    monkeypatch.setattr(overlays.Singles, "pixels", lambda *_: None)
+    for save in ("save_once", "save_pixels"):
+        monkeypatch.setattr(overlays, save, lambda _, path: path.touch())
 
 
 @pytest.fixture(scope="module")

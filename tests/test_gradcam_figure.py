@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from evacli.figures.gradcam import ALONE, CELL, GAP, MARGIN, Explanation, grid, overlay, panels
-from evacli.figures.style import save, save_once
+from evacli.figures.gradcam import ALONE, CELL, GAP, MARGIN, Explanation, Singles, grid, overlay, panels
+from evacli.figures.style import save, save_once, save_pixels
 
 HOSTILE = ["[/]", r"$\frac$", "$", "<script>", "\x1b[31mred", "\udcff", "W" * 300, "猫" * 30, "", "a\nb", "%s {0}"]
 TITLE = "Grad-CAM: what the network looked at (layer body/$late$)"
@@ -131,6 +131,14 @@ def test_hostile_names_neither_crash_nor_overlap(tmp_path, n, maps):
         assert box.x0 >= MARGIN - 2
         assert box.x1 <= figure.bbox.width - MARGIN + 2
         assert not [other for other in boxes[:i] if overlap(box, other)]
+
+
+def test_one_after_the_other_is_drawn_as_each_alone(tmp_path: Path) -> None:
+    singles = Singles(TITLE, SUBTITLE)
+    for one in (explanation(3, "W" * 300), explanation(12_345, "ship", "frog"), explanation(0, "", "a$b")):
+        save_pixels(singles.pixels(one), tmp_path / "single.png")
+        alone = drawn(grid([one], TITLE, SUBTITLE), tmp_path / "alone.png")
+        np.testing.assert_array_equal(cv2.imread(tmp_path / "single.png")[..., ::-1], alone)
 
 
 def overlap(a, b) -> bool:

@@ -9,7 +9,6 @@ from tiny_run import make_data
 
 from evacli import config, memory
 from evacli.engine import needs
-from evacli.engine.base import as_it_is
 from evacli.errors import ConfigError, MemoryShort
 from evacli.training.learner import SMALLEST_BATCH, Learner, assemble
 
@@ -168,7 +167,7 @@ def test_prediction_on_fast_layers_is_that_of_the_network_after_every_sync() -> 
         train(learner, 2)
         learner.engine.sync(learner.network)
         pixels = learner.data.train.images.array.astype(np.float32)
-        (said,) = learner.engine.predict(learner.network, learner.data.train.images, [as_it_is], lambda done: None)
+        said = learner.engine.predictor(learner.network)(learner.data.train.images.array)
         expected = learner.network.predict(pixels, verbose=0)
         assert np.ptp(expected, axis=0).max() > 0.01
         assert said == pytest.approx(expected, abs=1e-5)

@@ -37,7 +37,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "inside").mkdir()
     for i, size in enumerate([(8, 8), (8, 8), (20, 31), (8, 8), (9, 5), (8, 8), (64, 64)]):
         place = folder / "inside" if i > 4 else folder
-        Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8)).save(place / f"{i}.png")
+        name = "4" if i == 4 else f"{i}.png"  # told by its content
+        Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8)).save(place / name, "png")
     (folder / "notes.txt").write_text("no picture")
     (folder / ".hidden.png").write_bytes((folder / "0.png").read_bytes())
     return folder
@@ -115,14 +116,15 @@ def test_what_cannot_be_read_is_named_at_the_end_and_the_rest_is_there(
 ) -> None:
     whole = (photos / "2.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "text.png").write_text("no picture")
-    given = [str(tmp_path / "cut.png"), str(photos / "0.png"), str(tmp_path / "text.png")]
+    (tmp_path / "text.PNG").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no picture")
+    given = [str(tmp_path), str(photos / "0.png")]
     done = CliRunner().invoke(app, ["predict", *given, "--run", str(trained.path)])
     assert done.exit_code == 1
     warnings = done.stderr.splitlines()
     assert len(warnings) == 2
     assert "cut.png is left out: " in warnings[0]
-    assert "text.png is left out: not an image" in warnings[1]
+    assert "text.PNG is left out: not an image" in warnings[1]
     assert "0.png" in done.stdout
     assert len(pd.read_csv(trained.predictions)) == 1
 
@@ -197,7 +199,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[Explanation], str]
     said: list[tuple[list[Explanation], str]] = []
     monkeypatch.setattr(overlays, "MOST_IN_GRID", 3)
     monkeypatch.setattr(overlays, "grid", lambda some, _, subtitle: said.append((list(some), subtitle)))
-    monkeypatch.setattr(overlays, "save_once", lambda _, path: path.touch())
+    monkeypatch.setattr(overlays.Singles, "pixels", lambda _, one: said.append(([one], "")))
+    for save in ("save_once", "save_pixels"):
+        monkeypatch.setattr(overlays, save, lambda _, path: path.touch())
     return said
 
 

@@ -88,6 +88,8 @@ def pixels(file: File, size: Size, fit: Fit) -> NDArray[np.uint8]:
 
 def resized(image: NDArray[np.uint8], size: Size, fit: Fit) -> NDArray[np.uint8]:
     """Bring decoded pixels (H, W, 3) to `size` as `pixels` does."""
+    if image.shape[1::-1] == size:
+        return image
     return _fitted(Image.fromarray(image), size, fit)
 
 

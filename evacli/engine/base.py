@@ -17,7 +17,8 @@ from evacli.data.images import Images
 
 Arrays = dict[str, list[NDArray[Any]]]
 Precision = Literal["float32", "bfloat16"]
-View = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+# From a few (B, H, W, 3) images, at most `batch_size` of them, to their (B, C) class probabilities.
+Predictor = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 class Controls(NamedTuple):
@@ -141,22 +142,9 @@ class Engine(Protocol):
     def is_sound(self) -> bool:
         """Tell whether all weights, and what the network makes of some images, are finite."""
 
-    def predict(
-        self, network: Any, images: Images, views: Sequence[View], watch: Callable[[int], None]
-    ) -> NDArray[np.float32]:
-        """Compute class probabilities with a plain network.
+    def predictor(self, network: Any) -> Predictor:
+        """Get ready to compute class probabilities with a plain network as it is now.
 
         Args:
             network: from (B, H, W, 3) pixels to (B, C) probabilities.
-            images: N of them.
-            views: what is shown of each, V functions of blocks (B, H, W, 3).
-            watch: told before each block how many images are done; what it raises ends the work.
-
-        Returns:
-            (V, N, C).
         """
-
-
-def as_it_is(block: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the view of a block that is the block itself."""
-    return block

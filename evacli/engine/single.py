@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evacli.backend import keras, tf
-from evacli.data.images import Images
 from evacli.engine import distort, needs, optimizers, precision
 from evacli.engine.augment import Augmentation
-from evacli.engine.base import Arrays, Batches, Controls, EpochFigures, Figures, Hook, Plan, Precision, View
+from evacli.engine.base import Arrays, Batches, Controls, EpochFigures, Figures, Hook, Plan, Precision, Predictor
 from evacli.engine.fast.moving_statistics import MovingStatistics
 from evacli.engine.fast.twin import fast_copy, training_twin
 from evacli.engine.hyperparameters import cycled
@@ -211,22 +210,18 @@ class SingleEngine:
 
     # -- predicting ------------------------------------------------------------------------------------------------
 
-    def predict(
-        self, network: keras.Model, images: Images, views: Sequence[View], watch: Callable[[int], None]
-    ) -> NDArray[np.float32]:
+    def predictor(self, network: keras.Model) -> Predictor:
         """Predict on fast layers where the network can be made of such, in batches of one size."""
         model = self._fast(network)
-        probabilities = np.empty((len(views), len(images), network.output_shape[-1]), np.float32)
-        size = batch_size(images.shape)
-        # One buffer of one size: no float copy of the data set, and a partial batch costs no second trace.
-        batch = np.zeros((size, *images.shape), np.float32)
-        for number, block in enumerate(images.blocks(size)):
-            start, count = number * size, len(block)
-            watch(start)
-            for view, found in zip(views, probabilities, strict=True):
-                batch[:count] = view(block)
-                found[start : start + count] = model.predict_on_batch(batch)[:count]
-        return probabilities
+
+        def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+            # Of one size, so that fewer images cost no second trace.
+            batch = np.zeros((batch_size(images.shape[1:]), *images.shape[1:]), np.float32)
+            batch[: len(images)] = images
+            probabilities: NDArray[np.float32] = model.predict_on_batch(batch)[: len(images)]
+            return probabilities
+
+        return predict
 
     def _fast(self, network: keras.Model) -> keras.Model:
         """Copy the network as it is now on fast layers; itself if that cannot be made of it."""

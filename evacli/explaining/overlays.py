@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evacli import console
-from evacli.figures.gradcam import Explanation, grid
-from evacli.figures.style import save_once
+from evacli.figures.gradcam import Explanation, Singles, grid
+from evacli.figures.style import save_once, save_pixels
 from evacli.run.directory import RunDir, make_folder
 from evacli.run.gradcam_files import file_name, remove_singles
 
@@ -29,8 +29,9 @@ def write(run: RunDir, explanations: Sequence[Explanation], heading: tuple[str, 
     """
     make_folder(run.gradcam_folder)
     files = [run.gradcam_folder / file_name(e.index, e.predicted, e.true or "") for e in explanations]
+    singles = Singles(*heading, alpha)
     for explanation, file in zip(console.track(explanations, "drawing"), files, strict=True):
-        save_once(grid([explanation], *heading, alpha), file)
+        save_pixels(singles.pixels(explanation), file)
     save_once(grid(explanations[:MOST_IN_GRID], *heading, alpha), run.gradcam_png)
     if len(files) > MOST_IN_GRID:
         console.note(f"{run.gradcam_png} shows the first {MOST_IN_GRID} of them.")

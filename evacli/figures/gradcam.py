@@ -16,7 +16,7 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from evacli.figures import matplotlib
-from evacli.figures.style import BLUE, GREY, VERMILION, literal, styled
+from evacli.figures.style import BLUE, GREY, VERMILION, literal, style, styled
 from evacli.imaging import opencv
 
 Image = NDArray[np.uint8]  # (H, W, 3) RGB
@@ -106,30 +106,72 @@ def grid(explanations: Sequence[Explanation], title: str, subtitle: str, alpha: 
     """
     cell = ALONE if len(explanations) == 1 else CELL
     strips = [panels(e.image, e.maps, cell, alpha) for e in explanations]
-    columns = min(COLUMNS, len(strips))
+    canvas, axes, corners = _sheet(title, subtitle, len(strips), cell, strips[0].shape[0])
+    for explanation, strip, corner in zip(explanations, strips, corners, strict=True):
+        _write_caption(axes, explanation, corner, cell)
+        _draw_image(axes, strip, corner[0], corner[1] + CAPTION)
+    figure: Figure = canvas.figure
+    return figure
+
+
+class Singles:
+    """Draws one explanation after the other as `grid` would draw it alone; what all have in common is drawn once.
+
+    Example:
+        >>> Singles("Grad-CAM", "Left to right: the image, the evidence.").pixels(explanation).shape
+        (732, 840, 3)
+    """
+
+    def __init__(self, title: str, subtitle: str, alpha: float = 0.5) -> None:
+        """Take what `grid` takes beside the explanations."""
+        self._title, self._subtitle, self._alpha = title, subtitle, alpha
+        self._sheet: tuple[FigureCanvasAgg, Axes, list[tuple[int, int]]] | None = None
+
+    def pixels(self, explanation: Explanation) -> Image:
+        """Draw one of those whose images all have one size: (H, W, 3) RGB."""
+        strip = panels(explanation.image, explanation.maps, ALONE, self._alpha)
+        height, width = strip.shape[:2]
+        with style():
+            if self._sheet is None:
+                self._sheet = _sheet(self._title, self._subtitle, 1, ALONE, height)
+                self._sheet[0].draw()
+                self._common = self._sheet[0].copy_from_bbox(self._sheet[1].bbox)
+            canvas, axes, ((x, y),) = self._sheet
+            canvas.restore_region(self._common)
+            for text in _write_caption(axes, explanation, (x, y), ALONE):
+                axes.draw_artist(text)
+                text.remove()
+        drawn = np.array(canvas.buffer_rgba())[..., :3]
+        drawn[y + CAPTION :][:height, x : x + width] = strip
+        return drawn
+
+
+def _sheet(
+    title: str, subtitle: str, cells: int, cell: int, height: int
+) -> tuple[FigureCanvasAgg, Axes, list[tuple[int, int]]]:
+    """Draw all but the cells, as wide as `cell` and with images as high as `height`; return where they begin."""
+    columns = min(COLUMNS, cells)
     width = columns * (cell + MARGIN) + MARGIN
     head = [(line, TITLE) for line in _wrapped(title, TITLE, width)]
     head += [(line, TEXT) for line in _wrapped(subtitle, TEXT, width)]
     top = MARGIN + sum(_height(points) for _, points in head) + MARGIN // 2
-    pitch = 2 * _height(TEXT) + strips[0].shape[0] + MARGIN  # from one row of cells to the next
-    bottom = top + pitch * -(-len(strips) // columns)
-    figure, axes = _canvas(width, bottom + _height(TEXT) + MARGIN)
+    pitch = CAPTION + height + MARGIN  # from one row of cells to the next
+    bottom = top + pitch * -(-cells // columns)
+    canvas, axes = _canvas(width, bottom + _height(TEXT) + MARGIN)
     _draw_lines(axes, head, MARGIN)
-    for i, (explanation, strip) in enumerate(zip(explanations, strips, strict=True)):
-        _draw_cell(axes, explanation, strip, (MARGIN + i % columns * (cell + MARGIN), top + i // columns * pitch), cell)
     _draw_key(axes, MARGIN, bottom)
-    return figure
+    return canvas, axes, [(MARGIN + i % columns * (cell + MARGIN), top + i // columns * pitch) for i in range(cells)]
 
 
-def _canvas(width: int, height: int) -> tuple[Figure, Axes]:
-    """Make a figure and axes all over it, in pixels from the top left corner."""
+def _canvas(width: int, height: int) -> tuple[FigureCanvasAgg, Axes]:
+    """Make axes all over a figure, in pixels from the top left corner."""
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
     figure.set_layout_engine("none")
-    FigureCanvasAgg(figure)  # keeps its renderer, so that measuring text is cheap
+    canvas = FigureCanvasAgg(figure)  # keeps its renderer, so that measuring text is cheap
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.axis("off")
-    return figure, axes
+    return canvas, axes
 
 
 def _draw_lines(axes: Axes, lines: Sequence[tuple[str, float]], y: float) -> None:
@@ -138,7 +180,7 @@ def _draw_lines(axes: Axes, lines: Sequence[tuple[str, float]], y: float) -> Non
         y += _height(points)
 
 
-def _draw_cell(axes: Axes, explanation: Explanation, strip: Image, corner: tuple[int, int], width: int) -> None:
+def _write_caption(axes: Axes, explanation: Explanation, corner: tuple[int, int], width: int) -> list[Text]:
     x, y = corner
     second = y + _height(TEXT)
     index = axes.text(x + width, second, f"#{explanation.index}", fontsize=SMALL, color=GREY, va="top", ha="right")
@@ -146,11 +188,12 @@ def _draw_cell(axes: Axes, explanation: Explanation, strip: Image, corner: tuple
     said = axes.text(x, y, "", fontsize=TEXT, color=VERMILION, va="top")
     _fill(said, "predicted {} " + _percent(explanation.predicted_probability), explanation.predicted, width)
     if explanation.true is None:
-        _fill(axes.text(x, second, "", fontsize=TEXT, color=GREY, va="top"), "{}", explanation.name, room)
+        other = axes.text(x, second, "", fontsize=TEXT, color=GREY, va="top")
+        _fill(other, "{}", explanation.name, room)
     else:
-        true = axes.text(x, second, "", fontsize=TEXT, color=BLUE, va="top")
-        _fill(true, "true {} " + _percent(explanation.true_probability), explanation.true, room)
-    _draw_image(axes, strip, x, y + 2 * _height(TEXT))
+        other = axes.text(x, second, "", fontsize=TEXT, color=BLUE, va="top")
+        _fill(other, "true {} " + _percent(explanation.true_probability), explanation.true, room)
+    return [index, said, other]
 
 
 def _percent(probability: float) -> str:
@@ -192,6 +235,9 @@ def _wrapped(text: str, points: float, width: int) -> list[str]:
 def _height(points: float) -> int:
     """Pixels that a line of text needs."""
     return round(points * LINE * DPI / 72)
+
+
+CAPTION = 2 * _height(TEXT)
 
 
 def _letters(points: float, width: int) -> int:

@@ -7,8 +7,11 @@ from functools import wraps
 from pathlib import Path
 from typing import ParamSpec
 
+import numpy as np
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
 
 from evacli.console import printable
 from evacli.figures import matplotlib
@@ -43,7 +46,8 @@ _STYLE = {
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def style() -> Iterator[None]:
+    """Draw in the common style within a block."""
     with warnings.catch_warnings():
         # Some of the defaults are deprecated.
         warnings.simplefilter("ignore", matplotlib.MatplotlibDeprecationWarning)
@@ -60,7 +64,7 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with _style():
+        with style():
             return draw(*args, **kwargs)
 
     return drawn
@@ -75,8 +79,15 @@ def literal(text: str, limit: int = 40) -> str:
 
 def save(figure: Figure, path: Path) -> None:
     """Write the figure to `path` as PNG in one step."""
-    with _style():
+    with style():
         write_atomically(path, lambda target: figure.savefig(target, format="png"))
+
+
+def save_pixels(pixels: NDArray[np.uint8], path: Path) -> None:
+    """Write (H, W, 3) RGB to `path` as PNG in one step."""
+    picture = Image.fromarray(pixels)
+    # A third of the time of the usual level, for a fifth more bytes.
+    write_atomically(path, lambda target: picture.save(target, format="png", compress_level=1))
 
 
 def save_once(figure: Figure, path: Path) -> None:

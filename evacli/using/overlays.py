@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from evacli.backend import keras
 from evacli.explaining.explain import chosen_layer, heading
 from evacli.explaining.heatmap import grad_cam
-from evacli.figures.gradcam import Explanation, grid
-from evacli.figures.style import save_once
+from evacli.figures.gradcam import Explanation, Singles, grid
+from evacli.figures.style import save_once, save_pixels
 from evacli.formats import count
 from evacli.models import saved
 from evacli.run.directory import Overlays, make_folder
@@ -26,6 +26,7 @@ class Drawing:
         self.network = network
         self.layer = chosen_layer(network, network.input_shape[1:], layer)
         self._title, self._subtitle = heading(self.layer, "pred", tta=tta)
+        self._singles = Singles(self._title, self._subtitle)
         self._first: list[Explanation] = []
         self._files: set[Path] = set()
 
@@ -56,7 +57,7 @@ class Drawing:
                 name=Path(said.picture).name,
             )
             file = where.folder / name_of_prediction(index, said.picture, said.predicted)
-            save_once(grid([explanation], self._title, self._subtitle), file)
+            save_pixels(self._singles.pixels(explanation), file)
             self._files.add(file)
             if index < MOST_IN_GRID:
                 self._first.append(explanation)

@@ -9,12 +9,15 @@ from evacli.data import pictures
 from evacli.data.files import File, hidden
 from evacli.errors import DataError
 
+# What is called so is taken for a picture without a look at it; if it is none, that will be said of it by name.
+ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".ppm", ".tif", ".tiff", ".webp", ".heic")
+
 
 def named(arguments: Iterable[str | os.PathLike[str]]) -> Iterator[Path]:
     """Yield the files that are meant.
 
-    A file is itself; a folder is all pictures in it and below it, told by their content, in the order of their names;
-    and a pattern that no shell has expanded, such as `photos/*.jpg`, is what it matches.
+    A file is itself; a folder is all pictures in it and below it, told by their names or their content, in the order of
+    their names; and a pattern that no shell has expanded, such as `photos/*.jpg`, is what it matches.
 
     Raises:
         DataError: if there is no such file, or no picture in a folder.
@@ -42,8 +45,12 @@ def _inside(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if not hidden(name))
         for name in sorted(files):
             path = Path(where, name)
-            if not hidden(name) and path.is_file() and pictures.is_picture(File.at(path)):
+            if not hidden(name) and path.is_file() and _is_picture(path):
                 empty = False
                 yield path
     if empty:
         raise DataError(f"{folder} holds no pictures.", "Name a folder that does.")
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in ENDINGS or pictures.is_picture(File.at(path))

@@ -1,12 +1,11 @@
 """Predicting what pictures show with the best network of a run, a few at a time, however many there are."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from itertools import islice, takewhile
+from itertools import islice
 from pathlib import Path
-from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -28,7 +27,10 @@ if TYPE_CHECKING:
     Pictures = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | NDArray[np.uint8]
 
 
+N = TypeVar("N")
 T = TypeVar("T")
+_READERS = 4  # threads at most: each may hold a picture of many megapixels
+_PART = 8  # pictures that a thread reads before it looks for others: a small one takes no longer than the looking
 
 
 class Skipped(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,7 +139,8 @@ class Predictor:
         self.stored = trained.read(RunDir(Path(run)))
         with console.status("Loading the network"):
             from evacli import engine, evaluation
-        self.network, self.engine = evaluation.load_best(self.stored.directory), engine.create()
+        self.network = evaluation.load_best(self.stored.directory)
+        self._predictor = engine.create().predictor(self.network)
         self.class_names = self.stored.summary.class_names
         self.table = self.stored.directory.predictions if out is None else Path(out)
         self.overlays = beside(self.table)
@@ -157,10 +160,10 @@ class Predictor:
         """Yield what the network says about each picture as soon as it is known; only a few are in memory at a time."""
         from evacli.engine.single import batch_size
 
-        read, total = self._reader(pictures)
+        names, total, read = self._reader(pictures)
         with self.holding() if self.drawing else nullcontext(), console.progress_bars() as bars:
             task = bars.add_task("predicting", total=total)
-            for some in _ahead(read, batch_size(self.network.input_shape[1:])):
+            for some in _ahead(names, read, batch_size(self.network.input_shape[1:])):
                 said = self._said([(name, pixels) for name, pixels in some if not isinstance(pixels, str)])
                 for name, pixels in some:
                     yield Skipped(picture=name, reason=pixels) if isinstance(pixels, str) else next(said)
@@ -173,14 +176,14 @@ class Predictor:
         import numpy as np
 
         from evacli import evaluation
-        from evacli.data.images import InMemory
         from evacli.models import saved
 
         if not some:
             return
         images = np.stack([pixels for _, pixels in some])
         with saved.using(self.network):
-            found = evaluation.predict(self.engine, self.network, InMemory(images), tta=self.stored.config.uses_tta)
+            views = evaluation.views_of(tta=self.stored.config.uses_tta)
+            found = evaluation.mean_of_views(np.stack([self._predictor(view(images)) for view in views]))
         evaluation.require_numbers(self.stored.directory, found)
         said = [self._prediction(name, row) for (name, _), row in zip(some, found.tolist(), strict=True)]
         if not self.drawing:
@@ -196,8 +199,8 @@ class Predictor:
             picture=name, predicted=predicted, probability=probability, probabilities=tuple(probabilities)
         )
 
-    def _reader(self, pictures: "Pictures") -> "tuple[Iterator[tuple[str, Any]], int]":
-        """Read pictures one after the other: a name, and pixels of the network's size or why there are none."""
+    def _reader(self, pictures: "Pictures") -> "tuple[Iterator[Any], int, Callable[[Any], tuple[str, Any]]]":
+        """Return which pictures to read, how many, and how: a name, and pixels of the network's size or why not."""
         import numpy as np
 
         from evacli.data import pictures as files
@@ -209,36 +212,41 @@ class Predictor:
         size, fit = (width, height), self.stored.config.resize
         if isinstance(pictures, np.ndarray):
             array = _checked(pictures)
-            return ((str(i), files.resized(image, size, fit)) for i, image in enumerate(array)), len(array)
+            return iter(range(len(array))), len(array), lambda i: (str(i), files.resized(array[i], size, fit))
 
-        def read(path: Path) -> Any:
+        def read(path: Path) -> tuple[str, Any]:
             try:
-                return files.pixels(File.at(path), size, fit)
+                return str(path), files.pixels(File.at(path), size, fit)
             except Exception as e:  # Pillow on hostile bytes raises whatever its code runs into
-                return reason(e)
+                return str(path), reason(e)
 
         given = [pictures] if isinstance(pictures, str | os.PathLike) else list(pictures)
         paths = list(named(given))
         if not paths:
             raise DataError("There are no pictures to predict.", "Name files, folders or a pattern.")
-        return ((str(path), read(path)) for path in paths), len(paths)
+        return iter(paths), len(paths), read
 
 
-def _ahead(items: Iterator[T], count: int) -> Iterator[list[T]]:
-    """Yield so many items at a time; the next ones are being read meanwhile."""
-    ended = Event()
+def _ahead(names: Iterator[N], read: Callable[[N], T], count: int) -> Iterator[list[T]]:
+    """Read so many at a time, in all threads; the next ones are being read while these are used."""
 
-    def some() -> list[T]:
-        return list(islice(takewhile(lambda _: not ended.is_set(), items), count))
+    def each(part: Sequence[N]) -> list[T]:
+        return [read(one) for one in part]
 
-    with ThreadPoolExecutor(1) as thread:
+    with ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1)) as threads:
+
+        def begin() -> list[Future[list[T]]]:
+            some = list(islice(names, count))
+            return [threads.submit(each, some[i : i + _PART]) for i in range(0, len(some), _PART)]
+
         try:
-            coming = thread.submit(some)
-            while found := coming.result():
-                coming = thread.submit(some)
+            reading = begin()
+            while reading:
+                found = [one for part in reading for one in part.result()]
+                reading = begin()
                 yield found
         finally:  # or Ctrl-C would have to wait for the rest of them
-            ended.set()
+            threads.shutdown(cancel_futures=True)
 
 
 def _checked(array: "NDArray[Any]") -> "NDArray[np.uint8]":
