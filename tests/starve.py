@@ -11,6 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
 from tiny_data import write_digits
 
 from evacli.errors import EvacliError
@@ -18,7 +20,7 @@ from evacli.run import checkpoint, history, summary
 from evacli.run.directory import RunDir
 
 SETTINGS = ("--precision", "float32", "--batch-size", "64", "--lr", "0.01", "--limit-test", "50")
-SIZES = (2.0, 2.7, 3.0, 4.0, 6.0, 8.0)  # GB
+SIZES = (2.0, 3.0, 3.2, 3.5, 6.0)  # GB
 
 
 def evacli(folder: Path, gigabytes: float | None, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -44,6 +46,10 @@ def commands(folder: Path) -> dict[str, tuple[object, ...]]:
         "lr-find": ("lr-find", "--run", "searched", "--steps", 25, *new),
         "report": ("report", "--run", "old"),
         "gradcam": ("gradcam", "--run", "old", "--n", 3),
+        "compare": ("compare", "old", "other"),
+        "predict": ("predict", folder / "digit.png", "--run", "old"),
+        "evaluate": ("evaluate", "--run", "old", "--data", folder / "digits.npz"),
+        "export": ("export", "--run", "old", "--format", "savedmodel"),
     }
 
 
@@ -53,6 +59,8 @@ def prepare(folder: Path) -> Path:
     made = evacli(folder, None, "train", "--run", "old", "--epochs", 1, "--data", data, *SETTINGS)
     if made.returncode:
         raise RuntimeError(made.stderr)
+    shutil.copytree(folder / "old", folder / "other")
+    Image.fromarray(np.load(data)["x_test"][0]).save(folder / "digit.png")
     return folder
 
 

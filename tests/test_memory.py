@@ -87,7 +87,7 @@ def test_a_layer_counts_at_each_of_its_places() -> None:
 
 def test_where_tensorflow_cannot_start_it_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
     for left in (None, 3 * GB, GB):
-        monkeypatch.setattr(memory, "_limits", lambda *_, left=left: iter([] if left is None else [left]))
+        monkeypatch.setattr(memory, "_limits", lambda *_, left=left: iter([] if left is None else [(left + GB, GB)]))
         if left == GB:
             with pytest.raises(MemoryShort, match=r"TensorFlow takes about 2.2 GB of addresses; .* 1.0 GB"):
                 memory.require_start()
