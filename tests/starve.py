@@ -9,9 +9,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from evacli_processes import Ended
 from PIL import Image
 from tiny_data import write_digits
 
@@ -23,18 +26,24 @@ SETTINGS = ("--precision", "float32", "--batch-size", "64", "--lr", "0.01", "--l
 SIZES = (2.0, 3.0, 3.2, 3.5, 6.0)  # GB
 
 
-def evacli(folder: Path, gigabytes: float | None, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Runs `evacli ARGUMENTS` in a process that may have so many addresses."""
+# Runs `evacli ARGUMENTS` in a folder, in a process that may have so many addresses; see `alone`.
+Run = Callable[..., Ended]
 
-    def limit() -> None:
-        if gigabytes is not None:
-            resource.setrlimit(resource.RLIMIT_AS, (int(gigabytes * 1e9),) * 2)
 
-    command = [sys.executable, "-m", "evacli", *map(str, arguments), "--quiet"]
+def alone(folder: Path, gigabytes: float | None, *arguments: object) -> Ended:
+    """A `Run` of a process that begins with nothing, as a user's does."""
+    command = [sys.executable, "-m", "evacli", *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
-    return subprocess.run(
-        command, cwd=folder, env=environment, preexec_fn=limit, capture_output=True, text=True, check=False
+    before = None if gigabytes is None else partial(limit_addresses, gigabytes)
+    ended = subprocess.run(
+        command, cwd=folder, env=environment, preexec_fn=before, capture_output=True, text=True, check=False
     )
+    return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+
+def limit_addresses(gigabytes: float) -> None:
+    """Does what `ulimit -v` does."""
+    resource.setrlimit(resource.RLIMIT_AS, (int(gigabytes * 1e9),) * 2)
 
 
 def commands(folder: Path) -> dict[str, tuple[object, ...]]:
@@ -53,30 +62,30 @@ def commands(folder: Path) -> dict[str, tuple[object, ...]]:
     }
 
 
-def prepare(folder: Path) -> Path:
+def prepare(folder: Path, run: Run = alone) -> Path:
     """Makes data and a run of one epoch."""
     data = write_digits(folder / "digits.npz")
-    made = evacli(folder, None, "train", "--run", "old", "--epochs", 1, "--data", data, *SETTINGS)
-    if made.returncode:
-        raise RuntimeError(made.stderr)
+    made = run(folder, None, "train", "--run", "old", "--epochs", 1, "--data", data, *SETTINGS)
+    if made.code:
+        raise RuntimeError(made.err)
     shutil.copytree(folder / "old", folder / "other")
     Image.fromarray(np.load(data)["x_test"][0]).save(folder / "digit.png")
     return folder
 
 
-def starve(prepared: Path, name: str, gigabytes: float) -> tuple[str, list[str]]:
+def starve(prepared: Path, name: str, gigabytes: float, run: Run = alone) -> tuple[str, list[str]]:
     """Runs one command on a copy of what was prepared; returns how it ended, and what is wrong with that."""
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / "copy"
         shutil.copytree(prepared, folder)
         before = checkpoint.load(RunDir(folder / "old"))
-        ended = evacli(folder, gigabytes, *commands(prepared)[name])
-        lines = [line for line in ended.stderr.splitlines() if not line.startswith("warning: ")]
-        told = "ended well" if ended.returncode == 0 else " / ".join(lines) or f"ended with {ended.returncode}"
+        ended = run(folder, gigabytes, *commands(prepared)[name], "--quiet")
+        lines = [line for line in ended.err.splitlines() if not line.startswith("warning: ")]
+        told = "ended well" if ended.code == 0 else " / ".join(lines) or f"ended with {ended.code}"
         wrong = []
-        if ended.returncode and not (len(lines) == 1 and lines[0].startswith("error: ")):
+        if ended.code and not (len(lines) == 1 and lines[0].startswith("error: ")):
             wrong.append("it does not say why in one line")
-        if "unforeseen" in ended.stderr:
+        if "unforeseen" in ended.err:
             wrong.append("it does not know that memory is what it lacks")
         wrong += [f"{path} is left over" for path in folder.rglob(".*.tmp*")]
         try:

@@ -8,10 +8,12 @@ from collections.abc import Callable
 
 import pytest
 
-START = "import ctypes, os, sys; from evacli import last_words; last_words.leave_to_another(); print('begun', flush=True);"
+START = (
+    "import ctypes, os, sys; from evacli import last_words; last_words.leave_to_another(); print('begun', flush=True);"
+)
 CRASHED = (
-    "error: TensorFlow crashed ({}), as it does where it gets no memory; ulimit allows 2.0 GB. What was saved is whole. "
-    "Raise that limit, or use a smaller --batch-size, smaller images or a smaller network.\n"
+    "error: TensorFlow crashed ({}), as it does where it gets no memory; ulimit allows 2.0 GB. "
+    "What was saved is whole. Raise that limit, or use a smaller --batch-size, smaller images or a smaller network.\n"
 )
 
 
@@ -35,9 +37,7 @@ def end(code: str, before: Callable[[], None] | None) -> tuple[int, str, str]:
         ("import threading; threading.Thread(target=os.abort).start()", signal.SIGABRT, "Aborted"),
     ],
 )
-def test_a_crash_has_a_line_and_the_exit_code_that_it_has_without(
-    code: str, signum: int, name: str, kind: int
-) -> None:
+def test_a_crash_has_a_line_and_the_exit_code_that_it_has_without(code: str, signum: int, name: str, kind: int) -> None:
     assert end(code, limit(kind)) == (-signum, "begun\n", CRASHED.format(name))
     assert end(code, None) == (-signum, "begun\n", "")
 
