@@ -141,7 +141,7 @@ class Evacli:
         max_file_bytes: int | None = None,
         gigabytes: float | None = None,
     ) -> Running:
-        """Starts `evacli ARGUMENTS`; `max_file_bytes` fit on its disk, for each file, and `gigabytes` into its memory."""
+        """Starts `evacli ARGUMENTS`; `max_file_bytes` fit into each of its files, and `gigabytes` into its memory."""
         self._count += 1
         out, err = (self.folder / f"{self._count}.{stream}" for stream in ("out", "err"))
         order = {

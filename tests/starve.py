@@ -11,10 +11,11 @@ import sys
 import tempfile
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
-from evacli_processes import Ended
+from evacli_processes import Ended, Evacli
 from PIL import Image
 from tiny_data import write_digits
 
@@ -23,7 +24,9 @@ from evacli.run import checkpoint, history, summary
 from evacli.run.directory import RunDir
 
 SETTINGS = ("--precision", "float32", "--batch-size", "64", "--lr", "0.01", "--limit-test", "50")
-SIZES = (2.0, 3.0, 3.2, 3.5, 6.0)  # GB
+# GB. Commands that begin with nothing: where TensorFlow does not start, and where it just does. And such that begin
+# with TensorFlow imported, which takes 2.2 GB: from where nothing else fits to where most does.
+ALONE, IMPORTED = (2.0, 3.0), (2.3, 2.4, 2.6)
 
 
 # Runs `evacli ARGUMENTS` in a folder, in a process that may have so many addresses; see `alone`.
@@ -39,6 +42,11 @@ def alone(folder: Path, gigabytes: float | None, *arguments: object) -> Ended:
         command, cwd=folder, env=environment, preexec_fn=before, capture_output=True, text=True, check=False
     )
     return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+
+def imported(evacli: Evacli) -> Run:
+    """Return a `Run` of processes that begin with TensorFlow imported."""
+    return lambda folder, gigabytes, *arguments: evacli(*arguments, cwd=folder, gigabytes=gigabytes)
 
 
 def limit_addresses(gigabytes: float) -> None:
@@ -106,16 +114,18 @@ def starve(prepared: Path, name: str, gigabytes: float, run: Run = alone) -> tup
 
 
 def main() -> None:
-    sizes = [float(size) for size in sys.argv[1:]] or SIZES
     found = 0
-    with tempfile.TemporaryDirectory() as folder:
-        prepared = prepare(Path(folder))
-        for gigabytes in sizes:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as processes:
+        evacli = Evacli(Path(processes))
+        prepared = prepare(Path(folder), imported(evacli))
+        runs = [*product((imported(evacli),), IMPORTED), *product((alone,), ALONE)]
+        for run, gigabytes in runs:
             for name in commands(prepared):
-                told, wrong = starve(prepared, name, gigabytes)
+                told, wrong = starve(prepared, name, gigabytes, run)
                 sys.stdout.write("\n  WRONG: ".join([f"{gigabytes:g} GB, {name}: {told}", *wrong]) + "\n")
                 sys.stdout.flush()
                 found += len(wrong)
+        evacli.close()
     sys.stdout.write(f"{found} things are wrong\n")
     sys.exit(bool(found))
 

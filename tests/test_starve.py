@@ -4,17 +4,12 @@ from pathlib import Path
 
 import pytest
 import starve
-from evacli_processes import Ended, Evacli
+from evacli_processes import Evacli
 
 
 @pytest.fixture(scope="module")
 def run(evacli: Evacli) -> starve.Run:
-    """TensorFlow has been imported when it begins, which takes 2.2 GB: little of more than that, a training does not fit."""
-
-    def begun(folder: Path, gigabytes: float | None, *arguments: object) -> Ended:
-        return evacli(*arguments, cwd=folder, gigabytes=gigabytes)
-
-    return begun
+    return starve.imported(evacli)
 
 
 def test_nothing_is_lost(run: starve.Run, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ softmax at its end, or scores, to which evacli adds the softmax. It has to consi
 since `best.keras` opens where nobody has heard of the file. What its layers compute in is for `--precision` to say.
 """
 
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +28,8 @@ from evacli.paths import on_file, shown, split
 from evacli.streams import Stderr
 
 _PRECISION = "Leave that out; --precision says what the layers compute in."
+# What a graph takes as the name of a scope.
+_PLAIN = re.compile(r"[A-Za-z0-9_.>/-]*")
 # Names of the layers beside the user's model, one name each.
 _TAKEN = ("pixels", "normalise", "input_noise", "probabilities")
 
@@ -96,6 +99,7 @@ def _make(reference: str, input_shape: tuple[int, ...], num_classes: int) -> ker
     if not isinstance(model, keras.Model):
         raise _error(reference, f"{name} returned {type(model).__name__} instead of a keras.Model")
     _require_float32(reference, model)
+    _require_plain_names(reference, model)
     if model.name in _TAKEN:
         model.name = f"{model.name}_of_{path.stem}"
     return model
@@ -108,6 +112,13 @@ def _require_float32(reference: str, model: keras.Model) -> None:
         if types and not isinstance(layer, keras.layers.InputLayer):
             name = layer.dtype_policy.name
             raise _error(reference, f"its layer {layer.name} is made with the dtype {name}", _PRECISION)
+
+
+def _require_plain_names(reference: str, model: keras.Model) -> None:
+    for layer in model._flatten_layers():  # networks inside it and itself included
+        if not _PLAIN.fullmatch(layer.name):
+            what = f"its layer {layer.name!r} has a name that TensorFlow does not take"
+            raise _error(reference, what, "Use letters from a to z, digits, _ and - alone.")
 
 
 @contextmanager
