@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cifar_files import cifar10, random_images, write
 from keras import layers
+from tiny_data import TINY
 
 from evacli import data, memory, models
 from evacli.config import make
@@ -139,6 +140,16 @@ def test_weights_that_are_too_many_are_refused_before_they_are_made(
     monkeypatch.setattr(memory, "available", lambda: GB // 4)
     with pytest.raises(MemoryShort, match=r"takes at least \d+\.\d GB of memory for its weights; 0.2 GB are free"):
         models.build(str(file), (32, 32, 3), 10, (0, 0, 0), (1, 1, 1))
+
+
+def test_weights_that_may_be_too_many_are_warned_of_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    needed = COPIES * 4 * (192 * 10 + 10)
+    monkeypatch.setattr(memory, "available", lambda: int(needed / 1.2))
+    models.build(TINY.replace(":tiny", ":linear"), (8, 8, 3), 10, (0, 0, 0), (1, 1, 1))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "takes at least 0.0 GB of memory for its weights; 0.0 GB are free. Use a smaller network." in line
 
 
 @pytest.mark.parametrize(("shape", "needed"), [((500, 64, 64, 3), 1), ((500, 64, 64), 4), ((500, 64, 64, 1), 4)])

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from evacli import memory
+from evacli import console, memory
 from evacli.backend import keras, moved, pinned
 from evacli.errors import MemoryShort, ModelError
 from evacli.models import weights
@@ -63,17 +63,24 @@ def apply(reference: str, x: Any, num_classes: int) -> Any:
 
 
 def _afford(reference: str) -> Callable[[int], None]:
-    """Return what refuses weights that are too many, told how many bytes they take so far."""
-    free = memory.available()
+    """Return what refuses weights that are too many, told how many bytes they take so far; or warns of them, once."""
+    free, warned = memory.available(), False
 
     def check(taken: int) -> None:
+        nonlocal warned
         needed = weights.COPIES * taken
-        if free is not None and needed > memory.DOUBT * free:
-            raise MemoryShort(
-                f"Training --model {on_file(reference, shown)} takes at least {needed / 2**30:,.1f} GB of memory for "
-                f"its weights; {free / 2**30:.1f} GB are free.",
-                "Use a smaller network.",
-            )
+        if free is None or needed <= free or (warned and needed <= memory.DOUBT * free):
+            return
+        told = (
+            f"Training --model {on_file(reference, shown)} takes at least {needed / 2**30:,.1f} GB of memory for its "
+            f"weights; {free / 2**30:.1f} GB are free."
+        )
+        if needed > memory.DOUBT * free:
+            raise MemoryShort(told, "Use a smaller network.")
+        console.warn(
+            f"{told} Use a smaller network."
+        )  # before they are there: the system may end the process meanwhile
+        warned = True
 
     return check
 
