@@ -41,7 +41,7 @@ test-versions:  ## all tests with each Python from 3.11 to 3.13 that can be had
 torture: $(VENV)/installed  ## kills trainings at random moments, 300 times, and counts what is lost; a quarter of an hour
 	$(BIN)/python tests/torture.py
 
-starve: $(VENV)/installed  ## runs every command with six sizes of ulimit -v, and tells what is lost; ten minutes
+starve: $(VENV)/installed  ## runs every command with five sizes of ulimit -v, and tells what is lost; ten minutes
 	$(BIN)/python tests/starve.py
 
 READER ?= config summary history lr_result lr_curve checkpoint recipe data picture model

@@ -17,6 +17,9 @@ def main() -> None:
             signal.signal(signum, _leave)
     streams.occupy()
     streams.check_stdout()
+    from evacli import last_words
+
+    last_words.leave_to_another()
     from evacli.cli import app
 
     app(prog_name="evacli")

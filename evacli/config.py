@@ -103,7 +103,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ),
     ] = None
     spatial_dropout: Annotated[bool, _network("Drop whole feature maps.")] = False
-    input_noise: Annotated[Scale, _network("Deviation of noise on the pixels.")] = 0.0
+    # Keras' layer has no more.
+    input_noise: Annotated[Annotated[float, Meta(ge=0, le=1)], _network("Deviation of noise on the pixels.")] = 0.0
     # augmentation; None: chosen from the size and the kind of the images
     cutout: Annotated[Pixels | None, _augmentation("Side of the square to erase; 0: off.", "half the image")] = None
     crop: Annotated[

@@ -33,7 +33,18 @@ def available(root: Path = Path("/")) -> int | None:
         >>> available() > 0
         True
     """
-    return max(0, min(found)) if (found := [*_machine(root), *_groups(root), *_limits(root)]) else None
+    left = (most - taken for most, taken in _limits(root))
+    return max(0, min(found)) if (found := [*_machine(root), *_groups(root), *left]) else None
+
+
+def limit() -> int | None:
+    """Return how many bytes `ulimit -v` or `ulimit -d` lets this process have, None if any number.
+
+    Example:
+        >>> limit() is None
+        True
+    """
+    return min((most for most, _ in _limits(Path("/"))), default=None)
 
 
 def require(needed: float, what: str, fix: str, doubt: float = DOUBT) -> None:
@@ -63,7 +74,7 @@ def require_start() -> None:
     Raises:
         MemoryShort: if it does not.
     """
-    free = min(_limits(Path("/"), ("AS",)), default=STARTING)
+    free = min((most - taken for most, taken in _limits(Path("/"), ("AS",))), default=STARTING)
     if free < STARTING:
         raise MemoryShort(
             f"TensorFlow takes about {STARTING / 2**30:.1f} GB of addresses; ulimit -v leaves {free / 2**30:.1f} GB.",
@@ -147,8 +158,8 @@ def _left(group: Path, limit: str, usage: str, reclaimable: str) -> Iterator[int
         yield most - used + int(held.get(reclaimable, 0))
 
 
-def _limits(root: Path, kinds: tuple[str, ...] = ("AS", "DATA")) -> Iterator[int]:
-    """Yield what `ulimit -v` and `ulimit -d` leave."""
+def _limits(root: Path, kinds: tuple[str, ...] = ("AS", "DATA")) -> Iterator[tuple[int, int]]:
+    """Yield what `ulimit -v` and `ulimit -d` allow, and what is taken of it."""
     with suppress(ImportError, OSError, ValueError, IndexError):
         import resource
 
@@ -156,4 +167,4 @@ def _limits(root: Path, kinds: tuple[str, ...] = ("AS", "DATA")) -> Iterator[int
         for kind in kinds:
             most = resource.getrlimit(getattr(resource, f"RLIMIT_{kind}"))[0]
             if most != resource.RLIM_INFINITY:
-                yield most - int(pages[{"AS": 0, "DATA": 5}[kind]]) * resource.getpagesize()
+                yield most, int(pages[{"AS": 0, "DATA": 5}[kind]]) * resource.getpagesize()

@@ -48,6 +48,8 @@ os.close(int(sys.argv[1]))
 os.chdir(order["cwd"])
 if order["max_file_bytes"] is not None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (order["max_file_bytes"], resource.RLIM_INFINITY))
+if order["gigabytes"] is not None:
+    resource.setrlimit(resource.RLIMIT_AS, (int(order["gigabytes"] * 1e9),) * 2)
 sys.argv = ["evacli", *order["arguments"]]
 try:
     evacli.__main__.main()
@@ -132,8 +134,14 @@ class Evacli:
         """Runs `evacli ARGUMENTS` to its end."""
         return self.start(*arguments, **extra).wait()
 
-    def start(self, *arguments: object, cwd: Path | None = None, max_file_bytes: int | None = None) -> Running:
-        """Starts `evacli ARGUMENTS`; `max_file_bytes` is how much fits on its disk, for each file."""
+    def start(
+        self,
+        *arguments: object,
+        cwd: Path | None = None,
+        max_file_bytes: int | None = None,
+        gigabytes: float | None = None,
+    ) -> Running:
+        """Starts `evacli ARGUMENTS`; `max_file_bytes` fit into each of its files, and `gigabytes` into its memory."""
         self._count += 1
         out, err = (self.folder / f"{self._count}.{stream}" for stream in ("out", "err"))
         order = {
@@ -142,6 +150,7 @@ class Evacli:
             "out": str(out),
             "err": str(err),
             "max_file_bytes": max_file_bytes,
+            "gigabytes": gigabytes,
         }
         out.touch()
         err.touch()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cifar_files import cifar10, random_images, write
 from keras import layers
+from tiny_data import TINY
 
 from evacli import data, memory, models
 from evacli.config import make
@@ -87,7 +88,7 @@ def test_a_layer_counts_at_each_of_its_places() -> None:
 
 def test_where_tensorflow_cannot_start_it_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
     for left in (None, 3 * GB, GB):
-        monkeypatch.setattr(memory, "_limits", lambda *_, left=left: iter([] if left is None else [left]))
+        monkeypatch.setattr(memory, "_limits", lambda *_, left=left: iter([] if left is None else [(left + GB, GB)]))
         if left == GB:
             with pytest.raises(MemoryShort, match=r"TensorFlow takes about 2.2 GB of addresses; .* 1.0 GB"):
                 memory.require_start()
@@ -139,6 +140,16 @@ def test_weights_that_are_too_many_are_refused_before_they_are_made(
     monkeypatch.setattr(memory, "available", lambda: GB // 4)
     with pytest.raises(MemoryShort, match=r"takes at least \d+\.\d GB of memory for its weights; 0.2 GB are free"):
         models.build(str(file), (32, 32, 3), 10, (0, 0, 0), (1, 1, 1))
+
+
+def test_weights_that_may_be_too_many_are_warned_of_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    needed = COPIES * 4 * (192 * 10 + 10)
+    monkeypatch.setattr(memory, "available", lambda: int(needed / 1.2))
+    models.build(TINY.replace(":tiny", ":linear"), (8, 8, 3), 10, (0, 0, 0), (1, 1, 1))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "takes at least 0.0 GB of memory for its weights; 0.0 GB are free. Use a smaller network." in line
 
 
 @pytest.mark.parametrize(("shape", "needed"), [((500, 64, 64, 3), 1), ((500, 64, 64), 4), ((500, 64, 64, 1), 4)])

@@ -352,6 +352,16 @@ def test_names_in_a_users_network_do_not_collide_with_evaclis(user_file, name, t
         np.testing.assert_array_equal(keras.models.load_model(tmp_path / "saved.keras")(pixels()), model(pixels()))
 
 
+@pytest.mark.parametrize("name", ["top 1", "größe", "a:b"])
+def test_names_that_no_graph_takes_are_refused_before_the_training(user_file, name):
+    for text in (
+        sequential(FLAT, f"layers.Dense(num_classes, name='{name}')"),
+        sequential(FLAT, "layers.Dense(num_classes)").replace("])\n", f"], name='{name}')\n"),
+    ):
+        with pytest.raises(ModelError, match=f"its layer '{name}' has a name that TensorFlow does not take"):
+            custom(user_file(text))
+
+
 INNER = "keras.Sequential([layers.Conv2D(2, 3), Mine(name='culprit')])"
 CULPRITS = {
     "a function of TensorFlow": (

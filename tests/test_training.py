@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -331,6 +332,16 @@ def test_training_works_outside_the_main_thread(train: Train, tmp_path: Path) ->
     thread.start()
     thread.join()
     assert found[0].state == "finished"
+
+
+@pytest.mark.parametrize("year", [1979, 2108])
+def test_a_date_that_no_zip_file_holds_is_told_before_the_work(
+    train: Train, tmp_path: Path, year: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "localtime", lambda: time.struct_time((year, 12, 31, 0, 0, 0, 0, 365, 0)))
+    with pytest.raises(RunError, match=f"The clock of this machine says {year}"):
+        train(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_leftovers_of_killed_processes_are_removed(copied: RunDir) -> None:

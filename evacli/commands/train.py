@@ -35,7 +35,7 @@ def train_command(  # noqa: PLR0913 - each parameter is an option
     ] = 5.0,
     log: Annotated[
         Log | None,
-        Option(help="Log each epoch there too. [dim]default: where the run has been logged before, if it has[/]"),
+        Option(help="Log each epoch to tensorboard, mlflow or none as well. [dim](as before)[/]", metavar="NAME"),
     ] = None,
     json: JsonOption = False,
     quiet: QuietOption = False,

@@ -6,6 +6,7 @@ softmax at its end, or scores, to which evacli adds the softmax. It has to consi
 since `best.keras` opens where nobody has heard of the file. What its layers compute in is for `--precision` to say.
 """
 
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from evacli import memory
+from evacli import console, memory
 from evacli.backend import keras, moved, pinned
 from evacli.errors import MemoryShort, ModelError
 from evacli.models import weights
@@ -27,6 +28,8 @@ from evacli.paths import on_file, shown, split
 from evacli.streams import Stderr
 
 _PRECISION = "Leave that out; --precision says what the layers compute in."
+# What a graph takes as the name of a scope.
+_PLAIN = re.compile(r"[A-Za-z0-9_.>/-]*")
 # Names of the layers beside the user's model, one name each.
 _TAKEN = ("pixels", "normalise", "input_noise", "probabilities")
 
@@ -60,17 +63,24 @@ def apply(reference: str, x: Any, num_classes: int) -> Any:
 
 
 def _afford(reference: str) -> Callable[[int], None]:
-    """Return what refuses weights that are too many, told how many bytes they take so far."""
-    free = memory.available()
+    """Return what refuses weights that are too many, told how many bytes they take so far; or warns of them, once."""
+    free, warned = memory.available(), False
 
     def check(taken: int) -> None:
+        nonlocal warned
         needed = weights.COPIES * taken
-        if free is not None and needed > memory.DOUBT * free:
-            raise MemoryShort(
-                f"Training --model {on_file(reference, shown)} takes at least {needed / 2**30:,.1f} GB of memory for "
-                f"its weights; {free / 2**30:.1f} GB are free.",
-                "Use a smaller network.",
-            )
+        if free is None or needed <= free or (warned and needed <= memory.DOUBT * free):
+            return
+        told = (
+            f"Training --model {on_file(reference, shown)} takes at least {needed / 2**30:,.1f} GB of memory for its "
+            f"weights; {free / 2**30:.1f} GB are free."
+        )
+        if needed > memory.DOUBT * free:
+            raise MemoryShort(told, "Use a smaller network.")
+        console.warn(
+            f"{told} Use a smaller network."
+        )  # before they are there: the system may end the process meanwhile
+        warned = True
 
     return check
 
@@ -96,6 +106,7 @@ def _make(reference: str, input_shape: tuple[int, ...], num_classes: int) -> ker
     if not isinstance(model, keras.Model):
         raise _error(reference, f"{name} returned {type(model).__name__} instead of a keras.Model")
     _require_float32(reference, model)
+    _require_plain_names(reference, model)
     if model.name in _TAKEN:
         model.name = f"{model.name}_of_{path.stem}"
     return model
@@ -108,6 +119,13 @@ def _require_float32(reference: str, model: keras.Model) -> None:
         if types and not isinstance(layer, keras.layers.InputLayer):
             name = layer.dtype_policy.name
             raise _error(reference, f"its layer {layer.name} is made with the dtype {name}", _PRECISION)
+
+
+def _require_plain_names(reference: str, model: keras.Model) -> None:
+    for layer in model._flatten_layers():  # networks inside it and itself included
+        if not _PLAIN.fullmatch(layer.name):
+            what = f"its layer {layer.name!r} has a name that TensorFlow does not take"
+            raise _error(reference, what, "Use letters from a to z, digits, _ and - alone.")
 
 
 @contextmanager
