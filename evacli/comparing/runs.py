@@ -98,7 +98,7 @@ def _check_number(runs: Sequence[RunDir]) -> None:
 
 
 def _with_epochs(runs: Sequence[RunDir]) -> list[RunDir]:
-    able = [run for run in runs if run.history.is_file() or _failed(run)]
+    able = [run for run in runs if run.summary.is_file() and (run.history.is_file() or _failed(run))]
     lacking = [run for run in runs if run not in able]
     if len(able) < 2 and lacking:
         raise _too_few(lacking)
@@ -124,7 +124,7 @@ def _too_few(lacking: Sequence[RunDir]) -> RunError:
 
 
 def _failed(run: RunDir) -> bool:
-    return run.summary.is_file() and summary.read(run).state == "failed"
+    return summary.read(run).state == "failed"
 
 
 def distinct_labels(directories: Sequence[Path]) -> list[str]:

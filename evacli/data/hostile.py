@@ -30,6 +30,8 @@ def reason(error: BaseException) -> str:
     """Return what went wrong, in one short line without a full stop."""
     if isinstance(error, MemoryError):
         return "it needs more memory than there is"
+    if isinstance(error, RecursionError):
+        return "its parts are nested, or refer to each other, too deeply"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     line = short(error) or type(error).__name__

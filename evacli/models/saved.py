@@ -64,7 +64,8 @@ def load(path: Path) -> keras.Model:
         raise ModelError(f"{path} is damaged or no .keras file: {first_sentence(e)}") from e
     try:
         _check_config(path)
-        with _weights_within(path.stat().st_size), _operations_within(MAX_OPERATIONS):
+        # NumPy warns of a stranger's numbers that no float32 can hold; what comes of them is told in the end.
+        with _weights_within(path.stat().st_size), _operations_within(MAX_OPERATIONS), np.errstate(all="ignore"):
             model = keras.models.load_model(path, compile=False, safe_mode=True)
         _check_ends(model)
     except Exception as e:
@@ -117,7 +118,8 @@ def using(model: keras.Model) -> Iterator[None]:
         ...     probabilities = model.predict_on_batch(images)
     """
     try:
-        yield
+        with np.errstate(all="ignore"):
+            yield
     except EvacliError:
         raise
     except Exception as e:  # its operations may raise anything
