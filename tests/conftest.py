@@ -15,7 +15,7 @@ for signum, answer in ((signal.SIGINT, signal.default_int_handler), (signal.SIGH
         signal.signal(signum, answer)
 
 # A machine that has other work is no reason for a test to fail.
-settings.register_profile("evacli", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("evacli", deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("evacli")
 # For make test-fast: what is told of a test by hundreds of examples, a few tell quickly.
 settings.register_profile("fast", settings.get_profile("evacli"), max_examples=20)

@@ -243,7 +243,12 @@ def test_pictures_lie_beside_the_table_and_json_names_them(trained: RunDir, phot
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [(["--layer", "conv2d"], "--layer conv2d is for --gradcam"), (["--gradcam", "--layer", "no"], "--layer no is no")],
+    [
+        (["--layer", "conv2d"], "--layer conv2d is for --gradcam"),
+        (["--method", "occlusion"], "--method occlusion is for --gradcam"),
+        (["--gradcam", "--method", "occlusion", "--layer", "x"], "--layer x means nothing to --method occlusion"),
+        (["--gradcam", "--layer", "no"], "--layer no is no"),
+    ],
 )
 def test_a_layer_that_cannot_be_shown_is_refused_before_anything_is_read(
     trained: RunDir, tmp_path: Path, options: list[str], said: str

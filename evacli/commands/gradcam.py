@@ -6,10 +6,19 @@ from typing import Annotated
 from typer import Context, Option
 
 from evacli import console
-from evacli.commands.options import RUN, JsonOption, LayerOption, MovedOption, QuietOption, RunOption, configure_output
+from evacli.commands.options import (
+    RUN,
+    JsonOption,
+    LayerOption,
+    MethodOption,
+    MovedOption,
+    QuietOption,
+    RunOption,
+    configure_output,
+)
 from evacli.errors import EvacliError
 from evacli.explaining.explain import GradcamResult, Shown, gradcam
-from evacli.explaining.options import TITLES, Method, Of, Select, Target
+from evacli.explaining.options import TITLES, Of, Select, Target
 from evacli.formats import counted
 from evacli.run import summary
 from evacli.run.directory import RunDir
@@ -41,9 +50,7 @@ def gradcam_command(  # noqa: PLR0913 - each parameter is an option
         list[int] | None, Option("--index", help="This test image, from 0; can be given several times.", metavar="N")
     ] = None,
     target: Annotated[Target, Option(help="Explain the predicted class, the true one, or both.")] = "both",
-    method: Annotated[
-        Method, Option(help="What makes the maps; occlusion covers the image, all others explain a layer.")
-    ] = "gradcam",
+    method: MethodOption = "gradcam",
     layer: LayerOption = None,
     alpha: Annotated[float, Option(help="Weight of the image under the heat map, 0 to 1.")] = 0.5,
     json: JsonOption = False,

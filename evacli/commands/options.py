@@ -14,6 +14,7 @@ from typer import BadParameter, Option
 
 from evacli import console, recipes
 from evacli.config import SETTINGS, check
+from evacli.explaining.options import Method
 from evacli.run.directory import DEFAULT_RUN
 from evacli.settings import Described
 
@@ -23,6 +24,9 @@ MovedOption = Annotated[
 ]
 LayerOption = Annotated[
     str | None, Option("--layer", help="Whose maps are used. [dim](the last on every path)[/]", metavar="NAME")
+]
+MethodOption = Annotated[
+    Method, Option("--method", help="What makes the maps; occlusion covers the image, others explain a layer.")
 ]
 JsonOption = Annotated[bool, Option("--json", help="Print the result as JSON alone.", metavar="")]
 QuietOption = Annotated[bool, Option("--quiet", "-q", help="Print results and problems only.", metavar="")]

@@ -8,7 +8,7 @@ from typing import Annotated
 from typer import Argument, Exit, Option
 
 from evacli import console
-from evacli.commands.options import RUN, JsonOption, LayerOption, QuietOption, RunOption, configure_output
+from evacli.commands.options import RUN, JsonOption, LayerOption, MethodOption, QuietOption, RunOption, configure_output
 from evacli.errors import ConfigError
 from evacli.using.predict import Predictor, PredictResult, Skipped, predict
 from evacli.using.prediction import MOST_IN_GRID, Prediction
@@ -27,6 +27,7 @@ def predict_command(  # noqa: PLR0913 - each parameter is an option
         bool, Option("--gradcam", help="Draw where the network looked in each, beside the table.")
     ] = False,
     layer: LayerOption = None,
+    method: MethodOption = "gradcam",
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -39,9 +40,9 @@ def predict_command(  # noqa: PLR0913 - each parameter is an option
         raise ConfigError(f"--top {top}: must be at least 1.")
     named = list(_named(pictures))
     if json:
-        skipped = _as_they_come(Predictor(run, out=out, gradcam=gradcam, layer=layer), named)
+        skipped = _as_they_come(Predictor(run, out=out, gradcam=gradcam, layer=layer, method=method), named)
     else:
-        result = predict(run, named, out=out, gradcam=gradcam, layer=layer)
+        result = predict(run, named, out=out, gradcam=gradcam, layer=layer, method=method)
         _show(result, top)
         skipped = result.skipped
     for one in skipped:

@@ -117,15 +117,13 @@ def gradcam(  # noqa: PLR0913 - each parameter is an option
         ("--method", method, Method),
     ):
         _check_choice(option, value, get_args(choices))
-    if method == "occlusion" and layer is not None:
-        raise ConfigError(f"--layer {layer} means nothing to --method occlusion.", "It covers the image itself.")
     directory = RunDir(run)
     stored = trained.read(directory)
     _check_class(class_name, stored.summary.class_names)
     from evacli.explaining.choice import choose
 
     opened = _open(stored, data)
-    chosen = "" if method == "occlusion" else chosen_layer(opened.network, opened.data.image_shape, layer)
+    chosen = chosen_layer(opened.network, opened.data.image_shape, layer, method)
     choice = choose(opened, of, select, class_name, tuple(index))
     indices = choice.indices if choice.kind == "named" else choice.indices[:n]
     explanations = _explain(opened, chosen, indices, target, method)
@@ -173,14 +171,18 @@ def _open(stored: Trained, moved_to: str | os.PathLike[str] | None) -> "Evaluate
     return opened
 
 
-def chosen_layer(network: "keras.Model", image_shape: tuple[int, ...], layer: str | None) -> str:
-    """Choose the layer that explains a network, and warn if its maps may mislead.
+def chosen_layer(network: "keras.Model", image_shape: tuple[int, ...], layer: str | None, method: Method) -> str:
+    """Choose the layer that explains a network, none for a method without one, and warn if its maps may mislead.
 
     It is to be called before the long work, so that a wrong name is told at once.
 
     Raises:
         ConfigError: see `evacli.explaining.layers.choose_layer`.
     """
+    if method == "occlusion":
+        if layer is not None:
+            raise ConfigError(f"--layer {layer} means nothing to --method occlusion.", "It covers the image itself.")
+        return ""
     from evacli.explaining import heatmap
     from evacli.models import saved
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from evacli.backend import keras
 from evacli.explaining.explain import chosen_layer, heading
-from evacli.explaining.heatmap import grad_cam
+from evacli.explaining.heatmap import heat_maps
+from evacli.explaining.options import Method
 from evacli.figures.gradcam import Explanation, Singles, grid
 from evacli.figures.style import save_once, save_pixels
 from evacli.formats import count
@@ -21,11 +22,11 @@ from evacli.using.prediction import MOST_IN_GRID, Prediction
 class Drawing:
     """Draws a picture of each prediction as it comes, and of the first ones a grid."""
 
-    def __init__(self, network: keras.Model, layer: str | None, *, tta: bool) -> None:
+    def __init__(self, network: keras.Model, layer: str | None, method: Method, *, tta: bool) -> None:
         """Choose the layer; ConfigError if that cannot be."""
         self.network = network
-        self.layer = chosen_layer(network, network.input_shape[1:], layer)
-        self._title, self._subtitle = heading(self.layer, "pred", tta=tta)
+        self.layer, self._method = chosen_layer(network, network.input_shape[1:], layer, method), method
+        self._title, self._subtitle = heading(self.layer, "pred", method, tta=tta)
         self._singles = Singles(self._title, self._subtitle)
         self._first: list[Explanation] = []
         self._files: set[Path] = set()
@@ -43,7 +44,7 @@ class Drawing:
         """
         make_folder(where.folder)
         with saved.using(self.network):
-            maps = grad_cam(self.network, images, np.array(classes)[:, None], self.layer)  # (B, 1, h, w)
+            maps = heat_maps(self.network, images, np.array(classes)[:, None], self.layer, self._method)
         for said, image, heat in zip(predictions, images, maps, strict=True):
             index = len(self._files)
             explanation = Explanation(

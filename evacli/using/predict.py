@@ -12,6 +12,7 @@ import msgspec
 
 from evacli import console, spreadsheet
 from evacli.errors import ConfigError, DataError
+from evacli.explaining.options import Method
 from evacli.messages import listed
 from evacli.run import trained
 from evacli.run.directory import DEFAULT_RUN, RunDir, beside, write_text_atomically
@@ -77,6 +78,7 @@ def predict(
     out: str | Path | None = None,
     gradcam: bool = False,
     layer: str | None = None,
+    method: Method = "gradcam",
 ) -> PredictResult:
     """Predict what pictures show, and write `predictions.csv`.
 
@@ -89,6 +91,7 @@ def predict(
         out: where the table goes; by default `predictions.csv` in the run directory.
         gradcam: whether to draw, beside the table, where the network looked in each picture.
         layer: the layer whose feature map is used for that; see `evacli.gradcam`.
+        method: what makes those maps; see `evacli.gradcam`.
 
     Raises:
         RunError: if the run has no model, or it cannot be used.
@@ -99,7 +102,7 @@ def predict(
         >>> predict("runs/first", ["cat.png"]).predictions[0].predicted
         'cat'
     """
-    predictor = Predictor(run, out=out, gradcam=gradcam, layer=layer)
+    predictor = Predictor(run, out=out, gradcam=gradcam, layer=layer, method=method)
     found = list(predictor.each(pictures))
     skipped = [one for one in found if isinstance(one, Skipped)]
     if len(skipped) == len(found):
@@ -132,10 +135,12 @@ class Predictor:
         out: str | Path | None = None,
         gradcam: bool = False,
         layer: str | None = None,
+        method: Method = "gradcam",
     ) -> None:
         """Load the network; see `predict` for the rest."""
-        if layer is not None and not gradcam:
-            raise ConfigError(f"--layer {layer} is for --gradcam.", "Add that, or leave it out.")
+        for option, value, own in ("--layer", layer, None), ("--method", method, "gradcam"):
+            if value != own and not gradcam:
+                raise ConfigError(f"{option} {value} is for --gradcam.", "Add that, or leave it out.")
         self.stored = trained.read(RunDir(Path(run)))
         with console.status("Loading the network"):
             from evacli import engine, evaluation
@@ -144,12 +149,12 @@ class Predictor:
         self.class_names = self.stored.summary.class_names
         self.table = self.stored.directory.predictions if out is None else Path(out)
         self.overlays = beside(self.table)
-        self.drawing = self._drawing(layer) if gradcam else None
+        self.drawing = self._drawing(layer, method) if gradcam else None
 
-    def _drawing(self, layer: str | None) -> "Drawing":
+    def _drawing(self, layer: str | None, method: Method) -> "Drawing":
         from evacli.using.overlays import Drawing
 
-        return Drawing(self.network, layer, tta=self.stored.config.uses_tta)
+        return Drawing(self.network, layer, method, tta=self.stored.config.uses_tta)
 
     def holding(self) -> AbstractContextManager[None]:
         """Hold what is written into the run, if that is where the table goes."""
