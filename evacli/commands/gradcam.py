@@ -18,12 +18,13 @@ from evacli.commands.options import (
 )
 from evacli.errors import EvacliError
 from evacli.explaining.explain import GradcamResult, Shown, gradcam
-from evacli.explaining.options import TITLES, Of, Select, Target
+from evacli.explaining.options import TITLES, Faithfulness, Of, Select, Target
 from evacli.formats import counted
 from evacli.run import summary
 from evacli.run.directory import RunDir
 
 _COLUMNS = "image", "predicted", "true", "loss"
+_REMOVED = "pixels removed by", "most first", "least first", "gap"
 # Shells evaluate what they are offered, and the names may be a stranger's.
 _HARMLESS = re.compile(r"[\w.,+@/-][\w .,+@/-]*")
 
@@ -53,6 +54,9 @@ def gradcam_command(  # noqa: PLR0913 - each parameter is an option
     method: MethodOption = "gradcam",
     layer: LayerOption = None,
     alpha: Annotated[float, Option(help="Weight of the image under the heat map, 0 to 1.")] = 0.5,
+    faithfulness: Annotated[
+        bool, Option("--faithfulness", help="Measure whether the maps show what the network uses.", metavar="")
+    ] = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -75,6 +79,7 @@ def gradcam_command(  # noqa: PLR0913 - each parameter is an option
         method=method,
         layer=layer,
         alpha=alpha,
+        faithfulness=faithfulness,
     )
     _show(result, n, class_name)
     console.json(result)
@@ -88,6 +93,11 @@ def _show(result: GradcamResult, n: int, class_name: str | None) -> None:
     at = f" at layer {result.layer}" if result.layer else ""
     console.result(console.table(TITLES[result.method] + at, _COLUMNS, map(_row, result.shown)))
     console.result(_outcome(result, n, images))
+    if result.faithfulness:
+        console.result(
+            console.table("What is left of the class's probability", _REMOVED, map(_removed, result.faithfulness))
+        )
+        console.result("Maps that show what the network uses have a larger gap than random ones and the centre.")
     console.result(console.printable(f"{result.picture} shows them, {result.folder} has a picture of each."))
 
 
@@ -102,6 +112,10 @@ def _outcome(result: GradcamResult, n: int, images: str) -> str:
         return f"{shown:,} of {images}{fewer}."
     thing = "mistake" if result.kind == "mistakes" else "correct one"
     return f"{shown:,} of {counted(result.found, thing)} among {images}{fewer}."
+
+
+def _removed(one: Faithfulness) -> tuple[str, ...]:
+    return one.maps, *(f"{share:.1%}" for share in (one.most, one.least, one.gap))
 
 
 def _row(shown: Shown) -> tuple[str, ...]:

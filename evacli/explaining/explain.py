@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
-from evacli import console
+from evacli import console, spreadsheet
 from evacli.errors import ConfigError
-from evacli.explaining.options import TITLES, Kind, Method, Of, Select, Target
+from evacli.explaining.options import TITLES, Faithfulness, Kind, Method, Of, Select, Target
 from evacli.run import gradcam_files, trained
-from evacli.run.directory import DEFAULT_RUN, RunDir
+from evacli.run.directory import DEFAULT_RUN, RunDir, write_text_atomically
 from evacli.run.locking import drawing
 from evacli.run.trained import Trained
 
@@ -55,6 +55,7 @@ class GradcamResult(msgspec.Struct, frozen=True, kw_only=True):
         shown: the images that were explained, in the order of the picture.
         picture: path of the grid; None if there was nothing to show.
         folder: path of the folder with a picture of each image; None if there was nothing to show.
+        faithfulness: how faithful these maps are, and random ones and the centre beside them; if asked for.
     """
 
     method: Method = "gradcam"
@@ -66,6 +67,7 @@ class GradcamResult(msgspec.Struct, frozen=True, kw_only=True):
     shown: tuple[Shown, ...]
     picture: str | None
     folder: str | None
+    faithfulness: tuple[Faithfulness, ...] = ()
 
 
 def gradcam(  # noqa: PLR0913 - each parameter is an option
@@ -81,6 +83,7 @@ def gradcam(  # noqa: PLR0913 - each parameter is an option
     method: Method = "gradcam",
     layer: str | None = None,
     alpha: float = 0.5,
+    faithfulness: bool = False,
 ) -> GradcamResult:
     """Draw Grad-CAM of misclassified test images, in place of the pictures of an earlier call.
 
@@ -99,6 +102,7 @@ def gradcam(  # noqa: PLR0913 - each parameter is an option
         layer: the layer whose feature map is used; by default the last on every path from pixels to scores whose rows
             and columns are the picture's.
         alpha: weight of the image in the overlay, 0 to 1; the heat map has the rest.
+        faithfulness: measure too whether the maps show what the network uses; see `evacli.explaining.faithfulness`.
 
     Raises:
         ConfigError: if an argument cannot be used.
@@ -127,9 +131,11 @@ def gradcam(  # noqa: PLR0913 - each parameter is an option
     choice = choose(opened, of, select, class_name, tuple(index))
     indices = choice.indices if choice.kind == "named" else choice.indices[:n]
     explanations = _explain(opened, chosen, indices, target, method)
+    measured = _measure(opened, explanations, target, method) if faithfulness and explanations else ()
     with drawing(directory):
         titles = heading(chosen, target, method, tta=opened.config.uses_tta)
         files = _draw(directory, explanations, titles, alpha)
+        _write(directory, measured)
     return GradcamResult(
         method=method,
         layer=chosen,
@@ -140,6 +146,7 @@ def gradcam(  # noqa: PLR0913 - each parameter is an option
         shown=tuple(_shown(opened, e, str(file)) for e, file in zip(explanations, files, strict=True)),
         picture=str(directory.gradcam_png) if files else None,
         folder=str(directory.gradcam_folder) if files else None,
+        faithfulness=measured,
     )
 
 
@@ -228,6 +235,29 @@ def _explain(
         )
         for i, image, own in zip(indices, images, maps, strict=True)
     ]
+
+
+def _measure(
+    run: "EvaluatedRun", explanations: "list[Explanation]", target: Target, method: Method
+) -> tuple[Faithfulness, ...]:
+    """Measure the maps of the first class that is shown of each image."""
+    import numpy as np
+
+    from evacli.explaining.faithfulness import compare
+    from evacli.models import saved
+
+    indices = [explanation.index for explanation in explanations]
+    classes = (run.test.labels if target == "true" else run.test.predicted)[indices]
+    images, maps = (np.stack(x) for x in zip(*((e.image, e.maps[0]) for e in explanations), strict=True))
+    with saved.using(run.network):
+        return tuple(compare(run.network, images, classes, maps, TITLES[method]))
+
+
+def _write(run: RunDir, measured: tuple[Faithfulness, ...]) -> None:
+    run.faithfulness.unlink(missing_ok=True)  # of other maps
+    if measured:
+        rows = [(one.maps, one.most, one.least, one.gap) for one in measured]
+        write_text_atomically(run.faithfulness, spreadsheet.to_csv(("maps", "most", "least", "gap"), rows))
 
 
 def _draw(run: RunDir, explanations: "list[Explanation]", titles: tuple[str, str], alpha: float) -> list[Path]:

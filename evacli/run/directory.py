@@ -111,6 +111,7 @@ class RunDir:
         # written by gradcam
         self.gradcam_png = self.path / "gradcam.png"
         self.gradcam_folder = self.path / "gradcam"
+        self.faithfulness = self.path / "faithfulness.csv"
 
     @property
     def has_checkpoint(self) -> bool:
@@ -128,7 +129,7 @@ class RunDir:
     def of_drawing(self) -> tuple[Path, ...]:
         """What is concluded from a training, but for single pictures and what lies in folders."""
         reported = self.curves_png, self.confusion_png, self.misclassified, self.report
-        return *reported, self.gradcam_png, self.predictions, self.predictions_gradcam_png
+        return *reported, self.gradcam_png, self.faithfulness, self.predictions, self.predictions_gradcam_png
 
     @property
     def mlflow_run(self) -> Path:
