@@ -37,6 +37,7 @@ Cycle = Literal["triangular", "triangular2", "exp-range"]
 Precision = Literal["auto", "float32", "bfloat16"]
 CropBorder = Literal["mean", "reflect"]
 Resize = Literal["crop", "pad", "stretch"]
+Layer = Annotated[str, Meta(min_length=1, max_length=200)]
 ClassOrder = Literal["natural", "characters"]
 DEFAULT_DATASET = "cifar10"
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -51,6 +52,8 @@ _data, _network, _augmentation, _optimisation, _schedule = (
     partial(Setting, panel) for panel in ("Data", "Network", "Augmentation", "Optimisation", "Schedule")
 )
 _networks = {name: network.about for name, network in NETWORKS.items()}
+NAMED_WEIGHTS = {"imagenet": "those of keras.applications", "none": "random ones"}
+_pretrained = [name for name, network in NETWORKS.items() if network.pretrained]
 _not_flippable = ", ".join(name for name, dataset in DATASETS.items() if not dataset.flippable)
 _without_dropout = ", ".join(name for name, network in NETWORKS.items() if not network.own_dropout)
 
@@ -88,6 +91,24 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     model: Annotated[
         PathLike, Meta(min_length=1), _network("{names}, or your own path/to/file.py:build.", known=_networks)
     ] = "eva"
+    weights: Annotated[
+        PathLike | None,
+        _network(
+            "Weights to start from: imagenet, none, or a file.",
+            "none",
+            metavar="NAME",
+            known=NAMED_WEIGHTS,
+        ),
+    ] = None
+    freeze_until: Annotated[
+        Layer | None,
+        _network(
+            "Last layer of those weights to keep: its name, auto, all, none.",
+            "auto",
+            metavar="LAYER",
+            known={"auto": "what suits the network", "all": "all but the head", "none": "train every layer"},
+        ),
+    ] = None
     dropout: Annotated[
         Share | Literal["own", "none"] | None,
         _network(
@@ -121,6 +142,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rand_augment: Annotated[
         Annotated[float, Meta(ge=0, le=30)], _augmentation("Magnitude, up to 30, of two random operations.")
     ] = 0.0
+    views: Annotated[
+        Count | None,
+        _augmentation("Changed views of each image, behind layers that are kept.", "4"),
+    ] = None
     mixup: Annotated[Scale, _augmentation("Lay images over each other, in parts from Beta(X, X).")] = 0.0
     # optimisation; lr auto: the suggestion of lr-find, else the optimizer's own; None: the optimizer's own
     optimizer: Annotated[Optimizer, _optimisation("{names}.")] = "sgdw"
@@ -148,6 +173,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "Times the rate: share by which weights shrink in a step.",
             optimizers.weight_decays(),
         ),
+    ] = None
+    backbone_rate: Annotated[
+        Annotated[float, Meta(gt=0, le=1)] | None,
+        _optimisation("Share of the rate for the last of the given layers; its square for the first.", "0.3"),
     ] = None
     gradient_noise: Annotated[Scale, _optimisation("Noise on gradients, of variance X / (1 + step)^0.55.")] = 0.0
     label_smoothing: Annotated[Share, _optimisation("Share spread over all classes.")] = 0.0
@@ -199,6 +228,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             msgspec.structs.force_setattr(self, "dataset", DEFAULT_DATASET)
 
     @property
+    def starts_pretrained(self) -> bool:
+        """Whether it starts from weights that others have trained."""
+        return self.weights not in (None, "none")
+
+    @property
     def size(self) -> tuple[int, int] | None:
         """Width and height that pictures are brought to; None: their own."""
         if self.image_size is None:
@@ -228,9 +262,14 @@ BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
     "grow_batch": ("schedule", ("step",)),
 }
 
+# What only weights that others have trained can use.
+FINE_TUNING = ("freeze_until", "views", "backbone_rate")
+
 # What is chosen for a network or for images, and does not bind others: those settings that name them.
 CHOSEN_FOR: dict[str, tuple[str, ...]] = {
     "dropout": ("model",),
+    "freeze_until": ("model", "weights"),
+    "views": ("model", "weights", "dataset", "data"),
     "cutout": ("dataset", "data"),
     "crop": ("dataset", "data"),
     "flip": ("dataset", "data"),
@@ -314,6 +353,8 @@ def make(settings: Mapping[str, Any], base: Config | None = None) -> Config:
         # What another optimizer or schedule was told does not bind this one.
         if name not in settings and not _belongs(name, values):
             values[name] = None
+    if values["weights"] in (None, "none"):
+        values |= {name: None for name in FINE_TUNING if name not in settings}
     made = _convert(values)
     _check_size(made.image_size)
     _check_together(made)
@@ -389,10 +430,31 @@ def _check_together(made: Config) -> None:
         raise ConfigError(
             "--beta-1 0 leaves --optimizer lion without its average.", "Give more than 0; its own is 0.9."
         )
+    _check_pretrained(made)
     if made.grow_batch is not None and (made.batch_size == "full" or made.grow_batch < made.batch_size):
         raise ConfigError(
             f"--grow-batch {made.grow_batch} is no room to grow for --batch-size {made.batch_size}.",
             "It is the largest batch.",
+        )
+
+
+def _check_pretrained(made: Config) -> None:
+    """Refuses weights for a network that has none, and what only belongs to such weights."""
+    if made.starts_pretrained and made.model not in _pretrained:
+        raise ConfigError(
+            f"--weights {paths.shown(str(made.weights))}: --model {paths.on_file(made.model, paths.shown)} takes none.",
+            f"Choose --model {', '.join(_pretrained)}.",
+        )
+    for name in FINE_TUNING:
+        if getattr(made, name) is not None and not made.starts_pretrained:
+            raise ConfigError(
+                f"{option(name)} {getattr(made, name)} means nothing to random weights.",
+                "Give --weights imagenet or --weights PATH.",
+            )
+    if made.views is not None and made.freeze_until == "none":
+        raise ConfigError(
+            f"--views {made.views} means nothing to --freeze-until none: every epoch changes the images anew.",
+            "Leave --views out.",
         )
 
 
@@ -425,11 +487,16 @@ def _config_error(reason: str, values: Mapping[str, Any]) -> ConfigError:
 def contradictions(stored: Config, wanted: Config) -> str:
     """Return the settings in which two configurations differ and must not, as a person reads them; empty if none.
 
-    Two files may build the same network; whether they do is for the fingerprint of the network to say.
+    Two files may build the same network, or have the same weights; whether they do is for their fingerprint to say.
     """
     files = {"model"} if paths.is_reference(stored.model) and paths.is_reference(wanted.model) else set()
+    files |= {"weights"} if _is_file(stored.weights) and _is_file(wanted.weights) else set()
     differing = [f for f in differences(stored, wanted) if f not in CHANGEABLE | files]
     return "; ".join(f"{option(f)} {_spelled(wanted, f)} (run: {_spelled(stored, f)})" for f in differing)
+
+
+def _is_file(weights: str | None) -> bool:
+    return weights not in (None, *NAMED_WEIGHTS)
 
 
 def _spelled(config: Config, field: str) -> object:
@@ -447,6 +514,8 @@ def _meaning(config: Config, field: str) -> object:
     value = getattr(config, field)
     if field == "data" and value is not None:
         return paths.real(value)
+    if field == "weights":
+        return paths.real(value) if _is_file(value) else value or "none"
     if field == "model" and paths.is_reference(value):
         file, function = paths.split(value)
         return paths.real(str(file)), function

@@ -17,7 +17,7 @@ from evacli.data.images import Images
 from evacli.data.names import as_text
 from evacli.data.survey import fingerprint_under
 from evacli.data.types import Data, Split
-from evacli.engine.base import Engine, View, as_it_is
+from evacli.engine.base import Engine, View, as_it_is, mirrored
 from evacli.engine.single import batch_size
 from evacli.errors import DataError, ModelError, RunBusy, RunError
 from evacli.formats import counted
@@ -292,8 +292,8 @@ def predict_views(
         RunError: if the images do not have the size that the network was made for.
     """
     check_shape(network, images.shape)
-    views: list[View] = [view, partial(_mirrored, view=view)] if tta else [view]
-    return computes.predict(network, images, views, watch)
+    turned: View = mirrored if view is as_it_is else partial(_mirrored, view=view)
+    return computes.predict(network, images, [view, turned] if tta else [view], watch)
 
 
 def _mean(views: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -340,7 +340,7 @@ def predict_shifted(
 
 
 def _mirrored(block: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
-    return view(block)[:, :, ::-1]
+    return mirrored(view(block))
 
 
 def _shifted(block: NDArray[np.uint8], shift: int) -> NDArray[np.uint8]:

@@ -57,7 +57,7 @@ class SingleEngine:
             PrecisionError: if a network of the user's cannot be trained in bfloat16.
         """
         self._plan = plan
-        self._augmentation = Augmentation.of(plan.config, plan.fill)
+        self._augmentation = None if plan.fill is None else Augmentation.of(plan.config, plan.fill)
         self._batch_maker = self._making()
         try:
             self._make(network)
@@ -94,7 +94,7 @@ class SingleEngine:
     def _compile(self) -> None:
         config, twin = self._plan.config, self._twin
         twin.compile(
-            optimizer=optimizers.make(config, twin.trainable_variables, self._plan.accumulated),
+            optimizer=optimizers.make(config, twin.trainable_variables, self._plan.accumulated, self._rate_factors()),
             loss=SmoothedCrossEntropy(config.label_smoothing),
             metrics=[
                 keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
@@ -106,6 +106,12 @@ class SingleEngine:
         # The metrics get their variables when first used; a resumed epoch restores them before that.
         twin.compute_metrics(None, tf.zeros([1], tf.int32), tf.zeros([1, twin.output_shape[-1]]))
         twin.reset_metrics()
+
+    def _rate_factors(self) -> list[float]:
+        """Return the factor of the rate for each variable that is trained."""
+        by_layer = self._plan.rate_factors
+        factors = {id(v): by_layer.get(layer.name, 1.0) for layer in all_layers(self._twin) for v in layer.variables}
+        return [factors.get(id(v), 1.0) for v in self._twin.trainable_variables]
 
     def run(self, batches: Batches, hooks: Sequence[Hook]) -> EpochFigures:
         """Let Keras' `fit` take a step for each batch, and ask the hooks after every one."""
@@ -132,18 +138,17 @@ class SingleEngine:
     def _making(self) -> Any:
         """Return what reads and augments a batch: one TensorFlow function, which is not traced anew in every epoch."""
         plan = self._plan
-        labels = tf.constant(plan.labels, tf.int32)
+        labels, kind = tf.constant(plan.labels, tf.int32), plan.images.read(np.arange(1)).dtype
 
         def make(shown: tuple[tf.Tensor, tf.Tensor], number: tf.Tensor) -> tuple[tf.Tensor, ...]:
             indices, mirrored = shown
-            images = tf.ensure_shape(
-                tf.numpy_function(plan.images.read, [indices], tf.uint8), [None, *plan.images.shape]
-            )
-            augmented = self._augmentation(images, tf.stack([plan.config.seed, number]), mirrored)
+            images = tf.ensure_shape(tf.numpy_function(plan.images.read, [indices], kind), [None, *plan.images.shape])
+            seed = tf.stack([plan.config.seed, number])
+            augmented = self._augmentation(images, seed, mirrored) if self._augmentation else images
             own = tf.gather(labels, indices)
             if not plan.config.mixup:
                 return augmented, own, *self._weights(own)
-            seed = tf.random.experimental.stateless_fold_in(tf.stack([plan.config.seed, number]), MIXING)
+            seed = tf.random.experimental.stateless_fold_in(seed, MIXING)
             mixed, part = distort.mixup(augmented, seed, plan.config.mixup)
             weights = self._weights(own) or (tf.ones([tf.size(own)]),)
             return mixed, own, *weights, tf.roll(own, 1, axis=0), part

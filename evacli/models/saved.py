@@ -150,8 +150,7 @@ def _check_parts(path: Path) -> None:
         if sum(sizes.values()) > limit or sum(sizes.values()) - sizes[WEIGHTS] > MAX_CONFIG_BYTES:
             raise ValueError(f"it would unpack to {sum(sizes.values()):,} bytes, too much for a model")
         with archive.open(WEIGHTS) as stored, h5py.File(stored) as arrays:
-            if _declared_bytes(arrays) > limit:
-                raise ValueError("its arrays are larger than the file")
+            check_arrays(arrays, limit)
 
 
 def _check_config(path: Path) -> None:
@@ -178,15 +177,29 @@ def _is_number(settings: Any) -> bool:
     return isinstance(dtype, str) and dtype in NUMBERS
 
 
-def _declared_bytes(arrays: h5py.File) -> int:
-    sizes: list[int] = []
+def check_arrays(arrays: h5py.File, limit: int) -> None:
+    """Make sure that all arrays of an HDF5 file lie in it, and take no more than `limit` bytes together.
+
+    Raises:
+        ValueError: if they do not.
+    """
+    declared = 0
 
     def note(name: str, member: Any) -> None:
+        nonlocal declared
         if isinstance(member, h5py.Dataset):
-            sizes.append(math.prod(member.shape or ()) * member.dtype.itemsize)
+            if member.external or member.is_virtual:
+                raise ValueError("it has arrays that lie in other files")
+            declared += math.prod(member.shape or ()) * member.dtype.itemsize
+
+    def look(name: str, link: Any) -> None:
+        if not isinstance(link, h5py.HardLink):
+            raise ValueError("it has links to other places")
 
     arrays.visititems(note)
-    return sum(sizes)
+    arrays.visititems_links(look)
+    if declared > limit:
+        raise ValueError("its arrays are larger than the file")
 
 
 @contextmanager

@@ -9,8 +9,12 @@ from evacli.backend import keras
 from evacli.config import Config
 from evacli.data.types import Data
 from evacli.engine.base import Engine, Plan
+from evacli.engine.trunk import start_head
 from evacli.errors import ConfigError, PrecisionError
+from evacli.models import backbones, pretrained
 from evacli.models.regularisation import Regularisation, decide_dropout
+from evacli.run.summary import Origin
+from evacli.training import finetuning
 from evacli.training.batching import Batching
 from evacli.training.imbalance import class_weights, hint
 
@@ -25,6 +29,7 @@ class Learner:
         network: plain Keras layers, from raw pixels to probabilities, as `engine.sync` last left it.
         engine: what trains.
         batching: how the images are dealt into batches.
+        origin: where the weights come from that the network began with; None: they were random.
     """
 
     config: Config
@@ -32,6 +37,7 @@ class Learner:
     network: keras.Model
     engine: Engine
     batching: Batching
+    origin: Origin | None = None
 
 
 def assemble(config: Config, data: Data) -> Learner:
@@ -58,6 +64,14 @@ def _assemble(config: Config, data: Data) -> Learner:
     with console.status("Building the network"):
         network = models.build(config.model, data.image_shape, data.num_classes, data.mean, data.std, regularisation)
         models.start(config.model, network, data.train.images)
+    factors, origin = {}, pretrained.start(network, config)
+    if origin:
+        config = finetuning.decide(config, network, len(data.train))
+        computes = engine.create(finetuning.frozen(config, data))
+        backbones.freeze(network, finetuning.cut(config))
+        factors = backbones.rate_factors(network, float(config.backbone_rate or 1))
+        if not finetuning.cut(config):
+            start_head(network, data.train.images, data.train.labels)
     if config.class_weights == "none":
         hint(data.train.labels, data.class_names)
     batching = Batching(config, len(data.train))
@@ -70,6 +84,7 @@ def _assemble(config: Config, data: Data) -> Learner:
         steps_per_epoch=batching.fewest_steps,
         accumulated=batching.accumulated,
         class_weights=class_weights(data.train.labels, config.class_weights),
+        rate_factors=factors,
     )
     model, largest = paths.on_file(config.model, paths.shown), batching.size(config.epochs - 1)
     memory.require(
@@ -79,7 +94,7 @@ def _assemble(config: Config, data: Data) -> Learner:
     )
     with console.status("Preparing the training"):
         computes.prepare(network, plan)
-    return Learner(config, data, network, computes, batching)
+    return Learner(config, data, network, computes, batching, origin)
 
 
 def _resolve(config: Config, data: Data, computes: Engine) -> Config:

@@ -11,6 +11,7 @@ from evacli.catalogue.trackers import Log
 from evacli.config import Config, takes_settings
 from evacli.errors import MemoryShort, RunError
 from evacli.formats import counted
+from evacli.recipes import implied
 from evacli.run import config_file, split_file, summary
 from evacli.run.checkpoint import Progress, load_progress, restore_config
 from evacli.run.directory import DEFAULT_RUN, RunDir
@@ -65,7 +66,7 @@ def train(
     progress = None if overwrite else load_progress(directory)
     if progress:
         restore_config(directory)
-    settled = config_file.inherit(directory, settings, trained=progress is not None)
+    settled = config_file.inherit(directory, implied(directory, settings), trained=progress is not None)
     trackers = chosen(directory, log)
     done = _finished(directory, progress, settled) if progress and log in (None, "none") else None
     if done:
