@@ -2,6 +2,7 @@
 
 import gzip
 import zlib
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,7 @@
 """The weights that others have trained for a network: opening their file, which may come from a stranger.
 
-No code in it runs, and nothing of it is larger than the file itself. What is taken from it are numbers, in arrays of the
-shapes that the network has.
+No code in it runs, and nothing of it is larger than the file itself. What is taken from it are numbers, in arrays of
+the shapes that the network has.
 """
 
 import hashlib

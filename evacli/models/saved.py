@@ -183,22 +183,17 @@ def check_arrays(arrays: h5py.File, limit: int) -> None:
     Raises:
         ValueError: if they do not.
     """
-    declared = 0
-
-    def note(name: str, member: Any) -> None:
-        nonlocal declared
-        if isinstance(member, h5py.Dataset):
-            if member.external or member.is_virtual:
-                raise ValueError("it has arrays that lie in other files")
-            declared += math.prod(member.shape or ()) * member.dtype.itemsize
-
-    def look(name: str, link: Any) -> None:
-        if not isinstance(link, h5py.HardLink):
-            raise ValueError("it has links to other places")
-
-    arrays.visititems(note)
-    arrays.visititems_links(look)
-    if declared > limit:
+    links: list[Any] = []
+    members: list[Any] = []
+    # What is raised while h5py visits does not arrive as it is.
+    arrays.visititems_links(lambda name, link: links.append(link))
+    arrays.visititems(lambda name, member: members.append(member))
+    if not all(isinstance(link, h5py.HardLink) for link in links):
+        raise ValueError("it has links to other places")
+    stored = [member for member in members if isinstance(member, h5py.Dataset)]
+    if any(array.external or array.is_virtual for array in stored):
+        raise ValueError("it has arrays that lie in other files")
+    if sum(math.prod(array.shape or ()) * array.dtype.itemsize for array in stored) > limit:
         raise ValueError("its arrays are larger than the file")
 
 

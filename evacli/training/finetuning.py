@@ -1,4 +1,4 @@
-"""What fine-tuning decides: which layers of a pretrained network stay as they are, and how many views they are shown."""
+"""What fine-tuning decides: which layers of a pretrained network stay as they are, and what they are shown."""
 
 import math
 
