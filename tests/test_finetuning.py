@@ -18,8 +18,9 @@ from evacli.config import Config
 from evacli.data import cache
 from evacli.engine import optimizers, trunk
 from evacli.errors import ConfigError, Contradiction, ModelError, Stopped
-from evacli.models import backbones, pretrained, saved
-from evacli.run import summary
+from evacli.evaluation import EvaluatedRun, open_run
+from evacli.models import backbones, pretrained
+from evacli.run import summary, trained
 from evacli.run.directory import RunDir
 from evacli.training import finetuning
 from evacli.training.train import train
@@ -164,7 +165,7 @@ def test_weights_come_in_any_file_of_keras(
     shutil.copy(weights, tmp_path / "without-a-name")
     for path in tmp_path.iterdir():
         network.set_weights([np.zeros_like(weight) for weight in network.get_weights()])
-        pretrained.fill(network, path, "mobilenet_v2")
+        pretrained.fill(network, path)
         assert same(of_layers(network, backbones.backbone_layers(network))[: len(bare.weights)], bare.get_weights())
 
 
@@ -208,7 +209,7 @@ HOSTILE = {
     text: "no file of weights",
     archive: "damaged",
     nothing: "no weights for the layer",
-    of_another: "--weights",
+    of_another: "does not have the weights of mobilenet_v2",
 }
 
 
@@ -220,7 +221,7 @@ def test_a_file_that_is_hostile_or_of_another_network_is_refused(
     write(path)
     before = network.get_weights()
     with pytest.raises(ModelError, match=HOSTILE[write]) as error:
-        pretrained.fill(network, path, "mobilenet_v2")
+        pretrained.fill(network, path)
     assert "a.weights.h5" in error.value.message
     assert "\n" not in error.value.message + error.value.fix
     assert same(network.get_weights(), before)
@@ -261,9 +262,16 @@ def test_weights_bring_the_recipe_for_fine_tuning_to_a_new_run(tmp_path: Path) -
 # -- trainings ---------------------------------------------------------------------------------------------------------
 
 
-def test_frozen_layers_keep_their_bits_and_all_others_learn(network: keras.Model, whole: Path, weights: Path) -> None:
-    pretrained.fill(network, weights, "mobilenet_v2")
-    learnt = saved.load(whole / "best.keras")
+@pytest.fixture(scope="module")
+def opened(whole: Path) -> EvaluatedRun:
+    return open_run(trained.read(RunDir(whole)))
+
+
+def test_frozen_layers_keep_their_bits_and_all_others_learn(
+    network: keras.Model, opened: EvaluatedRun, weights: Path
+) -> None:
+    pretrained.fill(network, weights)
+    learnt = opened.network
     front, tail = backbones.cut_at(network, UNTIL)
     norms = [layer for layer in tail.layers if isinstance(layer, keras.layers.BatchNormalization)]
     assert norms
@@ -279,12 +287,8 @@ def test_a_run_says_where_its_weights_come_from(whole: Path, weights: Path) -> N
     assert len(origin.sha256) == 64
 
 
-def test_what_was_measured_is_what_the_saved_network_says(whole: Path) -> None:
-    from evacli import evaluation
-    from evacli.run import trained
-
-    stored = trained.read(RunDir(whole))
-    assert evaluation.open_run(stored).test.accuracy == pytest.approx(stored.summary.test_accuracy)
+def test_what_was_measured_is_what_the_saved_network_says(opened: EvaluatedRun) -> None:
+    assert opened.test.accuracy == pytest.approx(opened.trained.test_accuracy)
 
 
 def test_a_run_that_was_interrupted_in_each_phase_equals_the_other_to_the_bit(
@@ -305,7 +309,6 @@ def test_a_run_that_was_interrupted_in_each_phase_equals_the_other_to_the_bit(
     cache.clear()
     train(tmp_path / "parts", **settings)
     assert state(tmp_path / "parts") == state(whole)
-    assert same(*(saved.load(run / "best.keras").get_weights() for run in (whole, tmp_path / "parts")))
 
 
 def test_a_run_does_not_go_on_from_other_weights(

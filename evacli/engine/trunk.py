@@ -203,11 +203,11 @@ class TrunkEngine:
 def _traced(model: keras.Model) -> Callable[[Any], Any]:
     fast = fast_copy(model)
 
-    @tf.function(autograph=False, reduce_retracing=True)
     def through(images: Any) -> Any:
         return fast(tf.cast(images, tf.float32), training=False)
 
-    return lambda images: through(images)
+    traced: Callable[[Any], Any] = tf.function(through, autograph=False, reduce_retracing=True)
+    return traced
 
 
 def _fill(array: Any, through: Callable[[Any], Any], blocks: Iterator[NDArray[Any]], description: str) -> None:

@@ -100,7 +100,7 @@ def cut_at(network: keras.Model, layer: str) -> tuple[keras.Model, keras.Model]:
     possible = cuts(network)
     if layer not in possible or layer in HEAD[1:]:
         around = layer in {each.name for each in network.layers}
-        problem = "has paths around it" if around else "is none of its layers"
+        problem = "has paths around that layer" if around else "has no such layer"
         raise ModelError(
             f"--freeze-until {layer}: the network {network.name} {problem}.",
             f"{meant(layer, possible)}Choose auto, all, none, or one of {', '.join(list(possible)[-20:-4:3])}, ...",

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evacli import console, paths
-from evacli.backend import keras
+from evacli.backend import hushed, keras
 from evacli.catalogue.networks import NETWORKS, Pretrained
 from evacli.config import Config
 from evacli.data.downloads import own_progress_bar
@@ -27,6 +27,7 @@ from evacli.models.nested import all_layers
 from evacli.run.summary import Origin
 
 Named = Mapping[tuple[str, str], Any]  # arrays by the names of their layer and of themselves
+FIX = "Name the --model that they are of."
 KINDS = "Expected: the weights of a Keras network without its classes (.weights.h5 or .h5), or a whole one (.keras)."
 
 
@@ -41,6 +42,24 @@ def start(network: keras.Model, config: Config) -> Origin | None:
     """
     if not config.starts_pretrained:
         return None
+    path, origin = _find(config)
+    with console.status("Reading the weights"):
+        fill(network, path)
+    return origin
+
+
+def require_same(config: Config, before: Origin, fix: str) -> None:
+    """Refuse to go on from other weights than a training began with; `fix` says what to do.
+
+    Raises:
+        ModelError: in that case, or if they cannot be had.
+    """
+    _, origin = _find(config)
+    if origin.sha256 != before.sha256:
+        raise ModelError(f"--weights {origin.source}: these are not the weights that the run began with.", fix)
+
+
+def _find(config: Config) -> tuple[Path, Origin]:
     known = NETWORKS[config.model].pretrained
     assert known is not None
     path = _downloaded(known, config.model) if config.weights == "imagenet" else Path(str(config.weights))
@@ -50,22 +69,17 @@ def start(network: keras.Model, config: Config) -> Origin | None:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as e:
         raise ModelError(f"--weights {shown}: {e.strerror or e}.", KINDS) from e
-    with console.status("Reading the weights"):
-        fill(network, path, config.model)
     if config.weights == "imagenet":
-        return Origin(weights="imagenet", source=known.url, licence=known.licence, sha256=digest)
-    return Origin(
-        weights=path.name, source=shown, licence="not known to evacli; see where you have it from", sha256=digest
-    )
+        return path, Origin(weights="imagenet", source=known.url, licence=known.licence, sha256=digest)
+    return path, Origin(weights=path.name, source=shown, licence="licence not known", sha256=digest)
 
 
-def fill(network: keras.Model, path: Path, model: str) -> None:
+def fill(network: keras.Model, path: Path) -> None:
     """Give the layers of a network before its head the weights in a file.
 
     Args:
         network: which `models.build` made.
         path: the file.
-        model: the name of the network, for messages.
 
     Raises:
         ModelError: if the file is damaged, larger inside than outside, no file of weights, or of another network.
@@ -74,16 +88,13 @@ def fill(network: keras.Model, path: Path, model: str) -> None:
     wanted = [weight for layer in layers for weight in layer.weights]
     try:
         arrays = _arrays(path, network)
-        found = arrays if isinstance(arrays, list) else _by_name(arrays, layers)
+        found = arrays if isinstance(arrays, list) else _by_name(arrays, layers, path, network.name)
     except ModelError as e:
-        raise ModelError(f"--weights {paths.shown(str(path))}: {e.message}", e.fix or KINDS) from e
+        raise ModelError(f"--weights {e.message}", e.fix or KINDS) from e
     except Exception as e:  # of a stranger's bytes, whatever the first parser that stumbles over them raises
         raise ModelError(f"--weights {paths.shown(str(path))}: {saved.first_sentence(e)}", KINDS) from e
     if [array.shape for array in found] != [tuple(weight.shape) for weight in wanted]:
-        raise ModelError(
-            f"--weights {paths.shown(str(path))} are not those of {model}: {_difference(found, wanted)}.",
-            "Name the --model that they are of.",
-        )
+        raise ModelError(f"--weights {_not_of(path, network.name, _difference(found, wanted))}", FIX)
     if not all(np.isfinite(array).all() for array in found):
         raise ModelError(f"--weights {paths.shown(str(path))} has weights that are not numbers.", "Use another file.")
     for weight, array in zip(wanted, found, strict=True):
@@ -130,7 +141,11 @@ def _read_by_keras(path: Path, network: keras.Model, suffix: str) -> list[NDArra
     with tempfile.TemporaryDirectory() as folder:
         link = Path(folder) / f"backbone{suffix}"
         link.symlink_to(path.resolve())
-        bare.load_weights(link)
+        try:
+            with hushed():  # what fits is said below
+                bare.load_weights(link)
+        except ValueError as e:
+            raise ModelError(_not_of(path, network.name, saved.first_sentence(e)), FIX) from e
     return [weight.numpy() for layer in all_layers(bare) for weight in layer.weights]
 
 
@@ -143,15 +158,19 @@ def _datasets(file: h5py.File) -> Iterator[tuple[tuple[str, str], Any]]:
             yield (layer, weight.partition(":")[0]), member
 
 
-def _by_name(arrays: Named, layers: list[Any]) -> list[NDArray[Any]]:
+def _by_name(arrays: Named, layers: list[Any], path: Path, model: str) -> list[NDArray[Any]]:
     missing = [layer.name for layer in layers for weight in layer.weights if (layer.name, weight.name) not in arrays]
     if missing:
-        raise ModelError(f"it has no weights for the layer {missing[0]}.", "Name the --model that they are of.")
+        raise ModelError(_not_of(path, model, f"it has no weights for the layer {missing[0]}."), FIX)
     return [np.asarray(arrays[layer.name, weight.name]) for layer in layers for weight in layer.weights]
 
 
 def _difference(found: list[NDArray[Any]], wanted: list[Any]) -> str:
     for array, weight in zip(found, wanted, strict=False):
         if array.shape != tuple(weight.shape):
-            return f"{weight.path} has the shape {tuple(weight.shape)}, there {array.shape}"
-    return f"it has {len(wanted)} arrays, there are {len(found)}"
+            return f"{weight.path} is {tuple(weight.shape)} there, and {array.shape} in the file."
+    return f"that has {len(wanted)} arrays, and the file {len(found)}."
+
+
+def _not_of(path: Path, model: str, reason: str) -> str:
+    return f"{paths.shown(str(path))} does not have the weights of {model}: {reason}"

@@ -148,11 +148,6 @@ def _check_same_training(run: RunDir, progress: Progress, learner: Learner) -> N
             "Name the run's own file with --model, or put it back as it was, or start anew: "
             f"evacli train{run.option} --overwrite",
         )
-    if learner.origin and (progress.pretrained is None or learner.origin.sha256 != progress.pretrained.sha256):
-        raise ModelError(
-            f"--weights {paths.shown(str(learner.config.weights))}: these are not the weights that the run began with.",
-            f"Put the file back as it was, or start anew: evacli train{run.option} --overwrite",
-        )
     _report_versions(progress.versions, now)
 
 

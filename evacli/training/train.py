@@ -81,12 +81,16 @@ def train(
     with console.status("Reading the images"):
         loaded = data.load(settled, split_file.read(directory, settled))
     # Only now: a run that is done, and a mistake in what came before, need not wait for TensorFlow.
+    from evacli.models.pretrained import require_same
     from evacli.training.learner import assemble
     from evacli.training.loop import Loop
     from evacli.training.rates import choose_rates
     from evacli.training.start import forget, start_or_resume
     from evacli.training.trackers.following import following
 
+    if progress and progress.pretrained:
+        fix = f"Put the file back as it was, or start anew: evacli train{directory.option} --overwrite"
+        require_same(settled, progress.pretrained, fix)
     with _keeping_what_is_reached(directory, settled):
         learner = assemble(settled, loaded)
         with exclusive(directory):
