@@ -221,7 +221,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     precision: Annotated[Precision, _network("{names}.", "whichever is faster here")] = "auto"
 
     def __post_init__(self) -> None:
-        """Let one setting alone say which data it is: without `data` it is `dataset`, and beside it there is none."""
+        """Let one setting alone say which data it is: without `data` it is `dataset`, and beside it there is none.
+
+        And let there be one spelling of no weights.
+        """
+        if self.weights == "none":
+            msgspec.structs.force_setattr(self, "weights", None)
         if self.data is not None:
             msgspec.structs.force_setattr(self, "dataset", None)
         elif self.dataset is None:
@@ -230,7 +235,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def starts_pretrained(self) -> bool:
         """Whether it starts from weights that others have trained."""
-        return self.weights not in (None, "none")
+        return self.weights is not None
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -515,7 +520,7 @@ def _meaning(config: Config, field: str) -> object:
     if field == "data" and value is not None:
         return paths.real(value)
     if field == "weights":
-        return paths.real(value) if _is_file(value) else value or "none"
+        return paths.real(str(value)) if _is_file(value) else value
     if field == "model" and paths.is_reference(value):
         file, function = paths.split(value)
         return paths.real(str(file)), function

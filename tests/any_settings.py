@@ -40,7 +40,7 @@ VALUES = {
     "mixup": SHARES,
     "lr": RATES | st.just("auto"),
     "schedule": st.sampled_from(get_args(Schedule)),
-    "weights": st.just("none"),
+    "weights": st.none(),
     "dropout": st.none() | SHARES | st.sampled_from(["none", "own"]),
     "tta": st.booleans(),
     "test_every": COUNTS,

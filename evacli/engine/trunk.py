@@ -170,7 +170,7 @@ class TrunkEngine:
         key = self._key(augmentation, plan)
         if (found := cache.find(key, np.float16)) is None:
             told = f"What the frozen layers make of {counted(self._frozen.views, 'view')} of {counted(count, 'image')}"
-            with cache.make(key, self._frozen.name, whole, np.float16, f"{told} is computed once, into") as made:
+            with cache.make(key, self._frozen.name, whole, np.float16, f"{told}: computed into") as made:
                 array, finish = made
                 _fill(array, self._through, self._shown(augmentation, plan), "Views, up to the frozen layer")
                 finish(cache.Index(data=self._frozen.name, good=[True] * len(array), problems={}))

@@ -8,7 +8,7 @@ import numpy as np
 from keras import applications, layers
 from numpy.typing import NDArray
 
-from evacli.backend import keras
+from evacli.backend import hushed, keras
 from evacli.errors import ModelError
 from evacli.messages import meant
 from evacli.models.nested import all_layers
@@ -125,7 +125,8 @@ def start_head(network: keras.Model, features: NDArray[np.float32], labels: NDAr
     from sklearn.linear_model import LogisticRegression
 
     deviation = features.std(axis=0) + SMALLEST_DEVIATION
-    fitted = LogisticRegression(C=INVERSE_PENALTY, max_iter=ROUNDS).fit(features / deviation, labels)
+    with hushed():  # that it may come closer yet is no matter for a start
+        fitted = LogisticRegression(C=INVERSE_PENALTY, max_iter=ROUNDS).fit(features / deviation, labels)
     weights, bias = fitted.coef_, fitted.intercept_
     if len(weights) == 1:  # of two classes, scikit-learn has the difference of their scores
         weights, bias = np.concatenate([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2

@@ -26,7 +26,8 @@ from evacli.models import backbones, saved
 from evacli.models.nested import all_layers
 from evacli.run.summary import Origin
 
-Named = Mapping[tuple[str, str], Any]  # arrays by the names of their layer and of themselves
+# Arrays by the names of their layer and of themselves, or their number in the layer.
+Named = Mapping[tuple[str, str], Any]
 FIX = "Name the --model that they are of."
 KINDS = "Expected: the weights of a Keras network without its classes (.weights.h5 or .h5), or a whole one (.keras)."
 
@@ -122,8 +123,9 @@ def _downloaded(known: Pretrained, model: str) -> Path:
 def _arrays(path: Path, network: keras.Model) -> list[NDArray[Any]] | Named:
     """Return the arrays in a file: in the order of the network, or by name."""
     if zipfile.is_zipfile(path):
-        named = ((layer.name, weight) for layer in all_layers(saved.load(path)) for weight in layer.weights)
-        return {(layer, weight.name): weight.numpy() for layer, weight in named}
+        layers = list(all_layers(saved.load(path)))
+        # By their number: not every layer gives its weights the same names when it is loaded.
+        return {(layer.name, str(i)): each.numpy() for layer in layers for i, each in enumerate(layer.weights)}
     if not path.is_file() or not h5py.is_hdf5(path):
         raise ValueError("it is no file of weights")
     with h5py.File(path) as file:
@@ -159,10 +161,14 @@ def _datasets(file: h5py.File) -> Iterator[tuple[tuple[str, str], Any]]:
 
 
 def _by_name(arrays: Named, layers: list[Any], path: Path, model: str) -> list[NDArray[Any]]:
-    missing = [layer.name for layer in layers for weight in layer.weights if (layer.name, weight.name) not in arrays]
-    if missing:
-        raise ModelError(_not_of(path, model, f"it has no weights for the layer {missing[0]}."), FIX)
-    return [np.asarray(arrays[layer.name, weight.name]) for layer in layers for weight in layer.weights]
+    found = []
+    for layer in layers:
+        for number, weight in enumerate(layer.weights):
+            array = arrays.get((layer.name, weight.name), arrays.get((layer.name, str(number))))
+            if array is None:
+                raise ModelError(_not_of(path, model, f"it has no weights for the layer {layer.name}."), FIX)
+            found.append(np.asarray(array))
+    return found
 
 
 def _difference(found: list[NDArray[Any]], wanted: list[Any]) -> str:
