@@ -151,7 +151,7 @@ FITTING = {
     "rho": {"optimizer": "rmsprop"},
     "epsilon": {"optimizer": "adam"},
     "weights": {"model": "mobilenet_v2"},
-    **dict.fromkeys(config.FINE_TUNING, {"model": "mobilenet_v2", "weights": "imagenet"}),
+    **{name: {"model": "mobilenet_v2", "weights": "imagenet"} for name in config.FINE_TUNING},
 }
 
 
