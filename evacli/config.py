@@ -36,6 +36,7 @@ Cycle = Literal["triangular", "triangular2", "exp-range"]
 Precision = Literal["auto", "float32", "bfloat16"]
 CropBorder = Literal["mean", "reflect"]
 Resize = Literal["crop", "pad", "stretch"]
+Layer = Annotated[str, Meta(min_length=1, max_length=200)]
 ClassOrder = Literal["natural", "characters"]
 DEFAULT_DATASET = "cifar10"
 UP_TO = "up-to-"  # before the size of batches that may be lowered to what memory holds
@@ -52,6 +53,8 @@ _data, _network, _augmentation, _optimisation, _schedule = (
     partial(Setting, panel) for panel in ("Data", "Network", "Augmentation", "Optimisation", "Schedule")
 )
 _networks = {name: network.about for name, network in NETWORKS.items()}
+NAMED_WEIGHTS = {"imagenet": "those of keras.applications", "none": "random ones"}
+_pretrained = [name for name, network in NETWORKS.items() if network.pretrained]
 _not_flippable = ", ".join(name for name, dataset in DATASETS.items() if not dataset.flippable)
 _without_dropout = ", ".join(name for name, network in NETWORKS.items() if not network.own_dropout)
 
@@ -95,6 +98,24 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     model: Annotated[
         PathLike, Meta(min_length=1), _network("{names}, or your own path/to/file.py:build.", known=_networks)
     ] = "eva"
+    weights: Annotated[
+        PathLike | None,
+        _network(
+            "Weights to start from: imagenet, none, or a file.",
+            "none",
+            metavar="NAME",
+            known=NAMED_WEIGHTS,
+        ),
+    ] = None
+    freeze_until: Annotated[
+        Layer | None,
+        _network(
+            "Last layer of those weights to keep: its name, auto, all, none.",
+            "auto",
+            metavar="LAYER",
+            known={"auto": "what suits the network", "all": "all but the head", "none": "train every layer"},
+        ),
+    ] = None
     dropout: Annotated[
         Share | Literal["own", "none"] | None,
         _network(
@@ -134,6 +155,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rand_augment: Annotated[
         Annotated[float, Meta(ge=0, le=30)], _augmentation("Magnitude, up to 30, of two random operations.")
     ] = 0.0
+    views: Annotated[
+        Count | None,
+        _augmentation("Changed views of each image, behind layers that are kept.", "4"),
+    ] = None
     mixup: Annotated[Scale, _augmentation("Lay images over each other, in parts from Beta(X, X).")] = 0.0
     # optimisation; lr auto: the suggestion of lr-find, else the optimizer's own; None: the optimizer's own
     optimizer: Annotated[Optimizer, _optimisation("{names}.")] = "sgdw"
@@ -161,6 +186,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "Times the rate: share by which weights shrink in a step.",
             optimizers.weight_decays(),
         ),
+    ] = None
+    backbone_rate: Annotated[
+        Annotated[float, Meta(gt=0, le=1)] | None,
+        _optimisation("Share of the rate for the last of the given layers; its square for the first.", "0.3"),
     ] = None
     gradient_noise: Annotated[Scale, _optimisation("Noise on gradients, of variance X / (1 + step)^0.55.")] = 0.0
     label_smoothing: Annotated[Share, _optimisation("Share spread over all classes.")] = 0.0
@@ -209,11 +238,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     precision: Annotated[Precision, _network("{names}.", "whichever is faster here")] = "auto"
 
     def __post_init__(self) -> None:
-        """Let one setting alone say which data it is: without `data` it is `dataset`, and beside it there is none."""
+        """Let one setting alone say which data it is: without `data` it is `dataset`, and beside it there is none.
+
+        And let there be one spelling of no weights.
+        """
+        if self.weights == "none":
+            msgspec.structs.force_setattr(self, "weights", None)
         if self.data is not None:
             msgspec.structs.force_setattr(self, "dataset", None)
         elif self.dataset is None:
             msgspec.structs.force_setattr(self, "dataset", DEFAULT_DATASET)
+
+    @property
+    def starts_pretrained(self) -> bool:
+        """Whether it starts from weights that others have trained."""
+        return self.weights is not None
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -256,9 +295,14 @@ BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
     "grow_batch": ("schedule", ("step",)),
 }
 
+# What only weights that others have trained can use.
+FINE_TUNING = ("freeze_until", "views", "backbone_rate")
+
 # What is chosen for a network or for images, and does not bind others: those settings that name them.
 CHOSEN_FOR: dict[str, tuple[str, ...]] = {
     "dropout": ("model",),
+    "freeze_until": ("model", "weights"),
+    "views": ("model", "weights", "dataset", "data"),
     "cutout": ("dataset", "data"),
     "crop": ("dataset", "data"),
     "flip": ("dataset", "data"),
@@ -342,6 +386,8 @@ def make(settings: Mapping[str, Any], base: Config | None = None) -> Config:
         # What another optimizer or schedule was told does not bind this one.
         if name not in settings and not _belongs(name, values):
             values[name] = None
+    if values["weights"] in (None, "none"):
+        values |= {name: None for name in FINE_TUNING if name not in settings}
     made = _convert(values)
     _check_together(made)
     return made
@@ -411,6 +457,27 @@ def _check_together(made: Config) -> None:
         raise ConfigError(
             "--beta-1 0 leaves --optimizer lion without its average.", "Give more than 0; its own is 0.9."
         )
+    _check_pretrained(made)
+
+
+def _check_pretrained(made: Config) -> None:
+    """Refuse weights for a network that has none, and what only belongs to such weights."""
+    if made.starts_pretrained and made.model not in _pretrained:
+        raise ConfigError(
+            f"--weights {paths.shown(str(made.weights))}: --model {paths.on_file(made.model, paths.shown)} takes none.",
+            f"Choose --model {', '.join(_pretrained)}.",
+        )
+    for name in FINE_TUNING:
+        if getattr(made, name) is not None and not made.starts_pretrained:
+            raise ConfigError(
+                f"{option(name)} {getattr(made, name)} means nothing to random weights.",
+                "Give --weights imagenet or --weights PATH.",
+            )
+    if made.views is not None and made.freeze_until == "none":
+        raise ConfigError(
+            f"--views {made.views} means nothing to --freeze-until none: every epoch changes the images anew.",
+            "Leave --views out.",
+        )
 
 
 def _check_ranges(made: Config) -> None:
@@ -455,11 +522,16 @@ def _config_error(reason: str, values: Mapping[str, Any]) -> ConfigError:
 def contradictions(stored: Config, wanted: Config) -> str:
     """Return the settings in which two configurations differ and must not, as a person reads them; empty if none.
 
-    Two files may build the same network; whether they do is for the fingerprint of the network to say.
+    Two files may build the same network, or have the same weights; whether they do is for their fingerprint to say.
     """
     files = {"model"} if paths.is_reference(stored.model) and paths.is_reference(wanted.model) else set()
+    files |= {"weights"} if _is_file(stored.weights) and _is_file(wanted.weights) else set()
     differing = [f for f in differences(stored, wanted) if f not in CHANGEABLE | files]
     return "; ".join(f"{option(f)} {_spelled(wanted, f)} (run: {_spelled(stored, f)})" for f in differing)
+
+
+def _is_file(weights: str | None) -> bool:
+    return weights not in (None, *NAMED_WEIGHTS)
 
 
 def _spelled(config: Config, field: str) -> object:
@@ -477,6 +549,8 @@ def _meaning(config: Config, field: str) -> object:
     value = getattr(config, field)
     if field == "data" and value is not None:
         return paths.real(value)
+    if field == "weights":
+        return paths.real(str(value)) if _is_file(value) else value
     if field == "model" and paths.is_reference(value):
         file, function = paths.split(value)
         return paths.real(str(file)), function

@@ -17,7 +17,7 @@ from evacli.data.images import Images
 from evacli.data.names import as_text
 from evacli.data.survey import fingerprint_under
 from evacli.data.types import Data, Split
-from evacli.engine.base import Engine
+from evacli.engine.base import Engine, View, as_it_is, mirrored
 from evacli.engine.single import batch_size
 from evacli.errors import DataError, ModelError, RunBusy, RunError
 from evacli.formats import counted
@@ -31,7 +31,6 @@ from evacli.run.trained import Trained
 # Told how many images are done.
 Watch = Callable[[int], None]
 # From (B, H, W, 3) images to what is shown of them.
-View = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -245,11 +244,6 @@ def _written_again(run: RunDir) -> str:
     return f"Delete it and run evacli train{run.option}, which writes it again from its checkpoint."
 
 
-def as_it_is(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the images themselves."""
-    return images
-
-
 def predict(
     computes: Engine,
     network: keras.Model,
@@ -304,20 +298,13 @@ def predict_views(
         RunError: if the images do not have the size that the network was made for.
     """
     check_shape(network, images.shape)
-    views = views_of(tta=tta, view=view)
-    probabilities = np.empty((len(views), len(images), network.output_shape[-1]), np.float32)
-    predictor, done = computes.predictor(network), 0
-    for block in images.blocks(batch_size(images.shape)):
-        watch(done)
-        for shown, found in zip(views, probabilities, strict=True):
-            found[done : done + len(block)] = predictor(shown(block))
-        done += len(block)
-    return probabilities
+    return computes.predict(network, images, views_of(tta=tta, view=view), watch)
 
 
 def views_of(*, tta: bool, view: View = as_it_is) -> list[View]:
     """Return what is shown of images: they as they are and, with `tta`, their mirror images."""
-    return [view, partial(_mirrored, view=view)] if tta else [view]
+    turned: View = mirrored if view is as_it_is else partial(_mirrored, view=view)
+    return [view, turned] if tta else [view]
 
 
 def mean_of_views(views: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -365,7 +352,7 @@ def predict_shifted(
 
 
 def _mirrored(block: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
-    return view(block)[:, :, ::-1]
+    return mirrored(view(block))
 
 
 def _shifted(block: NDArray[np.uint8], shift: int) -> NDArray[np.uint8]:

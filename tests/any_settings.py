@@ -6,6 +6,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from evacli import config
+from evacli.catalogue.networks import NETWORKS
 from evacli.config import ClassOrder, Config, CropBorder, Cycle, Dataset, Optimizer, Precision, Resize, Schedule
 
 RATES = st.floats(min_value=0, max_value=1e6, exclude_min=True)
@@ -17,6 +18,7 @@ NAMES = st.text(
     | st.characters(categories=["Cs"], min_codepoint=0xDC80, max_codepoint=0xDCFF),
     min_size=1,
 )
+PRETRAINED = [name for name, network in NETWORKS.items() if network.pretrained]
 VALUES = {
     "dataset": st.sampled_from(get_args(Dataset)),
     "data": st.none() | NAMES,
@@ -29,7 +31,7 @@ VALUES = {
     "image_size": st.none() | st.from_regex(r"[1-9][0-9]{0,3}(x[1-9][0-9]{0,3})?", fullmatch=True),
     "resize": st.sampled_from(get_args(Resize)),
     "class_order": st.sampled_from(get_args(ClassOrder)),
-    "model": NAMES,
+    "model": NAMES | st.sampled_from(PRETRAINED),
     "cutout": st.none() | st.integers(0, 4096),
     "crop": st.none() | st.integers(0, 4096),
     "crop_border": st.sampled_from(get_args(CropBorder)),
@@ -40,6 +42,10 @@ VALUES = {
     "mixup": SHARES,
     "lr": RATES | st.just("auto"),
     "schedule": st.sampled_from(get_args(Schedule)),
+    "weights": st.none() | st.just("imagenet"),
+    "freeze_until": st.none() | st.sampled_from(["auto", "all", "none", "pool"]),
+    "views": st.none() | COUNTS,
+    "backbone_rate": st.none() | st.floats(0, 1, exclude_min=True),
     "dropout": st.none() | SHARES | st.sampled_from(["none", "own"]),
     "tta": st.booleans(),
     "test_every": COUNTS,
@@ -76,6 +82,9 @@ def possible(settings: dict[str, Any]) -> dict[str, Any]:
     belongs["beta_1"] &= chosen["optimizer"] != "lion" or chosen["beta_1"] != 0
     belongs["base_lr"] &= chosen["lr"] == "auto"
     belongs["grow_batch"] &= chosen["batch_size"] == Config().batch_size
+    tuned = chosen["weights"] == "imagenet" and chosen["model"] in PRETRAINED
+    belongs |= dict.fromkeys(("weights", *config.FINE_TUNING), tuned)
+    belongs["views"] &= chosen["freeze_until"] != "none"
     return {name: value for name, value in settings.items() if belongs.get(name, True)}
 
 

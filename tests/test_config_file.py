@@ -150,6 +150,8 @@ FITTING = {
     "beta_2": {"optimizer": "adam"},
     "rho": {"optimizer": "rmsprop"},
     "epsilon": {"optimizer": "adam"},
+    "weights": {"model": "mobilenet_v2"},
+    **{name: {"model": "mobilenet_v2", "weights": "imagenet"} for name in config.FINE_TUNING},
 }
 
 
@@ -169,6 +171,10 @@ def test_trained_run_refuses_every_other_setting_with_the_difference(run: RunDir
         "limit_train": 7,
         "limit_test": 7,
         "model": "resnet9",
+        "weights": "imagenet",
+        "freeze_until": "pool",
+        "views": 7,
+        "backbone_rate": 0.5,
         "cutout": 7,
         "crop": 7,
         "crop_border": "reflect",

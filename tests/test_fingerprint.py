@@ -7,7 +7,7 @@ from evacli.backend import keras
 from evacli.catalogue.networks import NETWORKS
 from evacli.models.fingerprint import fingerprint, is_of
 
-ARCHITECTURES = sorted(NETWORKS)
+ARCHITECTURES = sorted(name for name, network in NETWORKS.items() if not network.pretrained)
 
 
 def build(name: str) -> keras.Model:

@@ -120,8 +120,8 @@ def key(listings: Mapping[str, Sequence[File]], settings: Sequence[object]) -> s
     return digest.hexdigest()
 
 
-def find(named: str) -> tuple[NDArray[np.uint8], Path, Index] | None:
-    """Return the pictures, the folder and the index of an entry, None if there is none that can be used."""
+def find(named: str, kind: Any = np.uint8) -> tuple[NDArray[Any], Path, Index] | None:
+    """Return the pictures, the folder and the index of an entry, None if there is none of this kind of numbers."""
     entry = folder() / named
     try:
         index = msgspec.json.decode((entry / INDEX).read_bytes(), type=Index)
@@ -129,13 +129,22 @@ def find(named: str) -> tuple[NDArray[np.uint8], Path, Index] | None:
         os.utime(entry / INDEX)
     except (OSError, ValueError, msgspec.DecodeError):
         return None
-    whole = images.dtype == np.uint8 and images.ndim == 4 and len(images) == len(index.good)
+    whole = images.dtype == kind and images.ndim == 4 and len(images) == len(index.good)
     return (images, entry, index) if whole else None
 
 
 @contextmanager
-def make(named: str, data: str, shape: tuple[int, ...]) -> Iterator[tuple[NDArray[np.uint8], Callable[[Index], None]]]:
+def make(
+    named: str, data: str, shape: tuple[int, ...], kind: Any = np.uint8, told: str = ""
+) -> Iterator[tuple[NDArray[Any], Callable[[Index], None]]]:
     """Make room for an entry.
+
+    Args:
+        named: how it will be found.
+        data: where the pictures come from.
+        shape: of the array.
+        kind: of its numbers.
+        told: what is said of it, up to the folder; by default that the images do not fit into memory.
 
     Yields:
         An array of `shape` to fill, and what is to be called when it is filled; without that, nothing is kept.
@@ -144,22 +153,20 @@ def make(named: str, data: str, shape: tuple[int, ...]) -> Iterator[tuple[NDArra
         MemoryShort: if there is no room, within the limit or on the disk.
     """
     place = folder()
-    needed = int(np.prod(shape, dtype=object))
+    needed = int(np.prod(shape, dtype=object)) * np.dtype(kind).itemsize
     with _reporting(place, needed):
         place.mkdir(parents=True, exist_ok=True)
         with FileLock(place / ".lock"):
-            if find(named) is None:
+            if find(named, kind) is None:
                 shutil.rmtree(place / named, ignore_errors=True)  # it is damaged, if it is there
             _make_room(place, needed)
             temporary = place / f".{named}.{os.getpid()}-{token_hex(4)}.tmp"
             temporary.mkdir()
-    console.note(
-        f"{counted(shape[0], 'image')} of {data} do not fit into memory: decoded to {place} ({needed / GB:.1f} GB), "
-        "once for all runs; see evacli cache."
-    )
+    told = told or f"{counted(shape[0], 'image')} of {data} do not fit into memory: decoded to"
+    console.note(f"{told} {place} ({needed / GB:.1f} GB), once for all runs; see evacli cache.")
     try:
         with _reporting(place, needed):
-            images = np.lib.format.open_memmap(temporary / IMAGES, "w+", np.uint8, shape)
+            images = np.lib.format.open_memmap(temporary / IMAGES, "w+", kind, shape)
             _reserve(temporary / IMAGES)
 
         def finish(index: Index) -> None:

@@ -5,8 +5,8 @@ which images it shows, and its learning rate and momentum. Who wants to look in 
 steps an engine may take without asking it.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -18,6 +18,7 @@ from evacli.data.images import Images
 Arrays = dict[str, list[NDArray[Any]]]
 Precision = Literal["float32", "bfloat16"]
 # From a few (B, H, W, 3) images, at most `batch_size` of them, to their (B, C) class probabilities.
+View = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 Predictor = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
@@ -38,6 +39,7 @@ class Batches:
         size: images in a batch; the last one may have fewer.
         numbers: one for each batch; with the seed of the training it settles how the batch is augmented.
         controls: one for each batch.
+        epoch: of the training, counted from 0.
     """
 
     indices: NDArray[np.int64]
@@ -45,6 +47,7 @@ class Batches:
     size: int
     numbers: NDArray[np.int64]
     controls: Sequence[Controls]
+    epoch: int = 0
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -92,19 +95,21 @@ class Plan:
         config: with every value decided.
         images: those that are learnt from.
         labels: (N,) the class of each.
-        fill: (R, G, B) grey levels of what augmentation leaves open.
+        fill: (R, G, B) grey levels of what augmentation leaves open; None: what is learnt from is not changed.
         steps_per_epoch: in the epoch that has the fewest.
         accumulated: how many batches make one update.
         class_weights: (C,) how much the loss of an image of each class counts; None: all the same.
+        rate_factors: by which factor of the learning rate layers learn, by their names; others by 1.
     """
 
     config: Config
     images: Images
     labels: NDArray[np.int64]
-    fill: tuple[int, int, int]
+    fill: tuple[int, int, int] | None
     steps_per_epoch: int
     accumulated: int
     class_weights: NDArray[np.float32] | None = None
+    rate_factors: Mapping[str, float] = field(default_factory=dict)
 
 
 class Engine(Protocol):
@@ -142,9 +147,34 @@ class Engine(Protocol):
     def is_sound(self) -> bool:
         """Tell whether all weights, and what the network makes of some images, are finite."""
 
+    def predict(
+        self, network: Any, images: Images, views: Sequence[View], watch: Callable[[int], None]
+    ) -> NDArray[np.float32]:
+        """Compute class probabilities with a plain network as it is now.
+
+        Args:
+            network: from (B, H, W, 3) pixels to (B, C) probabilities.
+            images: N of them.
+            views: what is shown of each, V functions of blocks (B, H, W, 3).
+            watch: told before each block how many images are done; what it raises ends the work.
+
+        Returns:
+            (V, N, C).
+        """
+
     def predictor(self, network: Any) -> Predictor:
         """Get ready to compute class probabilities with a plain network as it is now.
 
         Args:
             network: from (B, H, W, 3) pixels to (B, C) probabilities.
         """
+
+
+def as_it_is(block: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the view of a block that is the block itself."""
+    return block
+
+
+def mirrored(block: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the view of a block that shows each image mirrored left to right."""
+    return block[:, :, ::-1]

@@ -208,17 +208,18 @@ def mixup(images: Any, seed: Any, alpha: float) -> tuple[Any, Any]:
     """Lay each picture of a batch over the one before it (Zhang et al. 2017, arXiv 1710.09412).
 
     Args:
-        images: (B, H, W, 3) uint8.
+        images: (B, H, W, C) uint8, or of another kind of numbers.
         seed: (2,) integers.
         alpha: the picture's own part is drawn, for the whole batch, from the distribution Beta(alpha, alpha).
 
     Returns:
-        (B, H, W, 3) uint8, and the part. The other labels of a batch are `tf.roll(labels, 1, axis=0)`.
+        (B, H, W, C) of that kind, and the part. The other labels of a batch are `tf.roll(labels, 1, axis=0)`.
     """
     one, other = tf.unstack(tf.random.stateless_gamma((2,), seed, alpha), num=2)
     part = tf.math.divide_no_nan(one, one + other)
     own = tf.cast(images, tf.float32)
-    return _rounded(part * own + (1 - part) * tf.roll(own, 1, axis=0)), part
+    mixed = part * own + (1 - part) * tf.roll(own, 1, axis=0)
+    return _rounded(mixed) if images.dtype == tf.uint8 else tf.cast(mixed, images.dtype), part
 
 
 def _grey(images: Any) -> Any:

@@ -1,5 +1,6 @@
 """Optimizers from Keras' own, and what Keras' own need help with."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from evacli.backend import keras, tf
@@ -8,7 +9,9 @@ from evacli.config import Config
 from evacli.engine.hyperparameters import cycled, hyperparameters
 
 
-def make(config: Config, variables: list[Any], accumulated: int = 1) -> keras.optimizers.Optimizer:
+def make(
+    config: Config, variables: list[Any], accumulated: int = 1, factors: Sequence[float] = ()
+) -> keras.optimizers.Optimizer:
     """Return the configured optimizer, built for `variables`.
 
     Args:
@@ -16,10 +19,12 @@ def make(config: Config, variables: list[Any], accumulated: int = 1) -> keras.op
         variables: what will be trained; those of less than two dimensions, biases and the scales and offsets of
             BatchNorm, are spared by weight decay.
         accumulated: how many batches make one update: their mean gradient.
+        factors: of the learning rate, one for each variable; by default, all learn by the same.
     """
     spec = OPTIMIZERS[config.optimizer]
     rate = 1.0 if config.lr == "auto" else config.lr
-    optimizer = _class(spec, config.gradient_noise)(
+    different = any(factor != 1 for factor in factors)
+    optimizer = _class(spec, config.gradient_noise, different)(
         rate,
         weight_decay=(spec.weight_decay if config.weight_decay is None else config.weight_decay) or None,
         gradient_accumulation_steps=accumulated if accumulated > 1 else None,
@@ -28,6 +33,8 @@ def make(config: Config, variables: list[Any], accumulated: int = 1) -> keras.op
     )
     if config.gradient_noise:
         optimizer.noise, optimizer.noise_seed = config.gradient_noise, config.seed
+    if different:
+        optimizer.factors = tuple(factors)
     optimizer.exclude_from_weight_decay([v for v in variables if len(v.shape) < 2])
     optimizer.build(variables)
     name = cycled(config)
@@ -37,8 +44,9 @@ def make(config: Config, variables: list[Any], accumulated: int = 1) -> keras.op
     return optimizer
 
 
-def _class(spec: OptimizerSpec, noise: float) -> Any:
+def _class(spec: OptimizerSpec, noise: float, different: bool = False) -> Any:
     found = globals().get(spec.keras_class) or getattr(keras.optimizers, spec.keras_class)
+    found = type(f"Discriminative{found.__name__}", (DiscriminativeRates, found), {}) if different else found
     return type(f"Noisy{found.__name__}", (GradientNoise, found), {}) if noise else found
 
 
@@ -121,3 +129,24 @@ class GradientNoise:
         deviation = tf.sqrt(self.noise / (1.0 + tf.cast(step, tf.float32)) ** 0.55)
         noisy = gradient + tf.cast(deviation * tf.random.stateless_normal(gradient.shape, seed), gradient.dtype)
         super().update_step(noisy, variable, learning_rate)  # type: ignore[misc]
+
+
+class DiscriminativeRates:
+    """Lets each variable learn at its own factor of the learning rate, in its steps and in its decay.
+
+    Howard & Ruder 2018 (arXiv 1801.06146), section 3.2. To be mixed into an optimizer.
+    """
+
+    factors: tuple[float, ...]
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Take the step of the optimizer, at the variable's own rate."""
+        factor = self.factors[self._get_variable_index(variable)]  # type: ignore[attr-defined]
+        super().update_step(gradient, variable, learning_rate * factor)  # type: ignore[misc]
+
+    def _apply_weight_decay(self, variables: Sequence[Any]) -> None:
+        # Keras' own takes the one rate for all of them.
+        for variable in variables if self.weight_decay else ():  # type: ignore[attr-defined]
+            if self._use_weight_decay(variable):  # type: ignore[attr-defined]
+                factor = self.factors[self._get_variable_index(variable)]  # type: ignore[attr-defined]
+                variable.assign(variable * (1 - self.weight_decay * factor * self.learning_rate))  # type: ignore[attr-defined]

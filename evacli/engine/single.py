@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evacli.backend import keras, tf
+from evacli.data.images import Images
 from evacli.engine import distort, needs, optimizers, precision
 from evacli.engine.augment import Augmentation
-from evacli.engine.base import Arrays, Batches, Controls, EpochFigures, Figures, Hook, Plan, Precision, Predictor
+from evacli.engine.base import Arrays, Batches, Controls, EpochFigures, Figures, Hook, Plan, Precision, Predictor, View
 from evacli.engine.fast.moving_statistics import MovingStatistics
 from evacli.engine.fast.twin import fast_copy, training_twin
 from evacli.engine.hyperparameters import cycled
@@ -56,7 +57,7 @@ class SingleEngine:
             PrecisionError: if a network of the user's cannot be trained in bfloat16.
         """
         self._plan = plan
-        self._augmentation = Augmentation.of(plan.config, plan.fill)
+        self._augmentation = None if plan.fill is None else Augmentation.of(plan.config, plan.fill)
         self._batch_maker = self._making()
         try:
             self._make(network)
@@ -93,7 +94,7 @@ class SingleEngine:
     def _compile(self) -> None:
         config, twin = self._plan.config, self._twin
         twin.compile(
-            optimizer=optimizers.make(config, twin.trainable_variables, self._plan.accumulated),
+            optimizer=optimizers.make(config, twin.trainable_variables, self._plan.accumulated, self._rate_factors()),
             loss=SmoothedCrossEntropy(config.label_smoothing),
             metrics=[
                 keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
@@ -105,6 +106,12 @@ class SingleEngine:
         # The metrics get their variables when first used; a resumed epoch restores them before that.
         twin.compute_metrics(None, tf.zeros([1], tf.int32), tf.zeros([1, twin.output_shape[-1]]))
         twin.reset_metrics()
+
+    def _rate_factors(self) -> list[float]:
+        """Return the factor of the rate for each variable that is trained."""
+        by_layer = self._plan.rate_factors
+        factors = {id(v): by_layer.get(layer.name, 1.0) for layer in all_layers(self._twin) for v in layer.variables}
+        return [factors.get(id(v), 1.0) for v in self._twin.trainable_variables]
 
     def run(self, batches: Batches, hooks: Sequence[Hook]) -> EpochFigures:
         """Let Keras' `fit` take a step for each batch, and ask the hooks after every one."""
@@ -131,18 +138,17 @@ class SingleEngine:
     def _making(self) -> Any:
         """Return what reads and augments a batch: one TensorFlow function, which is not traced anew in every epoch."""
         plan = self._plan
-        labels = tf.constant(plan.labels, tf.int32)
+        labels, kind = tf.constant(plan.labels, tf.int32), plan.images.read(np.arange(1)).dtype
 
         def make(shown: tuple[tf.Tensor, tf.Tensor], number: tf.Tensor) -> tuple[tf.Tensor, ...]:
             indices, mirrored = shown
-            images = tf.ensure_shape(
-                tf.numpy_function(plan.images.read, [indices], tf.uint8), [None, *plan.images.shape]
-            )
-            augmented = self._augmentation(images, tf.stack([plan.config.seed, number]), mirrored)
+            images = tf.ensure_shape(tf.numpy_function(plan.images.read, [indices], kind), [None, *plan.images.shape])
+            seed = tf.stack([plan.config.seed, number])
+            augmented = self._augmentation(images, seed, mirrored) if self._augmentation else images
             own = tf.gather(labels, indices)
             if not plan.config.mixup:
                 return augmented, own, *self._weights(own)
-            seed = tf.random.experimental.stateless_fold_in(tf.stack([plan.config.seed, number]), MIXING)
+            seed = tf.random.experimental.stateless_fold_in(seed, MIXING)
             mixed, part = distort.mixup(augmented, seed, plan.config.mixup)
             weights = self._weights(own) or (tf.ones([tf.size(own)]),)
             return mixed, own, *weights, tf.roll(own, 1, axis=0), part
@@ -209,6 +215,19 @@ class SingleEngine:
         return bool(np.isfinite(self._twin(images, training=False)).all())
 
     # -- predicting ------------------------------------------------------------------------------------------------
+
+    def predict(
+        self, network: keras.Model, images: Images, views: Sequence[View], watch: Callable[[int], None]
+    ) -> NDArray[np.float32]:
+        """Predict a block after the other, each in all views."""
+        probabilities = np.empty((len(views), len(images), network.output_shape[-1]), np.float32)
+        predictor, done = self.predictor(network), 0
+        for block in images.blocks(batch_size(images.shape)):
+            watch(done)
+            for view, found in zip(views, probabilities, strict=True):
+                found[done : done + len(block)] = predictor(view(block))
+            done += len(block)
+        return probabilities
 
     def predictor(self, network: keras.Model) -> Predictor:
         """Predict on fast layers where the network can be made of such, in batches of one size."""

@@ -13,6 +13,7 @@ from evacli.engine.hyperparameters import inertia
 from evacli.errors import ConfigError, NoSuggestion
 from evacli.lr_finder.suggest import CHOSEN_RULE, RULES, Watch, onset, reason_to_stop, rules_for, smooth, suggest
 from evacli.messages import field_of, in_words
+from evacli.recipes import implied
 from evacli.run import config_file, lr_result, split_file
 from evacli.run.checkpoint import restore_config
 from evacli.run.directory import DEFAULT_RUN, RunDir
@@ -61,7 +62,7 @@ def lr_find(
     directory = RunDir(run)
     refuse_if_busy(directory)
     restore_config(directory)
-    made_with = config_file.inherit(directory, settings, trained=directory.has_checkpoint)
+    made_with = config_file.inherit(directory, implied(directory, settings), trained=directory.has_checkpoint)
     network_file.allow(made_with.model, directory, named="model" in settings)
     # Over several epochs, too, all batches are of the size with which a training begins.
     settled = msgspec.structs.replace(made_with, grow_batch=None)

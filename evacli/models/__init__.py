@@ -43,6 +43,8 @@ def build(
     """
     pixels = keras.Input(image_shape, name="pixels")
     regularisation = regularisation or Regularisation()
+    if (known := NETWORKS.get(name)) and known.pretrained:
+        mean, std = known.pretrained.colours
     x = regularisation.on_pixels(_normalise(mean, std)(pixels))
     return regularisation.on_dropout(_network(name, pixels, x, num_classes))
 

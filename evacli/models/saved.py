@@ -152,8 +152,7 @@ def _check_parts(path: Path) -> None:
         if sum(sizes.values()) > limit or sum(sizes.values()) - sizes[WEIGHTS] > MAX_CONFIG_BYTES:
             raise ValueError(f"it would unpack to {sum(sizes.values()):,} bytes, too much for a model")
         with archive.open(WEIGHTS) as stored, h5py.File(stored) as arrays:
-            if _declared_bytes(arrays) > limit:
-                raise ValueError("its arrays are larger than the file")
+            check_arrays(arrays, limit)
 
 
 def _check_config(path: Path) -> None:
@@ -180,15 +179,24 @@ def _is_number(settings: Any) -> bool:
     return isinstance(dtype, str) and dtype in NUMBERS
 
 
-def _declared_bytes(arrays: h5py.File) -> int:
-    sizes: list[int] = []
+def check_arrays(arrays: h5py.File, limit: int) -> None:
+    """Make sure that all arrays of an HDF5 file lie in it, and take no more than `limit` bytes together.
 
-    def note(name: str, member: Any) -> None:
-        if isinstance(member, h5py.Dataset):
-            sizes.append(math.prod(member.shape or ()) * member.dtype.itemsize)
-
-    arrays.visititems(note)
-    return sum(sizes)
+    Raises:
+        ValueError: if they do not.
+    """
+    links: list[Any] = []
+    members: list[Any] = []
+    # What is raised while h5py visits does not arrive as it is.
+    arrays.visititems_links(lambda name, link: links.append(link))
+    arrays.visititems(lambda name, member: members.append(member))
+    if not all(isinstance(link, h5py.HardLink) for link in links):
+        raise ValueError("it has links to other places")
+    stored = [member for member in members if isinstance(member, h5py.Dataset)]
+    if any(array.external or array.is_virtual for array in stored):
+        raise ValueError("it has arrays that lie in other files")
+    if sum(math.prod(array.shape or ()) * array.dtype.itemsize for array in stored) > limit:
+        raise ValueError("its arrays are larger than the file")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Recipes: settings that belong together, as TOML files. Those that come with evacli lie beside this module."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import msgspec
 from evacli import config, paths
 from evacli.errors import ConfigError
 from evacli.messages import in_words, meant
-from evacli.run.directory import read_small
+from evacli.run import config_file
+from evacli.run.directory import RunDir, read_small
 
 _OURS = Path(__file__).parent
 _SHAPE = 'A recipe is a line about = "..." and a table [settings] of options without their dashes.'
@@ -72,6 +74,18 @@ def recipe(name: str) -> dict[str, Any]:
         train("runs/first", dataset="digits", **recipe("fast"))
     """
     return read(name).settings
+
+
+def implied(run: RunDir, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Put the recipe for fine-tuning under settings that give a run weights to start from, where it had none.
+
+    Example:
+        >>> implied(RunDir("runs/new"), {"weights": "imagenet"})["optimizer"]
+        'adamw'
+    """
+    if settings.get("weights") in (None, "none") or ((before := config_file.read(run)) and before.starts_pretrained):
+        return dict(settings)
+    return config.over(recipe("finetune"), settings)
 
 
 def _reason(error: Exception) -> str:

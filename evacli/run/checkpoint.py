@@ -25,6 +25,7 @@ from evacli.errors import RunError
 from evacli.run import array_file, config_file
 from evacli.run.directory import RunDir, write_atomically
 from evacli.run.history import Finite, Row, check_numbers
+from evacli.run.summary import Origin
 
 Arrays = dict[str, list[NDArray[Any]]]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -54,6 +55,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         class_names: the classes trained on.
         data_fingerprint: `Data.fingerprint` of what is trained on.
         network_fingerprint: `models.fingerprint` of what is trained; empty in checkpoints from before there was one.
+        pretrained: where the weights come from that it began with; None: they were random.
         versions: versions and settings that the arithmetic depends on.
     """
 
@@ -70,6 +72,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     class_names: tuple[str, ...]
     data_fingerprint: str
     network_fingerprint: str = ""
+    pretrained: Origin | None = None
     versions: dict[str, str]
 
     def __post_init__(self) -> None:

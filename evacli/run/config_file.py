@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from evacli import config, paths
-from evacli.config import Config
+from evacli.config import NAMED_WEIGHTS, Config
 from evacli.errors import ConfigError, Contradiction, DataError, RunError
 from evacli.run import documents, given_arrays
 from evacli.run.directory import RunDir
@@ -18,6 +18,7 @@ from evacli.run.directory import RunDir
 _PATHS: dict[str, Callable[[str], str]] = {
     "data": paths.absolute,
     "model": lambda model: paths.on_file(model, paths.absolute),
+    "weights": lambda weights: weights if weights in NAMED_WEIGHTS else paths.absolute(weights),
 }
 
 
@@ -47,7 +48,10 @@ def located(run: RunDir, stored: Config) -> Config:
     """
     found = partial(paths.found, beside=run.path)
     data = None if stored.data is None else found(stored.data)
-    return msgspec.structs.replace(stored, data=data, model=paths.on_file(stored.model, found))
+    weights = stored.weights
+    if weights is not None and weights not in NAMED_WEIGHTS:
+        weights = found(weights)
+    return msgspec.structs.replace(stored, data=data, model=paths.on_file(stored.model, found), weights=weights)
 
 
 def require_data(run: RunDir, stored: Config) -> None:
@@ -92,7 +96,7 @@ def inherit(run: RunDir, settings: Mapping[str, Any], *, trained: bool | None = 
         return config.make(settings)
     if not trained:
         return config.make(settings, config.unbound(stored, config.make(settings, stored)))
-    for name in "lr", "precision":
+    for name in "lr", "precision", "freeze_until":
         if settings.get(name) == "auto":  # which is what training has decided
             del settings[name]
     if _within(settings.get("batch_size"), stored.batch_size):

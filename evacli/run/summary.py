@@ -18,6 +18,22 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=0)]
 
 
+class Origin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the weights that a training began with come from.
+
+    Attributes:
+        weights: "imagenet", or the name of their file.
+        source: the address or the path of that file.
+        licence: under which they were given.
+        sha256: the digest of the file.
+    """
+
+    weights: str
+    source: str
+    licence: str
+    sha256: str
+
+
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of a training and what is needed to use its best model.
 
@@ -40,6 +56,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         lr_source: where that rate came from, as a person reads it.
         model: the `--model` of the run; of a file its name, not where it lies.
         parameters: how many numbers the network has, those that do not train included.
+        pretrained: where the weights come from that it began with; None: they were random.
         data_fingerprint: `Data.fingerprint` of what it was trained on.
         seconds: time spent training.
         images_per_second: training images over that time.
@@ -64,6 +81,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     lr_source: str
     model: str
     parameters: Count
+    pretrained: Origin | None = None
     data_fingerprint: str
     seconds: Finite
     images_per_second: Finite

@@ -102,7 +102,7 @@ class Batching:
         shown = order[first * size : (first + len(controls)) * size]
         # No two batches of a training share a number: batches only grow, so the first epoch has the most.
         numbers = epoch * self.steps(0) + np.arange(first, first + len(controls))
-        return Batches(shown, self._mirrored(epoch)[shown], size, numbers, controls)
+        return Batches(shown, self._mirrored(epoch)[shown], size, numbers, controls, epoch)
 
     def _mirrored(self, epoch: int) -> NDArray[np.bool_]:
         """Return (N,): half of the images at random, and in the next epoch the other half.

@@ -1,5 +1,6 @@
 """The learner: a network and the engine that trains it, put together from a configuration and data."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -9,8 +10,12 @@ from evacli.backend import keras
 from evacli.config import Config
 from evacli.data.types import Data
 from evacli.engine.base import Engine, Plan
+from evacli.engine.trunk import start_head
 from evacli.errors import ConfigError, PrecisionError
+from evacli.models import backbones, pretrained
 from evacli.models.regularisation import Regularisation, decide_dropout
+from evacli.run.summary import Origin
+from evacli.training import finetuning
 from evacli.training.batching import Batching
 from evacli.training.imbalance import class_weights, hint
 
@@ -27,6 +32,7 @@ class Learner:
         network: plain Keras layers, from raw pixels to probabilities, as `engine.sync` last left it.
         engine: what trains.
         batching: how the images are dealt into batches.
+        origin: where the weights come from that the network began with; None: they were random.
     """
 
     config: Config
@@ -34,6 +40,7 @@ class Learner:
     network: keras.Model
     engine: Engine
     batching: Batching
+    origin: Origin | None = None
 
 
 def assemble(config: Config, data: Data) -> Learner:
@@ -60,22 +67,47 @@ def _assemble(config: Config, data: Data) -> Learner:
     with console.status("Building the network"):
         network = models.build(config.model, data.image_shape, data.num_classes, data.mean, data.std, regularisation)
         models.start(config.model, network, data.train.images)
+    config, computes, factors, origin = _pretrained(network, config, data, computes)
     if config.class_weights == "none":
         hint(data.train.labels, data.class_names)
-    config = _fitting(config, data, network, computes)
-    batching, plan = Batching(config, len(data.train)), _plan(config, data)
+
+    def plan(config: Config) -> Plan:
+        return _plan(config, data, factors)
+
+    config = _fitting(config, lambda config: computes.need(network, plan(config)))
+    batching = Batching(config, len(data.train))
     model, largest = paths.on_file(config.model, paths.shown), batching.size(config.epochs - 1)
     memory.require(
-        computes.need(network, plan),
+        computes.need(network, plan(config)),
         f"Training --model {model} in batches of {largest} takes",
         memory.lighter(config.largest_batch),
     )
     with console.status("Preparing the training"):
-        computes.prepare(network, plan)
-    return Learner(config, data, network, computes, batching)
+        computes.prepare(network, plan(config))
+    return Learner(config, data, network, computes, batching, origin)
 
 
-def _plan(config: Config, data: Data) -> Plan:
+def _pretrained(
+    network: keras.Model, config: Config, data: Data, computes: Engine
+) -> tuple[Config, Engine, dict[str, float], Origin | None]:
+    """Give a network the weights that it is to begin with, if such were named, and what they call for.
+
+    Returns:
+        The configuration with what fine-tuning decides, the engine for it, the factors of its rates, and the weights'
+        origin.
+    """
+    origin = pretrained.start(network, config)
+    if origin is None:
+        return config, computes, {}, None
+    config = finetuning.decide(config, network, len(data.train))
+    backbones.freeze(network, finetuning.cut(config))
+    if not finetuning.cut(config):
+        start_head(network, data.train.images, data.train.labels)
+    factors = backbones.rate_factors(network, float(config.backbone_rate or 1))
+    return config, engine.create(finetuning.frozen(config, data)), factors, origin
+
+
+def _plan(config: Config, data: Data, factors: dict[str, float]) -> Plan:
     batching = Batching(config, len(data.train))
     red, green, blue = map(round, data.mean)
     return Plan(
@@ -86,26 +118,33 @@ def _plan(config: Config, data: Data) -> Plan:
         steps_per_epoch=batching.fewest_steps,
         accumulated=batching.accumulated,
         class_weights=class_weights(data.train.labels, config.class_weights),
+        rate_factors=factors,
     )
 
 
-def _fitting(config: Config, data: Data, network: keras.Model, computes: Engine) -> Config:
-    """Decide the batch size where there is only a limit: halve that until a step fits into what is free."""
+def _fitting(config: Config, need: Callable[[Config], int]) -> Config:
+    """Decide the batch size where there is only a limit: halve that until a step fits into what is free.
+
+    Args:
+        config: says the limit.
+        need: estimates the bytes that a training takes.
+    """
     wanted, free = config.largest_batch, memory.available()
     if config.batch_size == wanted or wanted == "full":
         return config
-
-    def need(size: int) -> int:
-        return computes.need(network, _plan(msgspec.structs.replace(config, batch_size=size), data))
-
     size = wanted
-    while free is not None and size // 2 >= SMALLEST_BATCH and need(size) > free:
+    while free is not None and size // 2 >= SMALLEST_BATCH and need(_with_batches(config, size)) > free:
         size //= 2
     if size < wanted and free is not None:
+        needed = need(_with_batches(config, wanted))
         console.warn(
-            f"Batches of {wanted} take about {need(wanted) / 2**30:.1f} GB of memory; {free / 2**30:.1f} GB are free. "
+            f"Batches of {wanted} take about {needed / 2**30:.1f} GB of memory; {free / 2**30:.1f} GB are free. "
             f"So they are of {size}."
         )
+    return _with_batches(config, size)
+
+
+def _with_batches(config: Config, size: int) -> Config:
     return msgspec.structs.replace(config, batch_size=size)
 
 

@@ -84,6 +84,9 @@ class Loop:
             f"{model_name(c.model)} ({parameters}) on {images} of {classes}: batch size {c.batch_size}, "
             f"{c.optimizer}, {c.schedule}, {c.precision}, cutout {c.cutout}, crop {c.crop}, flip {self._flip()}."
         )
+        if origin := self.learner.origin:
+            views = f", {counted(c.views, 'view')} of each image" if c.views else ""
+            console.note(f"From the weights {origin.weights} ({origin.licence}); frozen: {c.freeze_until}{views}.")
         low = f", base rate {progress.base_lr:.4g}" if progress.base_lr else ""
         console.note(f"Peak learning rate {progress.lr:.4g} ({progress.lr_source}){low}.", style="")
 

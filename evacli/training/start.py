@@ -69,6 +69,7 @@ def _beginning(run: RunDir, learner: Learner) -> Progress:
         class_names=learner.data.class_names,
         data_fingerprint=learner.data.fingerprint,
         network_fingerprint=fingerprint(learner.network),
+        pretrained=learner.origin,
         versions=versions(),
     )
 

@@ -111,6 +111,7 @@ class TrainingState:
             lr_source=progress.lr_source,
             model=model_name(progress.config.model),
             parameters=self.learner.network.count_params(),
+            pretrained=progress.pretrained,
             data_fingerprint=data.fingerprint,
             seconds=seconds,
             images_per_second=len(data.train) * len(rows) / seconds if seconds else 0.0,

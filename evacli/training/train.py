@@ -11,6 +11,7 @@ from evacli.catalogue.trackers import Log
 from evacli.config import Config, takes_settings
 from evacli.errors import MemoryShort, RunError
 from evacli.formats import counted
+from evacli.recipes import implied
 from evacli.run import config_file, split_file, summary
 from evacli.run.checkpoint import Progress, load_progress, restore_config
 from evacli.run.directory import DEFAULT_RUN, RunDir
@@ -65,7 +66,7 @@ def train(
     progress = None if overwrite else load_progress(directory)
     if progress:
         restore_config(directory)
-    settled = config_file.inherit(directory, settings, trained=progress is not None)
+    settled = config_file.inherit(directory, implied(directory, settings), trained=progress is not None)
     trackers = chosen(directory, log)
     done = _finished(directory, progress, settled) if progress and log in (None, "none") else None
     if done:
@@ -80,12 +81,16 @@ def train(
     with console.status("Reading the images"):
         loaded = data.load(settled, split_file.read(directory, settled))
     # Only now: a run that is done, and a mistake in what came before, need not wait for TensorFlow.
+    from evacli.models.pretrained import require_same
     from evacli.training.learner import assemble
     from evacli.training.loop import Loop
     from evacli.training.rates import choose_rates
     from evacli.training.start import forget, start_or_resume
     from evacli.training.trackers.following import following
 
+    if progress and progress.pretrained:
+        fix = f"Put the file back as it was, or start anew: evacli train{directory.option} --overwrite"
+        require_same(settled, progress.pretrained, fix)
     with _keeping_what_is_reached(directory, settled):
         learner = assemble(settled, loaded)
         with exclusive(directory):
