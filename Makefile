@@ -19,7 +19,7 @@ test: $(VENV)/installed  ## all tests, warnings as errors, two at a time
 	$(BIN)/pytest $(TWO)
 
 test-fast: $(VENV)/installed  ## the tests that need no TensorFlow, with fewer examples; half a minute
-	PYTHONPATH=$(CURDIR)/tests/no_tensorflow $(BIN)/pytest $(TWO) -m 'not tensorflow' --hypothesis-profile fast
+	PYTHONPATH=$(CURDIR)/tests/no_tensorflow $(BIN)/pytest $(TWO) -m 'not tensorflow and not slow' --hypothesis-profile fast
 
 test-lowest: .venv-lowest/installed  ## all tests with the lowest releases that pyproject.toml admits
 	.venv-lowest/bin/pytest $(TWO) -W ignore::DeprecationWarning

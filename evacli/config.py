@@ -265,8 +265,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def scales(self) -> tuple[float, float]:
         """Smallest and largest share of a picture that a random part of it may have."""
-        low, _, high = str(self.scale).partition("-")
-        return float(low), float(high or 1)
+        if not isinstance(self.scale, str):
+            return self.scale, 1.0
+        low, high = self.scale.split("-")
+        return float(low), float(high)
 
     @property
     def largest_batch(self) -> int | Literal["full"]:

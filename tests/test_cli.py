@@ -42,6 +42,7 @@ def python(*arguments: object, **environment: str) -> Ended:
 HELP = " + ".join(("--help", "--version", *(f"{name} --help" for name in COMMANDS))).split()
 
 
+@pytest.mark.slow
 def test_help_imports_nothing_that_takes_time_and_is_the_same_where_python_leaves_docstrings_out() -> None:
     found = python("-c", SPY, *HELP)
     assert (found.code, found.err) == (0, "")

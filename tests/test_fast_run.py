@@ -19,6 +19,7 @@ TESTS = {
 }
 
 
+@pytest.mark.slow
 def test_only_tests_without_tensorflow_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, code in TESTS.items():
         (tmp_path / f"test_{name}.py").write_text(code)

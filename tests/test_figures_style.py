@@ -41,6 +41,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "variables",
     [

@@ -97,6 +97,7 @@ def test_the_written_picture_holds_the_panels_pixel_by_pixel_and_red_stays_red(t
     np.testing.assert_array_equal(picture[rows[0] : rows[0] + strip.shape[0], MARGIN : MARGIN + strip.shape[1]], strip)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 7, 25])
 @pytest.mark.parametrize("maps", [1, 2])
 def test_any_number_of_images_makes_a_picture(tmp_path, n, maps):
@@ -115,6 +116,7 @@ def test_each_caption_says_what_was_predicted_and_what_is_true():
         assert expected in texts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("maps", [1, 2])
 @pytest.mark.parametrize("n", [1, 26])
 def test_hostile_names_neither_crash_nor_overlap(tmp_path, n, maps):

@@ -19,6 +19,7 @@ PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 PINNED = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     any(f"{name}=={version(name)}" not in PINNED for name in ("typer", "rich")),
     reason="other releases of typer and rich lay the help texts out in their own way",
