@@ -34,7 +34,13 @@ def draw_suspects(
         panel.axis("off")
     for panel, image, (index, given, suggested, probability) in zip(figure.axes, images, captions, strict=False):
         panel.imshow(image, interpolation="nearest")
-        above = {"transform": panel.transAxes, "va": "bottom", "fontsize": 9}
-        panel.text(0, 1.12, f"#{index} labelled {literal(given, _LETTERS)}", color=BLUE, **above)
-        panel.text(0, 1.01, f"rather {literal(suggested, _LETTERS)} {probability:.0%}", color=VERMILION, **above)
+        lines = (
+            (f"#{index} labelled {literal(given, _LETTERS)}", BLUE),
+            (
+                f"rather {literal(suggested, _LETTERS)} {probability:.0%}",
+                VERMILION,
+            ),
+        )
+        for (line, colour), y in zip(lines, (1.12, 1.01), strict=True):
+            panel.text(0, y, line, color=colour, transform=panel.transAxes, va="bottom", fontsize=9)
     return figure
