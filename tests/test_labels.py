@@ -55,13 +55,14 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
 
 @needs_cleanlab
 def test_planted_labels_are_suspected_as_cleanlab_ranks_them(run: RunDir) -> None:
-    from cleanlab.rank import get_self_confidence_for_each_label
+    from cleanlab.rank import get_normalized_margin_for_each_label
 
     found = evacli.labels(run.path)
     assert [(s.part, s.index) for s in found.suspects] == [("test", i) for i in PLANTED]
     labels = _with_planted()
-    confidence = get_self_confidence_for_each_label(labels, _said(labels).probabilities)
-    assert [s.given_probability for s in found.suspects] == pytest.approx(sorted(confidence)[:3])
+    margins = get_normalized_margin_for_each_label(labels, _said(labels).probabilities)  # 0 to 1, 0.5 at no margin
+    ours = [(s.given_probability - s.suggested_probability + 1) / 2 for s in found.suspects]
+    assert ours == pytest.approx(sorted(margins)[:3])
     assert [s.suggested for s in found.suspects] == [CLASSES[i % 3] for i in PLANTED]
     test, validation = found.parts
     assert (test.accuracy, test.accuracy_without, test.suspects) == (pytest.approx(57 / 60), 1, 3)

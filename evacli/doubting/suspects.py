@@ -17,7 +17,7 @@ class Part:
         name: "test" or "validation".
         split: its images.
         said: what the network says about them.
-        suspects: which labels are suspected, the least probable first.
+        suspects: which labels are suspected, those with the largest margin first.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Part:
 
 
 def find(said: Predictions) -> NDArray[np.int64]:
-    """Return which labels are suspected to be wrong, the least probable first.
+    """Return which labels are suspected to be wrong, those with the largest margin first.
 
     An image counts as one of another class where the network is as sure of that class as it is, on average, of the
     images labelled so. From these counts follows how many labels of each class should be another, and those are
@@ -42,7 +42,7 @@ def find(said: Predictions) -> NDArray[np.int64]:
     if len(np.unique(said.labels)) < 2:  # which tell nothing of how the network takes one class for another
         return np.empty(0, np.int64)
     # In one process: others would each start the program anew where there is no fork.
-    found = find_label_issues(said.labels, said.probabilities, return_indices_ranked_by="self_confidence", n_jobs=1)
+    found = find_label_issues(said.labels, said.probabilities, return_indices_ranked_by="normalized_margin", n_jobs=1)
     return np.asarray(found, np.int64)
 
 
