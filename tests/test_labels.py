@@ -79,7 +79,8 @@ def test_the_files_hold_them_and_go_once_there_are_none(run: RunDir, monkeypatch
     assert table["index"].tolist() == PLANTED
     assert table.suggested_probability.tolist() == pytest.approx([0.9] * 3)
     assert table.name.str.startswith("'=test/").all()  # no formula of a spreadsheet's
-    assert Image.open(run.label_issues_png).width > 1000
+    with Image.open(run.label_issues_png) as picture:
+        assert picture.width > 1000
     monkeypatch.setattr("evacli.doubting.suspects.find", lambda _: np.empty(0, np.int64))
     done = CliRunner().invoke(app, ["labels", "--run", str(run.path), "--json"])
     assert json.loads(done.stdout)["picture"] is None

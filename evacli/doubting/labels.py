@@ -65,7 +65,7 @@ class LabelsResult(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         run: the run directory.
         parts: the accuracy with and without them, of the test images and of validation images where there are some.
-        suspects: all of them, of the test images first, first those whose label is less probable than another class by most.
+        suspects: all of them, those of the test images first, and of these the most doubtful ones first.
         table: the file that holds them.
         picture: of the first ones; None if there are none.
     """
