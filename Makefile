@@ -25,7 +25,7 @@ test-lowest: .venv-lowest/installed  ## all tests with the lowest releases that 
 	.venv-lowest/bin/pytest $(TWO) -W ignore::DeprecationWarning
 
 test-export: .venv-export/installed  ## the tests that need the packages of the extras, with them
-	.venv-export/bin/pytest tests/test_export.py tests/test_trackers.py
+	.venv-export/bin/pytest tests/test_export.py tests/test_labels.py tests/test_trackers.py
 
 test-versions:  ## all tests with each Python from 3.11 to 3.13 that can be had
 	@for version in 3.11 3.12 3.13; do \
@@ -85,7 +85,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 .venv-export/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-export
 	.venv-export/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
-	.venv-export/bin/python -m pip install --quiet --editable '.[onnx,litert,openvino,tensorboard,mlflow]' --group test
+	.venv-export/bin/python -m pip install --quiet --editable '.[onnx,litert,openvino,tensorboard,mlflow,labels]' --group test
 	@touch $@
 
 clean:

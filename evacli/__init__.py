@@ -7,6 +7,7 @@ from evacli.version import __version__
 
 if TYPE_CHECKING:
     from evacli.comparing.compare import compare
+    from evacli.doubting.labels import labels
     from evacli.explaining.explain import gradcam
     from evacli.lr_finder.range_test import lr_find
     from evacli.recipes import recipe
@@ -22,6 +23,7 @@ _WORKFLOWS = {
     "train": "evacli.training.train",
     "report": "evacli.reporting.report",
     "gradcam": "evacli.explaining.explain",
+    "labels": "evacli.doubting.labels",
     "predict": "evacli.using.predict",
     "evaluate": "evacli.using.evaluate",
     "export": "evacli.using.export",
@@ -36,6 +38,7 @@ __all__ = [
     "evaluate",
     "export",
     "gradcam",
+    "labels",
     "lr_find",
     "predict",
     "recipe",

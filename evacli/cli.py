@@ -18,6 +18,7 @@ from evacli.commands.compare import compare_command
 from evacli.commands.evaluate import evaluate_command
 from evacli.commands.export import export_command
 from evacli.commands.gradcam import gradcam_command
+from evacli.commands.labels import labels_command
 from evacli.commands.lr_find import lr_find_command
 from evacli.commands.predict import predict_command
 from evacli.commands.recipes import recipes_command
@@ -128,6 +129,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train_command,
     "report": report_command,
     "gradcam": gradcam_command,
+    "labels": labels_command,
     "predict": predict_command,
     "evaluate": evaluate_command,
     "export": export_command,

@@ -125,6 +125,13 @@ class EvaluatedRun:
         return Predictions(mean_of_views(self._views(self.data.train, "training images")), self.data.train.labels)
 
     @cached_property
+    def validation(self) -> Predictions:
+        """What it says about the validation images, of which the run must have some."""
+        split = self.data.validation
+        assert split is not None
+        return Predictions(mean_of_views(self._views(split, "validation images")), split.labels)
+
+    @cached_property
     def shifted_test(self) -> Predictions:
         """What it says about the test images together with copies that are shifted by a pixel."""
         images, tta = self.data.test.images, self.config.uses_tta

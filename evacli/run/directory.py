@@ -112,6 +112,9 @@ class RunDir:
         self.gradcam_png = self.path / "gradcam.png"
         self.gradcam_folder = self.path / "gradcam"
         self.faithfulness = self.path / "faithfulness.csv"
+        # written by labels
+        self.label_issues = self.path / "label_issues.csv"
+        self.label_issues_png = self.path / "label_issues.png"
 
     @property
     def has_checkpoint(self) -> bool:
@@ -129,7 +132,9 @@ class RunDir:
     def of_drawing(self) -> tuple[Path, ...]:
         """What is concluded from a training, but for single pictures and what lies in folders."""
         reported = self.curves_png, self.confusion_png, self.misclassified, self.report
-        return *reported, self.gradcam_png, self.faithfulness, self.predictions, self.predictions_gradcam_png
+        doubted = self.label_issues, self.label_issues_png
+        explained = self.gradcam_png, self.faithfulness
+        return *reported, *doubted, *explained, self.predictions, self.predictions_gradcam_png
 
     @property
     def mlflow_run(self) -> Path:

@@ -1,0 +1,1 @@
+"""Whether a mistake is the network's: labels that may be wrong."""
