@@ -9,16 +9,18 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from evacli.config import Config, data_name, option
+from evacli.catalogue.optimizers import OPTIMIZERS
+from evacli.config import Config, data_name, differences, option
 from evacli.data.files import File
 from evacli.data.pictures import opened
-from evacli.data.types import Split
+from evacli.data.types import Data, Split
 from evacli.evaluation import Predictions
 from evacli.formats import count, counted, percent, points, spelled
 from evacli.imaging import opencv
 from evacli.pages.render import embed
 from evacli.paths import model_name
 from evacli.run.summary import Summary
+from evacli.training.learner import decided
 
 if TYPE_CHECKING:
     from evacli.metrics import ClassScore
@@ -38,19 +40,23 @@ def thumbnail(image: NDArray[np.uint8]) -> str:
     return embed(png.tobytes())
 
 
-def picture(path: Path, *, photographic: bool = False) -> str | None:
+def picture(path: Path, *, photographic: bool = False, width: int | None = None) -> str | None:
     """Return a picture of the run as the data URI of a WebP, smaller than its PNG; None if there is none to be read.
 
     Args:
         path: of the file, which a stranger may have made.
         photographic: whether a loss that the eye does not see may make it smaller still.
+        width: in pixels, which a wider one is brought to.
     """
     webp = BytesIO()
     try:
         if not path.is_file():  # a pipe would never end
             return None
         with opened(File.at(path)) as image:
-            image.convert("RGB").save(webp, "webp", lossless=not photographic, quality=90)
+            pixels = image.convert("RGB")
+            if width:
+                pixels.thumbnail((width, width))
+            pixels.save(webp, "webp", lossless=not photographic, quality=75 if width else 90)
     # Whatever a garbled file makes Pillow raise, there is no picture to show.
     except Exception:
         return None
@@ -61,6 +67,7 @@ def gallery(predictions: Predictions, split: Split, class_names: Sequence[str], 
     """Return what the page shows of the images at `indices`."""
     return [
         {
+            "index": i,
             "uri": thumbnail(image),
             "name": split.names[i],
             "predicted": class_names[predictions.predicted[i]],
@@ -72,11 +79,22 @@ def gallery(predictions: Predictions, split: Split, class_names: Sequence[str], 
     ]
 
 
-def ordered(result: "ReportResult") -> list["ClassScore"]:
-    """Return the classes as the page lists them: in the data's order, or, where they are many, least recalled first."""
+def ordered(result: "ReportResult") -> list[tuple[int, "ClassScore"]]:
+    """Return the classes as the page lists them, each with its index: many of them least recalled first."""
+    classes = list(enumerate(result.classes))
     if not result.many_classes:
-        return result.classes
-    return sorted(result.classes, key=lambda score: (score.recall is None, score.recall))
+        return classes
+    return sorted(classes, key=lambda entry: (entry[1].recall is None, entry[1].recall))
+
+
+def matrix(confusions: NDArray[np.int64]) -> list[list[tuple[int, int]]]:
+    """Return the confusion matrix, each count with how strong its colour is, in percent.
+
+    That is the root of the share of the true class: otherwise the few mistakes of a good model would all look like none.
+    """
+    shares = confusions / np.maximum(confusions.sum(axis=1, keepdims=True), 1)  # (C, C)
+    weights = (100 * np.sqrt(shares)).round().astype(int)
+    return [list(zip(*rows, strict=True)) for rows in zip(confusions.tolist(), weights.tolist(), strict=True)]
 
 
 def title(trained: Summary, settings: Config) -> str:
@@ -84,12 +102,15 @@ def title(trained: Summary, settings: Config) -> str:
     return f"{trained.model} on {data_name(settings)}"
 
 
-def cards(result: "ReportResult", trained: Summary) -> list[tuple[str, str, str]]:
+def cards(result: "ReportResult", trained: Summary, interval: tuple[float, float]) -> list[tuple[str, str, str]]:
     """Return the headline figures: label, value, and what it means."""
     epoch = f"epoch {result.top_epoch} of {trained.epochs_done}, {result.choice}"
     if result.tta:
         epoch += "; each image evaluated together with its mirror image"
-    test = ("Test accuracy", percent(result.test_accuracy), "of the same epoch, on images that chose nothing")
+    bounds = f"95 % confidence from {interval[0]:.2%} to {interval[1]:.2%}, by the number of test images alone"
+    if result.chosen_by == "test":
+        epoch += f"; {bounds}"
+    test = ("Test accuracy", percent(result.test_accuracy), f"of the same epoch, on images that chose nothing; {bounds}")
     meaning = "test accuracy of the same epoch, each image evaluated together with copies shifted by a pixel"
     shifts = [] if result.shifted_accuracy is None else [("With shifts", percent(result.shifted_accuracy), meaning)]
     alone = "test accuracy of best.keras by itself, which evaluates each image without its mirror image"
@@ -111,6 +132,17 @@ def cards(result: "ReportResult", trained: Summary) -> list[tuple[str, str, str]
         ("Gap", gap, "percentage points, training minus test accuracy"),
         ("Mistakes", count(result.mistakes), f"of {counted(result.test_images, 'test image')}"),
     ]
+
+
+def changed(trained: Summary, settings: Config, data: Data) -> list[tuple[str, object, object]]:
+    """Return the settings that are not what evacli would have chosen for this data: option, value, and that choice."""
+    default = decided(Config(model=settings.model), data)
+    fields = [field for field in differences(settings, default) if field not in ("data", "dataset", "lr")]
+    found = [(option(f), spelled(getattr(settings, f)), spelled(getattr(default, f))) for f in fields]
+    if settings.model != Config().model:
+        found.insert(0, (option("model"), model_name(settings.model), Config().model))
+    lr = [(option("lr"), f"{trained.lr:.4g}", OPTIMIZERS[settings.optimizer].lr)] if trained.lr_source == "--lr" else []
+    return found + lr
 
 
 def settings_table(trained: Summary, settings: Config) -> list[tuple[str, object]]:

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
     from evacli.evaluation import EvaluatedRun
 
-MISTAKES_SHOWN = 24
+MISTAKES_SHOWN = 24  # without scripts
+MAP_WIDTH = 720  # pixels of a Grad-CAM in the page
 # The best model's accuracy here and when it was saved: apart by more, the file is not from that epoch.
 SAME_ACCURACY = 0.01
 
@@ -155,23 +157,35 @@ def _write_pictures(evidence: _Evidence) -> None:
 
 
 def _write_texts(evidence: _Evidence, result: ReportResult) -> None:
-    from evacli.pages.render import render
-    from evacli.reporting import mistakes, page
+    from evacli import metrics
+    from evacli.pages.render import inert, render
+    from evacli.reporting import charts, mistakes, page
+    from evacli.reporting.explorer import explorer, maps_of
 
     run, trained, settings = evidence.run.run, evidence.run.trained, evidence.run.config
     test, split, names = evidence.run.test, evidence.run.data.test, trained.class_names
     write_text_atomically(run.misclassified, mistakes.to_csv(test, split, names))
+    maps, left_out = maps_of(run, test, names, partial(page.picture, photographic=True, width=MAP_WIDTH))
+    explored = explorer(result, test, split, evidence.confusions, maps, left_out)
     html = render(
         "report.html",
+        script="report.js",
         title=page.title(trained, settings),
         result=result,
         trained=trained,
         notices=evidence.notices,
-        cards=page.cards(result, trained),
+        cards=page.cards(result, trained, metrics.accuracy_interval(test)),
+        charts=charts.curves(evidence.rows, trained.top_epoch, evidence.peaks),
+        matrix=page.matrix(evidence.confusions),
+        indices={name: i for i, name in enumerate(names)},
+        bins=metrics.calibration(test),
+        calibration_error=metrics.calibration_error(test),
+        explorer=explored,
+        given=inert(explored.document),
+        changed=page.changed(trained, settings, evidence.run.data),
         classes=page.ordered(result),
         pictures={
-            "curves": page.picture(run.curves_png),
-            "confusion": page.picture(run.confusion_png),
+            "confusion": page.picture(run.confusion_png) if result.many_classes else None,
             "lr_find": page.picture(run.lr_find_png),
             "gradcam": page.picture(run.gradcam_png, photographic=True),
         },
