@@ -107,7 +107,7 @@ def cards(result: "ReportResult", trained: Summary, interval: tuple[float, float
     epoch = f"epoch {result.top_epoch} of {trained.epochs_done}, {result.choice}"
     if result.tta:
         epoch += "; each image evaluated together with its mirror image"
-    bounds = f"95 % confidence from {interval[0]:.2%} to {interval[1]:.2%}, by the number of test images alone"
+    bounds = f"95% interval {interval[0]:.2%} to {interval[1]:.2%}"
     if result.chosen_by == "test":
         epoch += f"; {bounds}"
     test = ("Test accuracy", percent(result.test_accuracy), f"of the same epoch, on images that chose nothing; {bounds}")
@@ -136,7 +136,9 @@ def cards(result: "ReportResult", trained: Summary, interval: tuple[float, float
 
 def changed(trained: Summary, settings: Config, data: Data) -> list[tuple[str, object, object]]:
     """Return the settings that are not what evacli would have chosen for this data: option, value, and that choice."""
-    default = decided(Config(model=settings.model), data)
+    default = decided(Config(model=settings.model, precision=settings.precision), data)  # the machine chose the precision
+    if settings.batch_size == default.largest_batch:
+        default = msgspec.structs.replace(default, batch_size=settings.batch_size)
     fields = [field for field in differences(settings, default) if field not in ("data", "dataset", "lr")]
     found = [(option(f), spelled(getattr(settings, f)), spelled(getattr(default, f))) for f in fields]
     if settings.model != Config().model:

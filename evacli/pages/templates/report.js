@@ -121,7 +121,7 @@
     byId("verdict").textContent = isWrong(row) ? `${classes[row[TRUE]]}, taken for ${classes[row[PREDICTED]]}` : `${classes[row[TRUE]]}, recognised`;
     byId("facts").textContent = `Predicted: ${percent(confidence(row))}. True class: ${percent(row[CHANCE])}. Loss: ${loss(row).toFixed(2)}.`;
     byId("top").replaceChildren(...row[TOP].map((name, i) => make("li", name === row[TRUE] ? { class: "true" } : {},
-      make("span", {}, classes[name]), make("meter", { value: row[CHANCES][i], "aria-hidden": "true" }), make("span", {}, percent(row[CHANCES][i])))));
+      make("span", {}, classes[name]), make("span", { class: "share", style: `--share: ${100 * row[CHANCES][i]}%` }), make("span", {}, percent(row[CHANCES][i])))));
     const map = given.maps[row[INDEX]];
     byId("map").replaceChildren(...(map ? [make("img", { src: map, alt: "Grad-CAM of this picture" })] : []));
     byId("path").value = nameOf(row);
