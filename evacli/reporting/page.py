@@ -139,7 +139,8 @@ def changed(trained: Summary, settings: Config, data: Data) -> list[tuple[str, o
     default = decided(Config(model=settings.model, precision=settings.precision), data)  # the machine chose the precision
     if settings.batch_size == default.largest_batch:
         default = msgspec.structs.replace(default, batch_size=settings.batch_size)
-    fields = [field for field in differences(settings, default) if field not in ("data", "dataset", "lr")]
+    told = {"data", "dataset", "lr"}
+    fields = [f for f in differences(settings, default) if f not in told and getattr(settings, f) is not None]
     found = [(option(f), spelled(getattr(settings, f)), spelled(getattr(default, f))) for f in fields]
     if settings.model != Config().model:
         found.insert(0, (option("model"), model_name(settings.model), Config().model))

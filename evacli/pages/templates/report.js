@@ -2,6 +2,7 @@
 // markup, since class names and paths are a stranger's. Without it the page says the same in tables and a gallery.
 "use strict";
 (() => {
+  document.documentElement.classList.add("scripted"); // what only a script can do is shown from here on
   const byId = (id) => document.getElementById(id);
   const given = JSON.parse(byId("given").textContent);
   const { classes, rows } = given;
@@ -211,12 +212,12 @@
       const [panel, right, wrong] = ["--panel-rgb", "--accent", "--wrong"].map(channels);
       [wide.width, wide.height] = [n, n];
       const pixels = new ImageData(n, n);
-      for (let at = 0; at < n * n; at += 1) {
+      const set = (at, ink, weight) => pixels.data.set([...panel.map((c, i) => c + weight * (ink[i] - c)), 255], 4 * at);
+      for (let at = 0; at < n; at += 1) set(at, panel, 0);
+      for (let at = 1; at < n; at += 1) pixels.data.copyWithin(4 * n * at, 0, 4 * n);
+      for (const [at, count] of counts) {
         const [row, column] = [Math.floor(at / n), at % n];
-        const weight = Math.sqrt((counts.get(at) ?? 0) / (totals[given.order[row]] || 1)); // or few mistakes would look like none
-        const ink = row === column ? right : wrong;
-        for (let c = 0; c < 3; c += 1) pixels.data[4 * at + c] = panel[c] + weight * (ink[c] - panel[c]);
-        pixels.data[4 * at + 3] = 255;
+        set(at, row === column ? right : wrong, Math.sqrt(count / totals[given.order[row]])); // or few would look like none
       }
       wide.getContext("2d").putImageData(pixels, 0, 0);
     };
@@ -253,6 +254,5 @@
     zoom(1);
   }
 
-  document.documentElement.classList.add("scripted");
   update();
 })();
