@@ -191,7 +191,9 @@ def calibration_error(said: "Predictions", bins: int = 15) -> float:
         0.15
     """
     confidence = said.probabilities.max(axis=1).astype(np.float64)
-    surplus = np.bincount(_bins(confidence, bins), confidence - (said.predicted == said.labels), bins)  # of confidence, by bin
+    surplus = np.bincount(
+        _bins(confidence, bins), confidence - (said.predicted == said.labels), bins
+    )  # of confidence, by bin
     return float(np.abs(surplus).sum() / len(confidence))
 
 

@@ -86,7 +86,8 @@ def test_the_page_opens_cleanly_and_fits(browser, pages, name, pictures, width):
         return {width: document.documentElement.scrollWidth, inner: innerWidth, images: images.length,
                 broken: images.filter(i => !i.complete || !i.naturalWidth).length,
                 sideways: [...document.querySelectorAll(".scroll")].filter(
-                    e => e.querySelector("table:not(#matrix)") && e.scrollWidth > e.clientWidth + 1).map(e => e.ariaLabel),
+                    e => e.querySelector("table:not(#matrix)") && e.scrollWidth > e.clientWidth + 1
+                ).map(e => e.ariaLabel),
                 outside: outside.map(e => e.outerHTML.slice(0, 200)),
                 scripts: [...document.scripts].filter(s => !s.type).length,
                 handlers: document.querySelectorAll("[onload], [onerror]").length}""")

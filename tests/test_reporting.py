@@ -5,6 +5,7 @@ import subprocess
 import sys
 from base64 import b64decode, b64encode
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from zlib import crc32
 
@@ -22,6 +23,7 @@ import evacli.data
 from evacli import console
 from evacli.config import Config
 from evacli.errors import DataError, RunError
+from evacli.explaining.explain import explain_worst, gradcam
 from evacli.reporting.report import report
 from evacli.run import config_file, history
 from evacli.run.directory import RunDir
@@ -31,6 +33,7 @@ from evacli.run.directory import RunDir
 def _undrawn(monkeypatch):
     """Empty pictures, since drawing takes a second; those of `reported` are drawn."""
     monkeypatch.setattr("evacli.figures.style.save", lambda figure, path: Figure((4, 3)).savefig(path))
+    monkeypatch.setattr("evacli.explaining.explain.explain_worst", lambda run: None)
 
 
 @pytest.fixture
@@ -59,6 +62,7 @@ def reported(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evacli.data, "load", lambda *_: data)
         patch.setattr(console, "warn", said.append)
+        patch.setattr("evacli.explaining.explain.explain_worst", lambda run: None)
         run = make_run(tmp_path_factory.mktemp("reported") / "run", data)
         return run, data, report(run.path), said
 
@@ -144,10 +148,16 @@ def test_the_script_has_every_mistake_and_what_the_network_said_of_it(reported):
         assert (name, true) == (data.test.names[index], data.test.labels[index])
         assert predicted == top[0] == probabilities[index].argmax()
         assert top == np.argsort(-probabilities[index]).tolist()
-        assert [*chances, chance] == pytest.approx([*np.sort(probabilities[index])[::-1], probabilities[index, true]], rel=1e-3, abs=1e-9)
+        assert [*chances, chance] == pytest.approx(
+            [*np.sort(probabilities[index])[::-1], probabilities[index, true]], rel=1e-3, abs=1e-9
+        )
         column = 16 * place
         shown = sheets[0][(place // 16) * 16 :][:8, column % 256 :][:, :8]
-        assert np.abs(shown.astype(int) - data.test.images.array[index]).mean() < 60 < np.abs(shown.astype(int) - data.test.images.array[index - 1]).mean()
+        assert (
+            np.abs(shown.astype(int) - data.test.images.array[index]).mean()
+            < 60
+            < np.abs(shown.astype(int) - data.test.images.array[index - 1]).mean()
+        )
 
 
 def test_what_there_is_no_room_for_is_named(run, monkeypatch):
@@ -198,6 +208,33 @@ def test_pictures_take_less_room_in_the_page_than_in_their_files(reported, tmp_p
         assert pixels.shape == original.shape
         assert np.abs(pixels.astype(int) - original).mean() <= difference
         assert len(shown) < 0.7 * path.stat().st_size
+
+
+def test_grad_cam_is_in_the_page_in_whichever_order_it_was_asked_for(run, monkeypatch):
+    explained = []
+    monkeypatch.setattr("evacli.explaining.explain.explain_worst", lambda opened: explained.append(opened.run.path))
+    report(run.path, gradcam=False)
+    assert explained == []
+    assert maps_of(run) == {}
+    result = gradcam(run.path, n=2, select="first")
+    assert list(maps_of(run)) == [str(shown.index) for shown in result.shown]
+    assert "Where the network looked" in page_of(run).text
+    renewed = run.report.read_text(encoding="utf-8")
+    report(run.path)
+    assert explained == []  # it has been drawn
+    assert run.report.read_text(encoding="utf-8") == renewed
+
+
+def test_a_report_draws_grad_cam_itself(run, monkeypatch):
+    monkeypatch.setattr("evacli.explaining.explain.explain_worst", partial(explain_worst, n=2))
+    report(run.path)
+    assert list(maps_of(run)) == pd.read_csv(run.misclassified)["index"].astype(str).tolist()[:2]
+    assert run.gradcam_png.exists()
+
+
+def maps_of(run):
+    text = run.report.read_text(encoding="utf-8")
+    return json.loads(re.findall(r'<script type="application/json" id="maps">(.*?)</script>', text)[0])
 
 
 def claims_many_pixels(png):
@@ -428,6 +465,7 @@ def test_the_configuration_of_the_run_chooses_the_data(run, data, monkeypatch):
 UNTRAINED = """
 import sys
 from evacli.errors import RunError
+from evacli.explaining.explain import explain_worst, gradcam
 from evacli.reporting.report import report
 try:
     report(sys.argv[1])

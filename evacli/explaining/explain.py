@@ -101,12 +101,15 @@ def gradcam(  # noqa: PLR0913 - each parameter is an option
     directory = RunDir(run)
     stored = trained.read(directory)
     _check_class(class_name, stored.summary.class_names)
+    from evacli.explaining import section
+
     opened, chosen = _open(stored, data, layer)
     candidates = _candidates(opened, class_name)
     mistakes = [i for i in _in_order(opened, select) if i in candidates]
     explanations = _explain(opened, chosen, mistakes[:n], target)
     with drawing(directory):
         files = _draw(directory, explanations, heading(chosen, target, tta=opened.config.uses_tta), alpha)
+        section.renew(directory)
     return GradcamResult(
         layer=chosen,
         images=len(candidates),
@@ -115,6 +118,17 @@ def gradcam(  # noqa: PLR0913 - each parameter is an option
         picture=str(directory.gradcam_png) if files else None,
         folder=str(directory.gradcam_folder) if files else None,
     )
+
+
+def explain_worst(opened: "EvaluatedRun", n: int = 25) -> None:
+    """Draw what `gradcam` draws by default, of a run that is open; where there is nothing to draw, say why."""
+    try:
+        chosen = chosen_layer(opened.network, opened.data.image_shape, None)
+    except ConfigError as e:
+        console.note(f"The report has no Grad-CAM: {e.message}")
+        return
+    explanations = _explain(opened, chosen, opened.test.worst_first[:n], "both")
+    _draw(opened.run, explanations, heading(chosen, "both", tta=opened.config.uses_tta), 0.5)
 
 
 def _check(n: int, select: str, target: str, alpha: float) -> None:

@@ -38,7 +38,7 @@ def render(template: str, *, script: str = "", **parts: Any) -> str:
 
 
 def _source(environment: Environment, name: str) -> str:
-    assert environment.loader is not None  # noqa: S101 - for mypy
+    assert environment.loader is not None
     return environment.loader.get_source(environment, name)[0]
 
 

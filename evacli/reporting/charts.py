@@ -73,7 +73,9 @@ def curves(rows: Sequence[Row], top_epoch: int, peaks: Sequence[float | None]) -
 def _chart(
     title: str, rows: Sequence[Row], mark: int, lines: list[tuple[str, str, Points]], *, percent: bool = False
 ) -> Chart:
-    known = [(look, label, [(x, y) for x, y in points if y is not None and np.isfinite(y)]) for look, label, points in lines]
+    known = [
+        (look, label, [(x, y) for x, y in points if y is not None and np.isfinite(y)]) for look, label, points in lines
+    ]
     values = [y for _, _, points in known for _, y in points] or [0.0]
     y_ticks = _ticks(min(values) if percent else 0.0, 1.0 if percent and len(rows) == 1 else max(values))
     first, last = rows[0].epoch, rows[-1].epoch
@@ -96,4 +98,3 @@ def _ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
 
     ticks = MaxNLocator(nbins=5, integer=whole, min_n_ticks=2).tick_values(low, high if high > low else low + 1)
     return [round(float(tick), 12) for tick in ticks]
-

@@ -11,11 +11,7 @@ from numpy.typing import NDArray
 from evacli.console import printable
 from evacli.data.types import Split
 from evacli.evaluation import Predictions
-from evacli.formats import counted
 from evacli.reporting import sheets
-from evacli.reporting.sheets import Sheets
-from evacli.run.directory import RunDir
-from evacli.run.gradcam_files import file_name
 
 if TYPE_CHECKING:
     from evacli.reporting.result import ReportResult
@@ -23,7 +19,6 @@ if TYPE_CHECKING:
 # Of the page's ten megabytes, in characters.
 ROOM_FOR_ROWS = 1_400_000
 ROOM_FOR_SHEETS = 6_600_000
-ROOM_FOR_MAPS = 1_000_000
 
 MOST_RIGHT = 600  # images that were recognised, of all classes together
 RIGHT_OF_CLASS = 12
@@ -52,8 +47,6 @@ def explorer(
     said: Predictions,
     split: Split,
     confusions: NDArray[np.int64],
-    maps: dict[int, str],
-    maps_left_out: int = 0,
 ) -> Explorer:
     """Choose what the page shows of the test images, and pack their pictures.
 
@@ -62,8 +55,6 @@ def explorer(
         said: about the test images.
         split: the test images.
         confusions: (C, C) counts; row: true class.
-        maps: data URI of the Grad-CAM of an image, by its index.
-        maps_left_out: how many there is no room for.
     """
     worst, right = said.worst_first, least_sure_right(said, len(result.classes))
     rows = [_row(said, split, i) for i in (*right, *worst)]
@@ -79,15 +70,12 @@ def explorer(
         "perSheet": sheets.PER_SHEET,
         "size": packed.size,
         "cell": packed.cell,
-        "maps": maps,
         "order": matrix_order(confusions) if result.many_classes else [],
         "confusions": [[*map(int, at), int(confusions[at])] for at in zip(*confusions.nonzero(), strict=True)]
         if result.many_classes
         else [],
     }
     notes = _notes(result, rows, len(worst), sum(index in place for index in worst))
-    if maps_left_out:
-        notes.append(f"{counted(maps_left_out, 'Grad-CAM picture')} more are in the folder gradcam.")
     return Explorer(msgspec.json.encode(document).decode(), packed.sheets, notes)
 
 
@@ -122,32 +110,6 @@ def least_sure_right(said: Predictions, num_classes: int) -> list[int]:
     right = right[np.argsort(said.true_probability[right], kind="stable")]
     labels = said.labels[right]
     return [int(i) for c in np.unique(labels) for i in right[labels == c][:each]]
-
-
-def maps_of(run: RunDir, said: Predictions, class_names: Sequence[str], show: Any) -> tuple[dict[int, str], int]:
-    """Return the Grad-CAM pictures of the run that there is room for, the worst mistakes first, and how many not.
-
-    Args:
-        run: where `gradcam` left them.
-        said: about the test images.
-        class_names: the names in them.
-        show: makes a data URI of a file, None where that is no picture.
-    """
-    found: dict[int, str] = {}
-    room, left = ROOM_FOR_MAPS, 0
-    if run.gradcam_folder.is_symlink():
-        return found, left
-    for i in said.worst_first:
-        name = file_name(i, class_names[said.predicted[i]], class_names[said.labels[i]])
-        uri = show(run.gradcam_folder / name)
-        if uri is None:
-            continue
-        if len(uri) > room:
-            left += 1
-        else:
-            room -= len(uri)
-            found[i] = uri
-    return found, left
 
 
 def matrix_order(confusions: NDArray[np.int64]) -> list[int]:

@@ -1,8 +1,6 @@
 """What the page of a report shows."""
 
 from collections.abc import Sequence
-from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,8 +9,6 @@ from numpy.typing import NDArray
 
 from evacli.catalogue.optimizers import OPTIMIZERS
 from evacli.config import Config, data_name, differences, option
-from evacli.data.files import File
-from evacli.data.pictures import opened
 from evacli.data.types import Data, Split
 from evacli.evaluation import Predictions
 from evacli.formats import count, counted, percent, points, spelled
@@ -38,29 +34,6 @@ def thumbnail(image: NDArray[np.uint8]) -> str:
         image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
     _, png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     return embed(png.tobytes())
-
-
-def picture(path: Path, *, photographic: bool = False, width: int | None = None) -> str | None:
-    """Return a picture of the run as the data URI of a WebP, smaller than its PNG; None if there is none to be read.
-
-    Args:
-        path: of the file, which a stranger may have made.
-        photographic: whether a loss that the eye does not see may make it smaller still.
-        width: in pixels, which a wider one is brought to.
-    """
-    webp = BytesIO()
-    try:
-        if not path.is_file():  # a pipe would never end
-            return None
-        with opened(File.at(path)) as image:
-            pixels = image.convert("RGB")
-            if width:
-                pixels.thumbnail((width, width))
-            pixels.save(webp, "webp", lossless=not photographic, quality=75 if width else 90)
-    # Whatever a garbled file makes Pillow raise, there is no picture to show.
-    except Exception:
-        return None
-    return embed(webp.getvalue(), "webp")
 
 
 def gallery(predictions: Predictions, split: Split, class_names: Sequence[str], indices: Sequence[int]) -> list[Any]:
@@ -90,7 +63,7 @@ def ordered(result: "ReportResult") -> list[tuple[int, "ClassScore"]]:
 def matrix(confusions: NDArray[np.int64]) -> list[list[tuple[int, int]]]:
     """Return the confusion matrix, each count with how strong its colour is, in percent.
 
-    That is the root of the share of the true class: otherwise the few mistakes of a good model would all look like none.
+    That is the root of the share of the true class: otherwise the few mistakes of a good model would look like none.
     """
     shares = confusions / np.maximum(confusions.sum(axis=1, keepdims=True), 1)  # (C, C)
     weights = (100 * np.sqrt(shares)).round().astype(int)
@@ -110,7 +83,11 @@ def cards(result: "ReportResult", trained: Summary, interval: tuple[float, float
     bounds = f"95% interval {interval[0]:.2%} to {interval[1]:.2%}"
     if result.chosen_by == "test":
         epoch += f"; {bounds}"
-    test = ("Test accuracy", percent(result.test_accuracy), f"of the same epoch, on images that chose nothing; {bounds}")
+    test = (
+        "Test accuracy",
+        percent(result.test_accuracy),
+        f"of the same epoch, on images that chose nothing; {bounds}",
+    )
     meaning = "test accuracy of the same epoch, each image evaluated together with copies shifted by a pixel"
     shifts = [] if result.shifted_accuracy is None else [("With shifts", percent(result.shifted_accuracy), meaning)]
     alone = "test accuracy of best.keras by itself, which evaluates each image without its mirror image"
@@ -136,7 +113,9 @@ def cards(result: "ReportResult", trained: Summary, interval: tuple[float, float
 
 def changed(trained: Summary, settings: Config, data: Data) -> list[tuple[str, object, object]]:
     """Return the settings that are not what evacli would have chosen for this data: option, value, and that choice."""
-    default = decided(Config(model=settings.model, precision=settings.precision), data)  # the machine chose the precision
+    default = decided(
+        Config(model=settings.model, precision=settings.precision), data
+    )  # the machine chose the precision
     if settings.batch_size == default.largest_batch:
         default = msgspec.structs.replace(default, batch_size=settings.batch_size)
     told = {"data", "dataset", "lr"}

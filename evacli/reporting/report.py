@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from evacli.evaluation import EvaluatedRun
 
 MISTAKES_SHOWN = 24  # without scripts
-MAP_WIDTH = 720  # pixels of a Grad-CAM in the page
 # The best model's accuracy here and when it was saved: apart by more, the file is not from that epoch.
 SAME_ACCURACY = 0.01
 
@@ -42,14 +40,19 @@ class _Evidence:
 
 
 def report(
-    run: str | Path = DEFAULT_RUN, *, data: "str | os.PathLike[str] | None" = None, shifts: bool = False
+    run: str | Path = DEFAULT_RUN,
+    *,
+    data: "str | os.PathLike[str] | None" = None,
+    shifts: bool = False,
+    gradcam: bool = True,
 ) -> ReportResult:
-    """Evaluate the run's best model and write `report.html`, two pictures and the table of mistakes into the run.
+    """Evaluate the run's best model and write `report.html`, its pictures and the table of mistakes into the run.
 
     Args:
         run: the run directory, in which `train` has finished at least one epoch.
         data: where the data of the run lies now, if it has moved; the run remembers.
         shifts: whether to say as well how the model does if each test image is evaluated together with shifted copies.
+        gradcam: whether to draw what `evacli.gradcam` draws, if the run does not have it yet.
 
     Returns:
         The figures of the report.
@@ -63,9 +66,13 @@ def report(
         7
     """
     stored = trained.read(RunDir(run))
+    from evacli.explaining.explain import explain_worst
+
     evidence = _examine(stored, history.read_csv(stored.directory.history), shifts, data)
     result = _conclude(evidence)
     with drawing(stored.directory):
+        if gradcam and not stored.directory.gradcam_png.exists():
+            explain_worst(evidence.run)
         _write_pictures(evidence)
         _write_texts(evidence, result)
     from evacli.training.trackers.following import hand_over
@@ -158,15 +165,16 @@ def _write_pictures(evidence: _Evidence) -> None:
 
 def _write_texts(evidence: _Evidence, result: ReportResult) -> None:
     from evacli import metrics
+    from evacli.embedding import picture
+    from evacli.explaining.section import section
     from evacli.pages.render import inert, render
     from evacli.reporting import charts, mistakes, page
-    from evacli.reporting.explorer import explorer, maps_of
+    from evacli.reporting.explorer import explorer
 
     run, trained, settings = evidence.run.run, evidence.run.trained, evidence.run.config
     test, split, names = evidence.run.test, evidence.run.data.test, trained.class_names
     write_text_atomically(run.misclassified, mistakes.to_csv(test, split, names))
-    maps, left_out = maps_of(run, test, names, partial(page.picture, photographic=True, width=MAP_WIDTH))
-    explored = explorer(result, test, split, evidence.confusions, maps, left_out)
+    explored = explorer(result, test, split, evidence.confusions)
     html = render(
         "report.html",
         script="report.js",
@@ -185,10 +193,10 @@ def _write_texts(evidence: _Evidence, result: ReportResult) -> None:
         changed=page.changed(trained, settings, evidence.run.data),
         classes=page.ordered(result),
         pictures={
-            "confusion": page.picture(run.confusion_png) if result.many_classes else None,
-            "lr_find": page.picture(run.lr_find_png),
-            "gradcam": page.picture(run.gradcam_png, photographic=True),
+            "confusion": picture(run.confusion_png) if result.many_classes else None,
+            "lr_find": picture(run.lr_find_png),
         },
+        gradcam=section(run),
         gallery=page.gallery(test, split, names, test.worst_first[:MISTAKES_SHOWN]),
         settings=page.settings_table(trained, settings),
         environment=sorted(trained.versions.items()),

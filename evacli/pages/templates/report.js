@@ -5,6 +5,7 @@
   document.documentElement.classList.add("scripted"); // what only a script can do is shown from here on
   const byId = (id) => document.getElementById(id);
   const given = JSON.parse(byId("given").textContent);
+  const maps = JSON.parse(byId("maps").textContent);
   const { classes, rows } = given;
   const [INDEX, NAME, TRUE, PREDICTED, CHANCE, TOP, CHANCES, PLACE] = [0, 1, 2, 3, 4, 5, 6, 7];
   const AT_ONCE = 60; // pictures; more of them are put in when they are asked for
@@ -123,7 +124,7 @@
     byId("facts").textContent = `Predicted: ${percent(confidence(row))}. True class: ${percent(row[CHANCE])}. Loss: ${loss(row).toFixed(2)}.`;
     byId("top").replaceChildren(...row[TOP].map((name, i) => make("li", name === row[TRUE] ? { class: "true" } : {},
       make("span", {}, classes[name]), make("span", { class: "share", style: `--share: ${100 * row[CHANCES][i]}%` }), make("span", {}, percent(row[CHANCES][i])))));
-    const map = given.maps[row[INDEX]];
+    const map = maps[row[INDEX]];
     byId("map").replaceChildren(...(map ? [make("img", { src: map, alt: "Grad-CAM of this picture" })] : []));
     byId("path").value = nameOf(row);
     byId("copied").textContent = "";
