@@ -62,7 +62,7 @@ def explorer(
     rows, worst = rows[:kept], worst[: kept - len(right)]
     order = [*worst[:PICTURED_FIRST], *right, *worst[PICTURED_FIRST:]]
     packed = sheets.pack(split.images, order, ROOM_FOR_SHEETS)
-    place = {index: at for at, index in enumerate(order[: packed.count])}
+    place = {index: at for at, index in enumerate(order[: packed.held])}
     document = {
         "classes": [printable(score.name) for score in result.classes],
         "rows": [[*row, place.get(row[0], -1)] for row in rows],

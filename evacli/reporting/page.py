@@ -11,10 +11,13 @@ from evacli.catalogue.optimizers import OPTIMIZERS
 from evacli.config import Config, data_name, differences, option
 from evacli.data.types import Data, Split
 from evacli.evaluation import Predictions
+from evacli.errors import RunError
 from evacli.formats import count, counted, percent, points, spelled
 from evacli.imaging import opencv
 from evacli.pages.render import embed
 from evacli.paths import model_name
+from evacli.run.directory import RunDir
+from evacli.run.lr_result import suggestion
 from evacli.run.summary import Summary
 from evacli.training.learner import decided
 
@@ -125,6 +128,20 @@ def changed(trained: Summary, settings: Config, data: Data) -> list[tuple[str, o
         found.insert(0, (option("model"), model_name(settings.model), Config().model))
     lr = [(option("lr"), f"{trained.lr:.4g}", OPTIMIZERS[settings.optimizer].lr)] if trained.lr_source == "--lr" else []
     return found + lr
+
+
+def range_test(run: RunDir, trained: Summary) -> str:
+    """Say in one line what became of the suggestions that the picture of the range test marks; nothing without any."""
+    try:
+        found = suggestion(run)
+    except RunError:  # the picture is shown without it
+        return ""
+    if found is None:
+        return ""
+    taken = trained.lr_source.startswith("lr-find")
+    others = [f"{rule} {lr:.3g}" for rule, lr in found.suggestions.items() if lr is not None and rule != found.rule]
+    beside = f"; what other rules suggest ({', '.join(others)}) is there to compare" if others else ""
+    return f"The suggestion of {found.rule}, {found.lr:.3g}, was {'' if taken else 'not '}taken{beside}."
 
 
 def settings_table(trained: Summary, settings: Config) -> list[tuple[str, object]]:

@@ -197,6 +197,7 @@ def _write_texts(evidence: _Evidence, result: ReportResult) -> None:
             "lr_find": picture(run.lr_find_png),
         },
         gradcam=section(run),
+        range_test=page.range_test(run, trained),
         gallery=page.gallery(test, split, names, test.worst_first[:MISTAKES_SHOWN]),
         settings=page.settings_table(trained, settings),
         environment=sorted(trained.versions.items()),

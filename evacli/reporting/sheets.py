@@ -25,13 +25,13 @@ class Sheets(NamedTuple):
 
     Attributes:
         sheets: base64 of WebP pictures, `COLUMNS` thumbnails in a row.
-        count: how many thumbnails they hold.
+        held: how many thumbnails they hold.
         size: height and width of each thumbnail.
         cell: height and width of the place that each has.
     """
 
     sheets: list[str]
-    count: int
+    held: int
     size: tuple[int, int]
     cell: tuple[int, int]
 
