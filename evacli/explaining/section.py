@@ -33,7 +33,7 @@ def renew(run: RunDir) -> None:
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if begin and end:
-        write_text_atomically(run.report, before + section(run) + after)
+        write_text_atomically(run.report, before + str(section(run)) + after)
 
 
 def _singles(run: RunDir) -> tuple[dict[int, str], int]:
