@@ -10,7 +10,6 @@ from evacli.figures.comparison import LOOKS, Look
 from evacli.formats import duration, loss, percent, spelled
 from evacli.pages.render import embed, render
 
-
 MOST_NAMES = 200  # images that the page lists of a kind
 
 

@@ -37,7 +37,7 @@ def renew(run: RunDir) -> None:
 
 
 def _singles(run: RunDir) -> tuple[dict[int, str], int]:
-    """Return the data URIs of single pictures by the index of their image, the first drawn in front, and how many not."""
+    """Return the data URIs of single pictures by the index of their image, the first drawn first, and how many not."""
     if run.gradcam_folder.is_symlink() or not run.gradcam_folder.is_dir():
         return {}, 0
     files = [file for file in run.gradcam_folder.iterdir() if OF_TEST_IMAGE.fullmatch(file.name)]

@@ -7,9 +7,9 @@ import numpy as np
 
 from evacli.run.history import Row
 
-WIDTH, HEIGHT = 360, 190
-LEFT, RIGHT, TOP, BOTTOM = 46, 352, 10, 166  # of the area between the axes
+LEFT, RIGHT, TOP, BOTTOM = 46, 352, 10, 166  # of the area between the axes, in the template's 360 x 190
 FEW_EPOCHS = 30  # up to here each epoch is a dot, so that a single one is seen at all
+LIKE = 1.05  # two learning rates that differ by less are drawn as one
 
 Points = Iterable[tuple[float, float | None]]
 
@@ -60,8 +60,10 @@ def curves(rows: Sequence[Row], top_epoch: int, peaks: Sequence[float | None]) -
         names = ("train", "training"), ("test", "test"), ("val", "validation")
         return [of(look, label, f"{look}_{quantity}") for look, label in names]
 
-    highest = [(row.epoch, peak) for row, peak in zip(rows, peaks, strict=False)]
-    rates = [("rate", "highest of the epoch", highest), of("last", "last step", "lr")]
+    known = [(row, peak) for row, peak in zip(rows, peaks, strict=False) if peak is not None]
+    falling = any(peak > LIKE * row.lr for row, peak in known)
+    highest = [("rate", "highest of the epoch", [(row.epoch, peak) for row, peak in known])] if falling else []
+    rates = [*highest, of("last", "last step", "lr")]
     return [
         _chart("Accuracy", rows, top_epoch, split("accuracy"), percent=True),
         _chart("Loss (cross-entropy, nats)", rows, top_epoch, split("loss")),

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from evacli.catalogue.optimizers import OPTIMIZERS
 from evacli.config import Config, data_name, differences, option
 from evacli.data.types import Data, Split
-from evacli.evaluation import Predictions
 from evacli.errors import RunError
+from evacli.evaluation import Predictions
 from evacli.formats import count, counted, percent, points, spelled
 from evacli.imaging import opencv
 from evacli.pages.render import embed
