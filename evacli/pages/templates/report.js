@@ -222,7 +222,7 @@
       }
       wide.getContext("2d").putImageData(pixels, 0, 0);
     };
-    let [side, row, column] = [Math.max(1, Math.min(24, Math.floor(wide.parentElement.clientWidth / n) || 1)), 0, 0];
+    let [side, row, column] = [Math.max(1, Math.min(24, Math.floor(Math.min(wide.parentElement.clientWidth, 560) / n))), 0, 0];
     const zoom = (factor) => {
       side = Math.min(40, Math.max(1, side * factor));
       wide.style.width = wide.style.height = `${n * side}px`;
