@@ -7,6 +7,7 @@ from base64 import b64decode, b64encode
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
+from types import SimpleNamespace
 from zlib import crc32
 
 import cv2
@@ -17,13 +18,14 @@ import pytest
 from matplotlib.figure import Figure
 from parsed_page import Page
 from sklearn.metrics import balanced_accuracy_score, f1_score
-from tiny_run import CLASSES, HOSTILE, make_data, make_model, make_rows, make_run
+from tiny_run import CLASSES, HOSTILE, make_data, make_model, make_rows, make_run, make_summary
 
 import evacli.data
 from evacli import console
 from evacli.config import Config
-from evacli.errors import DataError, RunError
+from evacli.errors import ConfigError, DataError, RunError
 from evacli.explaining.explain import explain_worst, gradcam
+from evacli.reporting import page
 from evacli.reporting.report import report
 from evacli.run import config_file, history
 from evacli.run.directory import RunDir
@@ -230,6 +232,29 @@ def test_a_report_draws_grad_cam_itself(run, monkeypatch):
     report(run.path)
     assert list(maps_of(run)) == pd.read_csv(run.misclassified)["index"].astype(str).tolist()[:2]
     assert run.gradcam_png.exists()
+
+
+def test_a_network_that_has_no_maps_has_a_report_all_the_same(run, monkeypatch):
+    def refuse(*_):
+        raise ConfigError("No layer keeps rows and columns.")
+
+    said = []
+    monkeypatch.setattr("evacli.explaining.explain.explain_worst", explain_worst)
+    monkeypatch.setattr("evacli.explaining.explain.chosen_layer", refuse)
+    monkeypatch.setattr(console, "note", said.append)
+    report(run.path)
+    assert said == ["The report has no Grad-CAM: No layer keeps rows and columns."]
+    assert maps_of(run) == {}
+
+
+@pytest.mark.parametrize(("source", "taken"), [("lr-find, steepest", "taken"), ("--lr", "not taken")])
+def test_what_became_of_the_suggestions_is_said(run, monkeypatch, source, taken):
+    found = SimpleNamespace(rule="steepest", lr=0.0123, suggestions={"steepest": 0.0123, "valley": 0.5, "slide": None})
+    monkeypatch.setattr("evacli.reporting.page.suggestion", lambda _: found)
+    expected = (
+        f"The suggestion of steepest, 0.0123, was {taken}; what other rules suggest (valley 0.5) is there to compare."
+    )
+    assert page.range_test(run, make_summary(lr_source=source)) == expected
 
 
 def maps_of(run):
@@ -466,6 +491,7 @@ UNTRAINED = """
 import sys
 from evacli.errors import RunError
 from evacli.explaining.explain import explain_worst, gradcam
+from evacli.reporting import page
 from evacli.reporting.report import report
 try:
     report(sys.argv[1])
