@@ -491,7 +491,6 @@ UNTRAINED = """
 import sys
 from evacli.errors import RunError
 from evacli.explaining.explain import explain_worst, gradcam
-from evacli.reporting import page
 from evacli.reporting.report import report
 try:
     report(sys.argv[1])
