@@ -109,6 +109,74 @@ def top_accuracy(said: "Predictions", count: int) -> float:
     return float(top_k_accuracy_score(said.labels, said.probabilities, k=count, labels=range(num_classes)))
 
 
+class Bin(msgspec.Struct, frozen=True, kw_only=True):
+    """Images that were predicted with about the same confidence; shares of 1.
+
+    Attributes:
+        low: the least probability of the predicted class.
+        high: the next bin begins there.
+        right: how many of them were recognised.
+        wrong: how many were not.
+        confidence: mean probability of the predicted class; None without images, like the next.
+        accuracy: share of those that were recognised.
+    """
+
+    low: float
+    high: float
+    right: int
+    wrong: int
+    confidence: float | None
+    accuracy: float | None
+
+    @property
+    def images(self) -> int:
+        """How many images there are."""
+        return self.right + self.wrong
+
+
+def calibration(said: "Predictions", bins: int = 15) -> list[Bin]:
+    """Return the images by the probability of their predicted class, in bins of equal width.
+
+    Example:
+        >>> calibration(Predictions(np.array([[0.9, 0.1], [0.8, 0.2]], np.float32), np.array([0, 1])), 2)[1].accuracy
+        0.5
+    """
+    confidence = said.probabilities.max(axis=1).astype(np.float64)
+    bin_of, right = _bins(confidence, bins), said.predicted == said.labels
+    total, hits = np.bincount(bin_of, minlength=bins), np.bincount(bin_of, right, bins)
+    sums = np.bincount(bin_of, confidence, bins)
+    return [
+        Bin(
+            low=b / bins,
+            high=(b + 1) / bins,
+            right=int(hits[b]),
+            wrong=int(total[b] - hits[b]),
+            confidence=float(sums[b] / total[b]) if total[b] else None,
+            accuracy=float(hits[b] / total[b]) if total[b] else None,
+        )
+        for b in range(bins)
+    ]
+
+
+def _bins(confidence: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
+    bin_of: NDArray[np.int64] = np.minimum((confidence * bins).astype(int), bins - 1)
+    return bin_of
+
+
+def accuracy_interval(said: "Predictions", level: float = 0.95) -> tuple[float, float]:
+    """Return the bounds of the accuracy on as many other images of the same kind (Wilson's score interval).
+
+    Example:
+        >>> accuracy_interval(Predictions(np.array([[0.9, 0.1], [0.8, 0.2]], np.float32), np.array([0, 1])))
+        (0.09453120573423074, 0.9054687942657693)
+    """
+    from scipy.stats import binomtest
+
+    total = len(said.labels)
+    bounds = binomtest(total - len(said.mistakes), total).proportion_ci(level, method="wilson")
+    return float(bounds.low), float(bounds.high)
+
+
 def calibration_error(said: "Predictions", bins: int = 15) -> float:
     """Return how far a network's confidence is from its accuracy (expected calibration error, Guo et al. 2017).
 
@@ -123,8 +191,9 @@ def calibration_error(said: "Predictions", bins: int = 15) -> float:
         0.15
     """
     confidence = said.probabilities.max(axis=1).astype(np.float64)
-    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
-    surplus = np.bincount(bin_of, confidence - (said.predicted == said.labels), bins)  # of confidence, by bin
+    surplus = np.bincount(
+        _bins(confidence, bins), confidence - (said.predicted == said.labels), bins
+    )  # of confidence, by bin
     return float(np.abs(surplus).sum() / len(confidence))
 
 

@@ -573,3 +573,36 @@ def test_it_does_not_wait_for_tensorflow(pair):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert names_in(pair[0].parent) == FILES
+
+
+def with_report(path, wrong, names="{}.png"):
+    lines = ["index,file,true_class", *(f"{i},{names.format(i)},cat" for i in wrong)]
+    (path / "misclassified.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_runs_are_compared_image_by_image(tmp_path):
+    from scipy.stats import binom
+
+    good = with_report(write_run(tmp_path / "good"), [1, 2, 3], HOSTILE[2].replace("{", "") + "{}")
+    poor = with_report(write_run(tmp_path / "poor"), [3, *range(10, 19)])
+    unreported = write_run(tmp_path / "unreported")
+    garbled = write_run(tmp_path / "garbled")
+    (garbled / "misclassified.csv").write_bytes(b"index,file\n\xff,a")
+    elsewhere = with_report(write_run(tmp_path / "elsewhere", data_fingerprint="f2"), [1])
+    found = compare([poor, unreported, good, garbled, elsewhere])
+    (pair,) = found.disagreements
+    assert (pair.run, pair.best) == ("poor", "good")
+    assert pair.only_best == [f"{i}.png" for i in range(10, 19)]
+    assert [name[-1] for name in pair.only_run] == ["1", "2"]
+    assert pair.p_value == pytest.approx(2 * binom.cdf(2, 11, 0.5))  # as McNemar's exact test is defined
+    page = Page(Path(found.page).read_text(encoding="utf-8"))
+    assert "9 images that good gets right and poor does not" in page.text
+    assert HOSTILE[2] in page.text
+    assert ("img", ("src", "onerror")) not in page.elements
+
+
+def test_without_reports_nothing_is_said_of_single_images(pair):
+    found = compare(pair)
+    assert found.disagreements == []
+    assert "Image by image" not in Path(found.page).read_text(encoding="utf-8")

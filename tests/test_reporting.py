@@ -1,9 +1,13 @@
+import json
 import re
 import shutil
 import subprocess
 import sys
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from dataclasses import replace
+from functools import partial
+from hashlib import sha256
+from types import SimpleNamespace
 from zlib import crc32
 
 import cv2
@@ -14,12 +18,14 @@ import pytest
 from matplotlib.figure import Figure
 from parsed_page import Page
 from sklearn.metrics import balanced_accuracy_score, f1_score
-from tiny_run import CLASSES, HOSTILE, make_data, make_model, make_rows, make_run
+from tiny_run import CLASSES, HOSTILE, make_data, make_model, make_rows, make_run, make_summary
 
 import evacli.data
 from evacli import console
 from evacli.config import Config
-from evacli.errors import DataError, RunError
+from evacli.errors import ConfigError, DataError, RunError
+from evacli.explaining.explain import explain_worst, gradcam
+from evacli.reporting import page
 from evacli.reporting.report import report
 from evacli.run import config_file, history
 from evacli.run.directory import RunDir
@@ -29,6 +35,7 @@ from evacli.run.directory import RunDir
 def _undrawn(monkeypatch):
     """Empty pictures, since drawing takes a second; those of `reported` are drawn."""
     monkeypatch.setattr("evacli.figures.style.save", lambda figure, path: Figure((4, 3)).savefig(path))
+    monkeypatch.setattr("evacli.explaining.explain.explain_worst", lambda run: None)
 
 
 @pytest.fixture
@@ -57,6 +64,7 @@ def reported(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evacli.data, "load", lambda *_: data)
         patch.setattr(console, "warn", said.append)
+        patch.setattr("evacli.explaining.explain.explain_worst", lambda run: None)
         run = make_run(tmp_path_factory.mktemp("reported") / "run", data)
         return run, data, report(run.path), said
 
@@ -99,8 +107,16 @@ def test_the_page_needs_nothing_from_outside_and_runs_nothing(reported):
     assert page.addresses
     assert all(address.startswith("data:") for address in page.addresses)
     tags = {tag for tag, _ in page.elements}
-    assert tags.isdisjoint({"script", "iframe", "object", "embed", "form", "base"})
-    assert "default-src 'none'" in run.report.read_text()
+    assert tags.isdisjoint({"iframe", "object", "embed", "form", "base"})
+    text = run.report.read_text(encoding="utf-8")
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    assert "default-src 'none'" in policy
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    assert re.findall(r"script-src ([^;]*);", policy) == [f"'sha256-{digest}'"]
+    # What else stands in a script element is data.
+    others = re.findall(r"<script ([^>]*)>", text)
+    assert all(attributes.startswith(('type="application/json"', 'type="text/plain"')) for attributes in others)
     assert all(picture["alt"] for picture in page.pictures)
 
 
@@ -112,6 +128,60 @@ def test_the_gallery_holds_the_very_pixels_of_the_worst_mistakes(reported):
     for uri, index in zip(pictures, worst, strict=False):
         png = np.frombuffer(b64decode(uri.partition(",")[2]), np.uint8)
         np.testing.assert_array_equal(cv2.imdecode(png, cv2.IMREAD_COLOR)[..., ::-1], data.test.images.array[index])
+
+
+def given(run):
+    """What the page's script is given, with its sheets of thumbnails as pixels."""
+    text = run.report.read_text(encoding="utf-8")
+    (document,) = re.findall(r'<script type="application/json" id="given">(.*?)</script>', text, re.DOTALL)
+    sheets = re.findall(r'<script type="text/plain" class="sheet">(.*?)</script>', text)
+    return json.loads(document), [cv2.imdecode(np.frombuffer(b64decode(s), np.uint8), 1)[..., ::-1] for s in sheets]
+
+
+def test_the_script_has_every_mistake_and_what_the_network_said_of_it(reported):
+    run, data, _, _ = reported
+    document, sheets = given(run)
+    probabilities = make_model().predict_on_batch(data.test.images.array.astype(np.float32))
+    table = pd.read_csv(run.misclassified)
+    wrong = [row for row in document["rows"] if row[2] != row[3]]
+    assert [row[0] for row in wrong] == table["index"].tolist()
+    assert [document["classes"][row[3]] for row in wrong] == table["predicted_class"].tolist()
+    for index, name, true, predicted, chance, top, chances, place in document["rows"]:
+        assert (name, true) == (data.test.names[index], data.test.labels[index])
+        assert predicted == top[0] == probabilities[index].argmax()
+        assert top == np.argsort(-probabilities[index]).tolist()
+        assert [*chances, chance] == pytest.approx(
+            [*np.sort(probabilities[index])[::-1], probabilities[index, true]], rel=1e-3, abs=1e-9
+        )
+        column = 16 * place
+        shown = sheets[0][(place // 16) * 16 :][:8, column % 256 :][:, :8]
+        assert (
+            np.abs(shown.astype(int) - data.test.images.array[index]).mean()
+            < 60
+            < np.abs(shown.astype(int) - data.test.images.array[index - 1]).mean()
+        )
+
+
+def test_what_there_is_no_room_for_is_named(run, monkeypatch):
+    monkeypatch.setattr("evacli.reporting.sheets.PER_SHEET", 4)
+    monkeypatch.setattr("evacli.reporting.explorer.ROOM_FOR_SHEETS", 1500)
+    report(run.path)
+    document, sheets = given(run)
+    pictured = [row for row in document["rows"] if row[-1] >= 0]
+    assert 0 < len(pictured) == 4 * len(sheets) < len(document["rows"])
+    assert f"It has pictures of the {len(pictured)} worst mistakes" in " ".join(page_of(run).text.split())
+    monkeypatch.setattr("evacli.reporting.explorer.ROOM_FOR_ROWS", 500)
+    result = report(run.path)
+    kept = [row for row in given(run)[0]["rows"] if row[2] != row[3]]
+    assert f"room for the {len(kept)} worst of {result.mistakes} mistakes" in " ".join(page_of(run).text.split())
+    assert len(pd.read_csv(result.misclassified)) == result.mistakes
+
+
+def test_the_settings_that_differ_come_first(run):
+    config_file.write(run, Config(epochs=3, cutout=0, crop=1, flip=True, dropout="none"))
+    report(run.path)
+    chosen = " ".join(page_of(run).text.split("What was chosen")[1].split("Curves")[0].split())
+    assert chosen == "--cutout 0 default 4 --epochs 3 default 100 --lr 0.1 default 0.05"
 
 
 def test_pictures_of_other_commands_are_included(run):
@@ -131,17 +201,65 @@ def test_pictures_take_less_room_in_the_page_than_in_their_files(reported, tmp_p
     run = RunDir(shutil.copytree(reported[0].path, tmp_path / "run"))
     noisy = np.random.default_rng(0).normal(128, 20, (200, 300, 3)).clip(0, 255).astype(np.uint8)
     cv2.imwrite(str(run.gradcam_png), cv2.GaussianBlur(noisy, (9, 9), 0))
-    drawn = run.curves_png.read_bytes()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("evacli.figures.style.save", lambda figure, path: path.write_bytes(drawn))
-        report(run.path)
-    for start, path, difference in (("Curves", run.curves_png, 0), ("Grad-CAM", run.gradcam_png, 3)):
+    shutil.copy(run.curves_png, run.lr_find_png)
+    report(run.path)
+    for start, path, difference in (("Loss against", run.lr_find_png, 0), ("Grad-CAM", run.gradcam_png, 3)):
         (uri,) = [p["src"] for p in page_of(run).pictures if p["alt"].startswith(start)]
         shown = b64decode(uri.partition(",")[2])
         pixels, original = cv2.imdecode(np.frombuffer(shown, np.uint8), cv2.IMREAD_COLOR), cv2.imread(str(path))
         assert pixels.shape == original.shape
         assert np.abs(pixels.astype(int) - original).mean() <= difference
         assert len(shown) < 0.7 * path.stat().st_size
+
+
+def test_grad_cam_is_in_the_page_in_whichever_order_it_was_asked_for(run, monkeypatch):
+    explained = []
+    monkeypatch.setattr("evacli.explaining.explain.explain_worst", lambda opened: explained.append(opened.run.path))
+    report(run.path, gradcam=False)
+    assert explained == []
+    assert maps_of(run) == {}
+    result = gradcam(run.path, n=2, select="first")
+    assert list(maps_of(run)) == [str(shown.index) for shown in result.shown]
+    assert "Where the network looked" in page_of(run).text
+    renewed = run.report.read_text(encoding="utf-8")
+    report(run.path)
+    assert explained == []  # it has been drawn
+    assert run.report.read_text(encoding="utf-8") == renewed
+
+
+def test_a_report_draws_grad_cam_itself(run, monkeypatch):
+    monkeypatch.setattr("evacli.explaining.explain.explain_worst", partial(explain_worst, n=2))
+    report(run.path)
+    assert list(maps_of(run)) == pd.read_csv(run.misclassified)["index"].astype(str).tolist()[:2]
+    assert run.gradcam_png.exists()
+
+
+def test_a_network_that_has_no_maps_has_a_report_all_the_same(run, monkeypatch):
+    def refuse(*_):
+        raise ConfigError("No layer keeps rows and columns.")
+
+    said = []
+    monkeypatch.setattr("evacli.explaining.explain.explain_worst", explain_worst)
+    monkeypatch.setattr("evacli.explaining.explain.chosen_layer", refuse)
+    monkeypatch.setattr(console, "note", said.append)
+    report(run.path)
+    assert said == ["The report has no Grad-CAM: No layer keeps rows and columns."]
+    assert maps_of(run) == {}
+
+
+@pytest.mark.parametrize(("source", "taken"), [("lr-find, steepest", "taken"), ("--lr", "not taken")])
+def test_what_became_of_the_suggestions_is_said(run, monkeypatch, source, taken):
+    found = SimpleNamespace(rule="steepest", lr=0.0123, suggestions={"steepest": 0.0123, "valley": 0.5, "slide": None})
+    monkeypatch.setattr("evacli.reporting.page.suggestion", lambda _: found)
+    expected = (
+        f"The suggestion of steepest, 0.0123, was {taken}; what other rules suggest (valley 0.5) is there to compare."
+    )
+    assert page.range_test(run, make_summary(lr_source=source)) == expected
+
+
+def maps_of(run):
+    text = run.report.read_text(encoding="utf-8")
+    return json.loads(re.findall(r'<script type="application/json" id="maps">(.*?)</script>', text)[0])
 
 
 def claims_many_pixels(png):
@@ -372,6 +490,7 @@ def test_the_configuration_of_the_run_chooses_the_data(run, data, monkeypatch):
 UNTRAINED = """
 import sys
 from evacli.errors import RunError
+from evacli.explaining.explain import explain_worst, gradcam
 from evacli.reporting.report import report
 try:
     report(sys.argv[1])

@@ -236,6 +236,6 @@ def test_a_report_adds_its_curves(tmp_path: Path, train: Callable[..., Summary])
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     train(tmp_path / "run", log="tensorboard", epochs=1)
-    evacli.report(tmp_path / "run")
+    evacli.report(tmp_path / "run", gradcam=False)
     found = EventAccumulator(str(tmp_path / "run" / "tensorboard"), size_guidance={"tensors": 0}).Reload()
     assert [event.step for event in found.Tensors("curves")] == [1]

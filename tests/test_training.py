@@ -165,7 +165,7 @@ def test_a_training_that_stops_before_its_first_test_has_no_top_accuracy_yet(tra
     (listed,) = evacli.runs(tmp_path)
     assert (listed.state, listed.epochs_done, listed.top_accuracy) == ("unfinished", 2, None)
     with pytest.raises(RunError, match="no trained model"):
-        evacli.report(tmp_path)
+        evacli.report(tmp_path, gradcam=False)
     assert train(tmp_path, epochs=4).top_epoch in (3, 4)
     # How often it tests may change, and so may its end.
     assert train(tmp_path, test_every=1, epochs=6).epochs_done == 6

@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 ShiftsOption = Annotated[
     bool, Option("--shifts", help="Say as well how it does if images are evaluated together with shifted copies.")
 ]
+GradcamOption = Annotated[
+    bool, Option("--gradcam/--no-gradcam", help="Draw Grad-CAM of the worst mistakes, if it is not drawn yet.")
+]
 
 
 def report_command(
     run: RunOption = RUN,
     data: MovedOption = None,
     shifts: ShiftsOption = False,
+    gradcam: GradcamOption = True,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -31,7 +35,7 @@ def report_command(
     configure_output(json, quiet)
     from evacli.reporting.report import report
 
-    result = report(run, data=data, shifts=shifts)
+    result = report(run, data=data, shifts=shifts, gradcam=gradcam)
     console.result(console.table(f"Report of {result.run}", ("measure", "value"), _rows(result)))
     console.result(f"{console.printable(result.report)} shows it all; open it in a browser.")
     console.json(result)

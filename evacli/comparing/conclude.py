@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from evacli.comparing.disagreement import disagreements
 from evacli.comparing.files import Files
 from evacli.comparing.result import ComparedRun, Comparison
 from evacli.comparing.runs import TrainedRun
@@ -24,6 +25,7 @@ def conclude(gathered: Sequence[TrainedRun], files: Files) -> Comparison:
         runs=[_figures(c, [name for name in differing if name not in _SHOWN]) for c in gathered],
         same={name: settings[0].get(name) for name in names if name not in differing},
         notices=warnings_about(gathered),
+        disagreements=disagreements(gathered),
         picture=str(files.picture),
         table=str(files.table),
         page=str(files.page),

@@ -10,6 +10,8 @@ from evacli.figures.comparison import LOOKS, Look
 from evacli.formats import duration, loss, percent, spelled
 from evacli.pages.render import embed, render
 
+MOST_NAMES = 200  # images that the page lists of a kind
+
 
 class Cell(NamedTuple):
     """A cell of a table; `best` if no run has a better value."""
@@ -42,6 +44,7 @@ def render_page(comparison: Comparison, by_epoch: bytes, by_time: bytes) -> str:
         pictures={"epochs": embed(by_epoch), "time": embed(by_time)},
         lines=list(map(_line, LOOKS)),
         figures=[(run, [_cell(column, run, runs) for column in (*RESULTS, *COSTS, *SETTINGS)]) for run in runs],
+        most_names=MOST_NAMES,
         differing=[(run, [Cell(named(n), spelled(v), False) for n, v in run.settings.items()]) for run in runs],
         same=[(option(name), spelled(value)) for name, value in same if is_setting(name)],
         environment=[(name, value) for name, value in same if not is_setting(name)],

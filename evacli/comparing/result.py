@@ -63,6 +63,24 @@ class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
         return "" if self.state == "finished" else f"{self.state} {self.epochs_done}/{self.epochs}"
 
 
+class Disagreement(msgspec.Struct, frozen=True, kw_only=True):
+    """A run beside the one of the fewest mistakes, on the same test images.
+
+    Attributes:
+        run: its label.
+        best: that of the other.
+        only_run: the test images that only the run got right, by name.
+        only_best: those that only the other got right.
+        p_value: how probable so unequal numbers are if both are equally good (McNemar's exact test).
+    """
+
+    run: str
+    best: str
+    only_run: list[str]
+    only_best: list[str]
+    p_value: float
+
+
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Several runs side by side.
 
@@ -70,6 +88,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         runs: in the order in which they were named.
         same: the settings and versions that all runs share.
         notices: what makes the comparison doubtful, a sentence each.
+        disagreements: image by image, of the runs on the same data that have a report.
         picture: the curves.
         table: the figures as CSV.
         page: all of it as HTML.
@@ -78,6 +97,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     runs: list[ComparedRun]
     same: dict[str, Any]
     notices: list[str]
+    disagreements: list[Disagreement]
     picture: str
     table: str
     page: str

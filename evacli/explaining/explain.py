@@ -124,6 +124,7 @@ def gradcam(  # noqa: PLR0913 - each parameter is an option
     directory = RunDir(run)
     stored = trained.read(directory)
     _check_class(class_name, stored.summary.class_names)
+    from evacli.explaining import section
     from evacli.explaining.choice import choose
 
     opened = _open(stored, data)
@@ -136,6 +137,7 @@ def gradcam(  # noqa: PLR0913 - each parameter is an option
         titles = heading(chosen, target, method, tta=opened.config.uses_tta)
         files = _draw(directory, explanations, titles, alpha)
         _write(directory, measured)
+        section.renew(directory)
     return GradcamResult(
         method=method,
         layer=chosen,
@@ -148,6 +150,17 @@ def gradcam(  # noqa: PLR0913 - each parameter is an option
         folder=str(directory.gradcam_folder) if files else None,
         faithfulness=measured,
     )
+
+
+def explain_worst(opened: "EvaluatedRun", n: int = 25) -> None:
+    """Draw what `gradcam` draws by default, of a run that is open; where there is nothing to draw, say why."""
+    try:
+        chosen = chosen_layer(opened.network, opened.data.image_shape, None, "gradcam")
+    except ConfigError as e:
+        console.note(f"The report has no Grad-CAM: {e.message}")
+        return
+    explanations = _explain(opened, chosen, opened.test.worst_first[:n], "both", "gradcam")
+    _draw(opened.run, explanations, heading(chosen, "both", tta=opened.config.uses_tta), 0.5)
 
 
 def _check(n: int, alpha: float) -> None:

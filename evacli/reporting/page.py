@@ -1,24 +1,25 @@
 """What the page of a report shows."""
 
 from collections.abc import Sequence
-from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from evacli.config import Config, data_name, option
-from evacli.data.files import File
-from evacli.data.pictures import opened
-from evacli.data.types import Split
+from evacli.catalogue.optimizers import OPTIMIZERS
+from evacli.config import Config, data_name, differences, option
+from evacli.data.types import Data, Split
+from evacli.errors import RunError
 from evacli.evaluation import Predictions
 from evacli.formats import count, counted, percent, points, spelled
 from evacli.imaging import opencv
 from evacli.pages.render import embed
 from evacli.paths import model_name
+from evacli.run.directory import RunDir
+from evacli.run.lr_result import suggestion
 from evacli.run.summary import Summary
+from evacli.training.learner import decided
 
 if TYPE_CHECKING:
     from evacli.metrics import ClassScore
@@ -38,29 +39,11 @@ def thumbnail(image: NDArray[np.uint8]) -> str:
     return embed(png.tobytes())
 
 
-def picture(path: Path, *, photographic: bool = False) -> str | None:
-    """Return a picture of the run as the data URI of a WebP, smaller than its PNG; None if there is none to be read.
-
-    Args:
-        path: of the file, which a stranger may have made.
-        photographic: whether a loss that the eye does not see may make it smaller still.
-    """
-    webp = BytesIO()
-    try:
-        if not path.is_file():  # a pipe would never end
-            return None
-        with opened(File.at(path)) as image:
-            image.convert("RGB").save(webp, "webp", lossless=not photographic, quality=90)
-    # Whatever a garbled file makes Pillow raise, there is no picture to show.
-    except Exception:
-        return None
-    return embed(webp.getvalue(), "webp")
-
-
 def gallery(predictions: Predictions, split: Split, class_names: Sequence[str], indices: Sequence[int]) -> list[Any]:
     """Return what the page shows of the images at `indices`."""
     return [
         {
+            "index": i,
             "uri": thumbnail(image),
             "name": split.names[i],
             "predicted": class_names[predictions.predicted[i]],
@@ -72,11 +55,22 @@ def gallery(predictions: Predictions, split: Split, class_names: Sequence[str], 
     ]
 
 
-def ordered(result: "ReportResult") -> list["ClassScore"]:
-    """Return the classes as the page lists them: in the data's order, or, where they are many, least recalled first."""
+def ordered(result: "ReportResult") -> list[tuple[int, "ClassScore"]]:
+    """Return the classes as the page lists them, each with its index: many of them least recalled first."""
+    classes = list(enumerate(result.classes))
     if not result.many_classes:
-        return result.classes
-    return sorted(result.classes, key=lambda score: (score.recall is None, score.recall))
+        return classes
+    return sorted(classes, key=lambda entry: (entry[1].recall is None, entry[1].recall))
+
+
+def matrix(confusions: NDArray[np.int64]) -> list[list[tuple[int, int]]]:
+    """Return the confusion matrix, each count with how strong its colour is, in percent.
+
+    That is the root of the share of the true class: otherwise the few mistakes of a good model would look like none.
+    """
+    shares = confusions / np.maximum(confusions.sum(axis=1, keepdims=True), 1)  # (C, C)
+    weights = (100 * np.sqrt(shares)).round().astype(int)
+    return [list(zip(*rows, strict=True)) for rows in zip(confusions.tolist(), weights.tolist(), strict=True)]
 
 
 def title(trained: Summary, settings: Config) -> str:
@@ -84,12 +78,19 @@ def title(trained: Summary, settings: Config) -> str:
     return f"{trained.model} on {data_name(settings)}"
 
 
-def cards(result: "ReportResult", trained: Summary) -> list[tuple[str, str, str]]:
+def cards(result: "ReportResult", trained: Summary, interval: tuple[float, float]) -> list[tuple[str, str, str]]:
     """Return the headline figures: label, value, and what it means."""
     epoch = f"epoch {result.top_epoch} of {trained.epochs_done}, {result.choice}"
     if result.tta:
         epoch += "; each image evaluated together with its mirror image"
-    test = ("Test accuracy", percent(result.test_accuracy), "of the same epoch, on images that chose nothing")
+    bounds = f"95% interval {interval[0]:.2%} to {interval[1]:.2%}"
+    if result.chosen_by == "test":
+        epoch += f"; {bounds}"
+    test = (
+        "Test accuracy",
+        percent(result.test_accuracy),
+        f"of the same epoch, on images that chose nothing; {bounds}",
+    )
     meaning = "test accuracy of the same epoch, each image evaluated together with copies shifted by a pixel"
     shifts = [] if result.shifted_accuracy is None else [("With shifts", percent(result.shifted_accuracy), meaning)]
     alone = "test accuracy of best.keras by itself, which evaluates each image without its mirror image"
@@ -111,6 +112,36 @@ def cards(result: "ReportResult", trained: Summary) -> list[tuple[str, str, str]
         ("Gap", gap, "percentage points, training minus test accuracy"),
         ("Mistakes", count(result.mistakes), f"of {counted(result.test_images, 'test image')}"),
     ]
+
+
+def changed(trained: Summary, settings: Config, data: Data) -> list[tuple[str, object, object]]:
+    """Return the settings that are not what evacli would have chosen for this data: option, value, and that choice."""
+    default = decided(
+        Config(model=settings.model, precision=settings.precision), data
+    )  # the machine chose the precision
+    if settings.batch_size == default.largest_batch:
+        default = msgspec.structs.replace(default, batch_size=settings.batch_size)
+    told = {"data", "dataset", "lr"}
+    fields = [f for f in differences(settings, default) if f not in told and getattr(settings, f) is not None]
+    found = [(option(f), spelled(getattr(settings, f)), spelled(getattr(default, f))) for f in fields]
+    if settings.model != Config().model:
+        found.insert(0, (option("model"), model_name(settings.model), Config().model))
+    lr = [(option("lr"), f"{trained.lr:.4g}", OPTIMIZERS[settings.optimizer].lr)] if trained.lr_source == "--lr" else []
+    return found + lr
+
+
+def range_test(run: RunDir, trained: Summary) -> str:
+    """Say in one line what became of the suggestions that the picture of the range test marks; nothing without any."""
+    try:
+        found = suggestion(run)
+    except RunError:  # the picture is shown without it
+        return ""
+    if found is None:
+        return ""
+    taken = trained.lr_source.startswith("lr-find")
+    others = [f"{rule} {lr:.3g}" for rule, lr in found.suggestions.items() if lr is not None and rule != found.rule]
+    beside = f"; what other rules suggest ({', '.join(others)}) is there to compare" if others else ""
+    return f"The suggestion of {found.rule}, {found.lr:.3g}, was {'' if taken else 'not '}taken{beside}."
 
 
 def settings_table(trained: Summary, settings: Config) -> list[tuple[str, object]]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from evacli.evaluation import EvaluatedRun
 
-MISTAKES_SHOWN = 24
+MISTAKES_SHOWN = 24  # without scripts
 # The best model's accuracy here and when it was saved: apart by more, the file is not from that epoch.
 SAME_ACCURACY = 0.01
 
@@ -40,14 +40,19 @@ class _Evidence:
 
 
 def report(
-    run: str | Path = DEFAULT_RUN, *, data: "str | os.PathLike[str] | None" = None, shifts: bool = False
+    run: str | Path = DEFAULT_RUN,
+    *,
+    data: "str | os.PathLike[str] | None" = None,
+    shifts: bool = False,
+    gradcam: bool = True,
 ) -> ReportResult:
-    """Evaluate the run's best model and write `report.html`, two pictures and the table of mistakes into the run.
+    """Evaluate the run's best model and write `report.html`, its pictures and the table of mistakes into the run.
 
     Args:
         run: the run directory, in which `train` has finished at least one epoch.
         data: where the data of the run lies now, if it has moved; the run remembers.
         shifts: whether to say as well how the model does if each test image is evaluated together with shifted copies.
+        gradcam: whether to draw what `evacli.gradcam` draws, if the run does not have it yet.
 
     Returns:
         The figures of the report.
@@ -61,9 +66,13 @@ def report(
         7
     """
     stored = trained.read(RunDir(run))
+    from evacli.explaining.explain import explain_worst
+
     evidence = _examine(stored, history.read_csv(stored.directory.history), shifts, data)
     result = _conclude(evidence)
     with drawing(stored.directory):
+        if gradcam and not stored.directory.gradcam_png.exists():
+            explain_worst(evidence.run)
         _write_pictures(evidence)
         _write_texts(evidence, result)
     from evacli.training.trackers.following import hand_over
@@ -155,26 +164,40 @@ def _write_pictures(evidence: _Evidence) -> None:
 
 
 def _write_texts(evidence: _Evidence, result: ReportResult) -> None:
-    from evacli.pages.render import render
-    from evacli.reporting import mistakes, page
+    from evacli import metrics
+    from evacli.embedding import picture
+    from evacli.explaining.section import section
+    from evacli.pages.render import inert, render
+    from evacli.reporting import charts, mistakes, page
+    from evacli.reporting.explorer import explorer
 
     run, trained, settings = evidence.run.run, evidence.run.trained, evidence.run.config
     test, split, names = evidence.run.test, evidence.run.data.test, trained.class_names
     write_text_atomically(run.misclassified, mistakes.to_csv(test, split, names))
+    explored = explorer(result, test, split, evidence.confusions)
     html = render(
         "report.html",
+        script="report.js",
         title=page.title(trained, settings),
         result=result,
         trained=trained,
         notices=evidence.notices,
-        cards=page.cards(result, trained),
+        cards=page.cards(result, trained, metrics.accuracy_interval(test)),
+        charts=charts.curves(evidence.rows, trained.top_epoch, evidence.peaks),
+        matrix=page.matrix(evidence.confusions),
+        indices={name: i for i, name in enumerate(names)},
+        bins=metrics.calibration(test),
+        calibration_error=metrics.calibration_error(test),
+        explorer=explored,
+        given=inert(explored.document),
+        changed=page.changed(trained, settings, evidence.run.data),
         classes=page.ordered(result),
         pictures={
-            "curves": page.picture(run.curves_png),
-            "confusion": page.picture(run.confusion_png),
-            "lr_find": page.picture(run.lr_find_png),
-            "gradcam": page.picture(run.gradcam_png, photographic=True),
+            "confusion": picture(run.confusion_png) if result.many_classes else None,
+            "lr_find": picture(run.lr_find_png),
         },
+        gradcam=section(run),
+        range_test=page.range_test(run, trained),
         gallery=page.gallery(test, split, names, test.worst_first[:MISTAKES_SHOWN]),
         settings=page.settings_table(trained, settings),
         environment=sorted(trained.versions.items()),

@@ -9,6 +9,7 @@ from evacli.run.directory import RunDir
 
 # What has been named here; other files in the folder are the user's.
 OURS = re.compile(r"\d{5,}-(predicted-\w+-true-\w+|\w+-predicted-\w+)\.png", re.ASCII)
+OF_TEST_IMAGE = re.compile(r"\d{5,}-predicted-\w+-true-\w+\.png", re.ASCII)
 
 
 def file_name(index: int, predicted: str, true: str) -> str:

@@ -153,15 +153,25 @@ def _resolve(config: Config, data: Data, computes: Engine) -> Config:
     side = min(data.image_shape[:2])
     with console.status("Measuring which precision is faster here"):
         precision = computes.precision(config.precision)
-    resolved = msgspec.structs.replace(
+    resolved = msgspec.structs.replace(decided(config, data), precision=precision)
+    for name, value, limit in (("cutout", resolved.cutout, 2 * side), ("crop", resolved.crop, side)):
+        if value is not None and value > limit:
+            raise ConfigError(f"--{name} {value} is too much for images of {side} pixels.", f"Use at most {limit}.")
+    return resolved
+
+
+def decided(config: Config, data: Data) -> Config:
+    """Decide what of the settings depends on the data, where it is left open.
+
+    Args:
+        config: whose values are kept where it has some.
+        data: whose size and kind decide.
+    """
+    side = min(data.image_shape[:2])
+    return msgspec.structs.replace(
         config,
         cutout=side // 2 if config.cutout is None else config.cutout,
         crop=side // 8 if config.crop is None else config.crop,
         flip=data.flippable if config.flip is None else config.flip,
         dropout=decide_dropout(config),
-        precision=precision,
     )
-    for name, value, limit in (("cutout", resolved.cutout, 2 * side), ("crop", resolved.crop, side)):
-        if value is not None and value > limit:
-            raise ConfigError(f"--{name} {value} is too much for images of {side} pixels.", f"Use at most {limit}.")
-    return resolved

@@ -1,0 +1,53 @@
+"""What the page of a report shows of Grad-CAM, which is put in anew whenever the pictures are drawn."""
+
+import msgspec
+from markupsafe import Markup
+
+from evacli.embedding import picture
+from evacli.formats import counted
+from evacli.pages.render import inert, render
+from evacli.run.directory import RunDir, write_text_atomically
+from evacli.run.gradcam_files import OF_TEST_IMAGE
+
+BEGIN, END = "<!-- Grad-CAM -->", "<!-- end of Grad-CAM -->"  # a page has no other comments: names in it are escaped
+WIDTH = 720  # pixels of the picture of one image
+ROOM = 1_000_000  # characters of the page for them
+
+
+def section(run: RunDir) -> Markup:
+    """Return the section of the page: the grid, and for its script the picture of each image that there is room for."""
+    found, left = _singles(run)
+    more = (
+        f"{counted(left, 'picture')} of single images had no room here; they are in the folder gradcam." if left else ""
+    )
+    grid = picture(run.gradcam_png, photographic=True)
+    html = render("gradcam.html", grid=grid, maps=inert(msgspec.json.encode(found).decode()), more=more)
+    return Markup(f"{BEGIN}{html}{END}")
+
+
+def renew(run: RunDir) -> None:
+    """Put the section into the page of an earlier report, if there is one."""
+    if not run.report.is_file():
+        return
+    page = run.report.read_text(encoding="utf-8")
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if begin and end:
+        write_text_atomically(run.report, before + str(section(run)) + after)
+
+
+def _singles(run: RunDir) -> tuple[dict[int, str], int]:
+    """Return the data URIs of single pictures by the index of their image, the first drawn first, and how many not."""
+    if run.gradcam_folder.is_symlink() or not run.gradcam_folder.is_dir():
+        return {}, 0
+    files = [file for file in run.gradcam_folder.iterdir() if OF_TEST_IMAGE.fullmatch(file.name)]
+    found: dict[int, str] = {}
+    room, left = ROOM, 0
+    for file in sorted(files, key=lambda file: (file.lstat().st_mtime_ns, file.name)):
+        uri = picture(file, photographic=True, width=WIDTH) if room > 0 else ""
+        room -= len(uri or "")
+        if room > 0 and uri:
+            found[int(file.name.partition("-")[0])] = uri
+        elif uri is not None:
+            left += 1
+    return found, left
