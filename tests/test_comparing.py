@@ -537,7 +537,7 @@ def test_many_settings_that_differ_stand_in_rows(tmp_path):
     shown = call(write_run(tmp_path / "a"), write_run(tmp_path / "b", settings=other)).stdout
     rows = [[cell.strip() for cell in line.split("│")] for line in shown.splitlines() if "│" in line]
     assert ["", "--model", "eva", "resnet9", ""] in rows
-    assert ["", "--batch-size", "128", "7", ""] in rows
+    assert ["", "--batch-size", "up-to-128", "7", ""] in rows
 
 
 def test_with_json_stdout_is_the_result_and_nothing_else(tmp_path):

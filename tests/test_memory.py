@@ -179,3 +179,9 @@ def test_cifar_is_estimated_before_it_is_read(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(memory, "available", lambda: 600 * 3072)
     with pytest.raises(MemoryShort, match="cifar takes about"):
         data.load(make({"data": str(folder)}))
+
+
+def test_images_are_estimated_before_they_are_enlarged(digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available", lambda: 2 * GB)
+    with pytest.raises(MemoryShort, match=r"200 images of 4000x3000 take about 6\.7 GB of memory; 2\.0 GB are free"):
+        data.load(make({"data": str(digits), "image_size": "4000x3000"}))

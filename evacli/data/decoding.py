@@ -25,6 +25,7 @@ from evacli.data.pictures import Fit, Size
 from evacli.data.subset import choose
 from evacli.data.types import Source, Split
 from evacli.errors import DataError
+from evacli.formats import counted
 from evacli.messages import listed
 
 MAX_SIDE = 224
@@ -32,6 +33,7 @@ MAX_SIDE = 224
 WORTH_THREADS = 128 * 128
 # Of what is free, images may take this, since training needs the rest.
 SHARE_OF_MEMORY = 0.5
+FEWER = "Use a smaller --image-size, or fewer of them: --limit-train, --limit-test."
 HOW = {"stretch": "resized to", "crop": "resized and cropped to", "pad": "resized and padded to"}
 
 T = TypeVar("T")
@@ -172,7 +174,9 @@ def split_of_size(split: Split, size: Size, fit: Fit) -> Split:
     """Bring the images of a split to a size."""
     if split.images.shape[1::-1] == size:
         return split
-    images = np.empty((len(split), size[1], size[0], 3), np.uint8)
+    shape = len(split), size[1], size[0], 3
+    memory.require(math.prod(shape), f"{counted(len(split), 'image')} of {size[1]}x{size[0]} take", FEWER, doubt=1)
+    images = np.empty(shape, np.uint8)
     for i, (image,) in enumerate(console.track(split.images.blocks(1), "resizing images", total=len(split))):
         images[i] = pictures.resized(image, size, fit)
     return replace(split, images=InMemory(images))
