@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TWO := -n 2 --dist loadfile --no-loadscope-reorder
 DEMO := demo
 
-.PHONY: demo test test-fast test-lowest test-export test-versions torture starve fuzz bad-inputs readme lint format clean
+.PHONY: demo test test-long test-fast test-lowest test-export test-versions torture starve fuzz bad-inputs readme lint format clean
 
 demo: $(VENV)/installed  ## the four commands on the digits that come with scikit-learn; no network needed
 	$(BIN)/evacli lr-find --dataset digits --batch-size 32 --run $(DEMO)
@@ -15,11 +15,14 @@ demo: $(VENV)/installed  ## the four commands on the digits that come with sciki
 	$(BIN)/evacli report --run $(DEMO)
 	@echo "Open $(DEMO)/report.html"
 
-test: $(VENV)/installed  ## all tests, warnings as errors, two at a time
-	$(BIN)/pytest $(TWO)
+test: $(VENV)/installed  ## all tests but the long ones, warnings as errors, two at a time
+	$(BIN)/pytest $(TWO) -m 'not long'
+
+test-long: $(VENV)/installed  ## the others: more settings, more bad inputs, every write failing once; five minutes
+	$(BIN)/pytest $(TWO) -m long
 
 test-fast: $(VENV)/installed  ## the tests that need no TensorFlow, with fewer examples; half a minute
-	PYTHONPATH=$(CURDIR)/tests/no_tensorflow $(BIN)/pytest $(TWO) -m 'not tensorflow and not slow' --hypothesis-profile fast
+	PYTHONPATH=$(CURDIR)/tests/no_tensorflow $(BIN)/pytest $(TWO) -m 'not tensorflow and not slow and not long' --hypothesis-profile fast
 
 test-lowest: .venv-lowest/installed  ## all tests with the lowest releases that pyproject.toml admits
 	.venv-lowest/bin/pytest $(TWO) -W ignore::DeprecationWarning

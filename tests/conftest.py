@@ -15,14 +15,14 @@ for signum, answer in ((signal.SIGINT, signal.default_int_handler), (signal.SIGH
         signal.signal(signum, answer)
 
 # A machine that has other work is no reason for a test to fail.
-settings.register_profile("evacli", deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("evacli", deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("evacli")
 # For make test-fast: what is told of a test by hundreds of examples, a few tell quickly.
-settings.register_profile("fast", settings.get_profile("evacli"), max_examples=20)
+settings.register_profile("fast", settings.get_profile("evacli"), max_examples=10)
 
 
 # Begun first, so that no process works on one of these at the end while the other has nothing left to do.
-LONG = ("test_faults", "test_training", "test_resuming", "test_bad_inputs", "test_cli")
+LONG = ("test_faults", "test_finetuning", "test_training", "test_twin", "test_resuming", "test_bad_inputs", "test_cli")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -32,6 +32,7 @@ def printed(program: str, **variables: str) -> str:
     ).stdout.strip()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="other processors have other kernels")
 def test_fast_kernels_and_a_large_tensor_takes_the_memory_of_the_one_before() -> None:

@@ -30,7 +30,12 @@ def beginning(line: str) -> list[str]:
     return [*cells, *answer.split(": ")[:2]]
 
 
-@pytest.mark.parametrize("name", [name for name, line in ANSWERS.items() if " | 0 | " not in line])
+REFUSED = [name for name, line in ANSWERS.items() if " | 0 | " not in line]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] * (number % 2)) for number, name in enumerate(REFUSED)]
+)
 def test_bad_input_is_answered_in_one_line_and_nothing_outside_is_touched(
     evacli: Evacli, shared: Path, tmp_path: Path, name: str
 ) -> None:

@@ -29,7 +29,7 @@ WRONG = [
     ("--optimizer lbfgs", "--optimizer lbfgs: "),
     ("--lr 0.1 --max-lr 0.1", "--lr and --max-lr are two names for the same rate."),
     ("--max-lr -1", "--lr -1.0: "),
-    ("--batch-size half", "'half' is neither a number nor full."),
+    ("--batch-size half", "--batch-size half: cannot be understood. Give a number, up-to- and a number, or full."),
     ("--batch-size 0", "--batch-size 0: "),
     ("--dropout some", "'some' is neither a number nor own or none."),
     pytest.param(

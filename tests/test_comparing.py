@@ -310,6 +310,13 @@ def test_a_run_without_summary_is_one_line(pair):
         compare(pair)
 
 
+def test_a_run_without_summary_is_left_out_where_two_remain(pair, tmp_path, capsys):
+    other = write_run(tmp_path / "c")
+    (other / "summary.json").unlink()
+    assert len(compare([*pair, other]).runs) == 2
+    assert "c has no summary.json; it is left out." in " ".join(capsys.readouterr().err.split())
+
+
 @pytest.mark.parametrize("done", [0, 1])  # the epoch at whose end the network was found unsound may count
 def test_a_training_that_failed_in_its_first_epoch_is_shown(tmp_path, warnings, drawn, done):
     paths = [

@@ -168,6 +168,7 @@ def test_a_step_on_mixed_images_has_the_loss_of_both_labels():
     assert found == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.long
 def test_a_training_with_crops_and_mixed_images_resumes_to_the_bit(tmp_path):
     from evacli import train
     from evacli.errors import Stopped

@@ -86,6 +86,7 @@ def assert_readable(run: RunDir) -> None:
         summary.read(run)
 
 
+@pytest.mark.long
 def test_whichever_write_fails_the_training_goes_on_to_the_same_bits(
     tmp_path: Path, train: Callable[[RunDir], None]
 ) -> None:

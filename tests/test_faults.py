@@ -36,6 +36,7 @@ def finished(evacli: Evacli, tmp_path_factory: pytest.TempPathFactory, options: 
     return path
 
 
+@pytest.mark.long
 def test_no_kill_loses_anything(evacli: Evacli, run: RunDir, options: tuple[object, ...]) -> None:
     tally = Torturer(evacli, run, options, seed=1).torture(KILLS)
     assert tally.losses == []

@@ -12,7 +12,7 @@ import pytest
 from run_state import state
 from stops import stop_in_step
 
-from evacli import config, models, recipes
+from evacli import config, models, paths, recipes
 from evacli.catalogue.networks import NETWORKS
 from evacli.config import Config
 from evacli.data import cache
@@ -237,7 +237,7 @@ def test_without_a_network_a_line_says_where_the_file_must_lie(
     monkeypatch.setattr(keras.utils, "get_file", get_file)
     with pytest.raises(ModelError, match="Cannot download the weights of convnext_tiny") as error:
         pretrained.start(network, Config(model="convnext_tiny", weights="imagenet"))
-    assert f"Put convnext_tiny_notop.h5 into {tmp_path / 'models'}" in error.value.fix
+    assert f"Put convnext_tiny_notop.h5 into {paths.shown(str(tmp_path / 'models'))}" in error.value.fix
     assert "--weights PATH" in error.value.fix
 
 

@@ -334,6 +334,7 @@ def test_a_batch_that_will_grow_does_not_grow_in_a_sweep(tmp_path, settings):
     assert config_file.read(RunDir(tmp_path / "growing")).grow_batch == 32  # for the training
 
 
+@pytest.mark.long
 def test_what_only_a_checkpoint_knows_is_swept(tmp_path, settings, monkeypatch):
     made = config.make(settings | {"optimizer": "adam"})
     run = RunDir(tmp_path)

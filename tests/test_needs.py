@@ -50,6 +50,7 @@ for case in json.loads(sys.argv[1]):
 """
 
 
+@pytest.mark.long
 def test_the_estimate_is_within_a_factor_of_two_of_what_is_taken() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(CASES)], capture_output=True, text=True, check=False

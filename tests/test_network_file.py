@@ -115,6 +115,7 @@ def test_without_a_home_it_is_asked_each_time(folder: Path, monkeypatch: pytest.
         network_file.allow(reference, run, named=False)
 
 
+@pytest.mark.long
 def test_a_users_own_file_is_named_once(evacli: Evacli, folder: Path, digits: Path) -> None:
     options = ("--batch-size", 64, "--min-lr", 1e-3, "--precision", "float32")
     found = evacli("lr-find", "--data", digits, "--model", "net.py:tiny", *options, cwd=folder)

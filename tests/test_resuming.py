@@ -35,10 +35,21 @@ PLATEAU = {"schedule": "plateau", **ON, "val_split": 0.2, "lr": 1e-6, "epochs": 
 MATRIX = [
     {"schedule": "cosine", **OFF, "cutout": 4, "crop": 2, "weight_decay": 0.01, "momentum": 0.0, "seed": 5},
     {"schedule": "one-cycle", **ON, "precision": "bfloat16", "label_smoothing": 0.1},
-    {"schedule": "one-cycle", **ON, "model": "eva", "epochs": 1, "batch_size": 64},
-    {"schedule": "step", **ON, "grow_batch": 64, "drop_factor": 2.0, "warmup_epochs": 0.5, "optimizer": "nesterov"},
-    {"schedule": "one-cycle", **OFF, "optimizer": "adamw", "gradient_noise": 0.01, "input_noise": 0.1},
-    {"schedule": "cyclical", **OFF, "flip": True, "cycle": "triangular2", "base_lr": 0.01, "optimizer": "muon"},
+    pytest.param(
+        {"schedule": "one-cycle", **ON, "model": "eva", "epochs": 1, "batch_size": 64}, marks=pytest.mark.long
+    ),
+    pytest.param(
+        {"schedule": "step", **ON, "grow_batch": 64, "drop_factor": 2.0, "warmup_epochs": 0.5, "optimizer": "nesterov"},
+        marks=pytest.mark.long,
+    ),
+    pytest.param(
+        {"schedule": "one-cycle", **OFF, "optimizer": "adamw", "gradient_noise": 0.01, "input_noise": 0.1},
+        marks=pytest.mark.long,
+    ),
+    pytest.param(
+        {"schedule": "cyclical", **OFF, "flip": True, "cycle": "triangular2", "base_lr": 0.01, "optimizer": "muon"},
+        marks=pytest.mark.long,
+    ),
     {"schedule": "cosine", **ON, "test_every": 2, "val_split": 0.2, "batch_size": 23},
     {"schedule": "cosine", **ON, "batch_size": "full", "optimizer": "lion", "lr": 0.001, "epochs": 6},
 ]

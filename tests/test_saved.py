@@ -72,6 +72,7 @@ for path in sys.argv[1:]:
 """
 
 
+@pytest.mark.long
 def test_what_asks_for_more_than_the_file_holds_is_refused_in_little_memory(honest: Path, tmp_path: Path) -> None:
     files = [write(tmp_path / f"{kind}.keras", make(parts(honest))) for kind, (make, _) in GREEDY.items()]
     command = [sys.executable, "-c", MEASURE, str(honest), *map(str, files)]

@@ -79,6 +79,7 @@ def test_a_display_that_cannot_be_written_is_given_up_not_the_training(
     console.stderr.cache_clear()
 
 
+@pytest.mark.long
 def test_a_training_whose_stderr_is_gone_reaches_its_end(digits: Path, folder: Path, gone: int) -> None:
     network = Path(__file__).with_name("tiny_networks.py")
     options = ["--data", str(digits), "--model", f"{network}:linear", "--epochs", "1", "--lr", "0.05", "--run", "run"]

@@ -61,6 +61,7 @@ MODELS = {
     "nested scores": nested_scores,
     "shared layers and operations": shared,
 }
+CASES = [pytest.param(name, marks=[pytest.mark.long] * (name == "resnet20")) for name in MODELS]
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +111,7 @@ def assert_close(ours, theirs, tolerance):
         assert np.linalg.norm(a - b) <= tolerance * (np.linalg.norm(b) + 1e-3)
 
 
-@pytest.mark.parametrize("case", MODELS)
+@pytest.mark.parametrize("case", CASES)
 def test_the_float32_twin_is_the_plain_model(case):
     plain = without_dropout(randomised(MODELS[case]()))
     twin = training_twin(plain, "float32")
@@ -156,7 +157,7 @@ def test_the_twin_runs_on_the_fast_layers_and_the_model_stays_plain(case):
     assert not {type(layer) for layer in flat(plain)} & {FastConv2D, FastDropout, FusedBatchNormalization}
 
 
-@pytest.mark.parametrize("case", MODELS)
+@pytest.mark.parametrize("case", CASES)
 def test_the_bfloat16_twin_computes_the_same_less_exactly(case):
     plain = without_dropout(randomised(MODELS[case]()))
     twin = training_twin(plain, "bfloat16")

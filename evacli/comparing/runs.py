@@ -104,9 +104,14 @@ def _with_epochs(runs: Sequence[RunDir]) -> list[RunDir]:
         raise _too_few(lacking)
     for run in lacking:
         inside = _runs_in(run)
-        reason = f"is not a run, but holds {inside}" if inside else "has no epochs to compare"
+        reason = f"is not a run, but holds {inside}" if inside else _lack(run)
         console.warn(f"{run.path} {reason}; it is left out.")
     return able
+
+
+def _lack(run: RunDir) -> str:
+    # A training that was killed between its first history and its first summary.
+    return f"has no {run.summary.name}" if run.history.is_file() else "has no epochs to compare"
 
 
 def _runs_in(folder: RunDir) -> str:
@@ -117,6 +122,8 @@ def _too_few(lacking: Sequence[RunDir]) -> RunError:
     first = lacking[0]
     if inside := _runs_in(first):
         return RunError(f"{first.path} is not a run, but holds {inside}.", "Name the runs themselves.")
+    if first.history.is_file():
+        return RunError(f"{first.path} {_lack(first)}.", f"Go on with it: evacli train{first.option}")
     return RunError(
         f"No epochs to compare in {listed([str(run.path) for run in lacking], MOST_NAMED)}.",
         f"Leave out what is not trained, or run first: evacli train{first.option}",

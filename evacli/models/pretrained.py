@@ -72,7 +72,7 @@ def _find(config: Config) -> tuple[Path, Origin]:
         raise ModelError(f"--weights {shown}: {e.strerror or e}.", KINDS) from e
     if config.weights == "imagenet":
         return path, Origin(weights="imagenet", source=known.url, licence=known.licence, sha256=digest)
-    return path, Origin(weights=path.name, source=shown, licence="licence not known", sha256=digest)
+    return path, Origin(weights=path.name, source=paths.absolute(str(path)), licence="licence not known", sha256=digest)
 
 
 def fill(network: keras.Model, path: Path) -> None:
