@@ -17,8 +17,8 @@ from evacli.data.images import Images
 
 Arrays = dict[str, list[NDArray[Any]]]
 Precision = Literal["float32", "bfloat16"]
-# From a few (B, H, W, 3) images, at most `batch_size` of them, to their (B, C) class probabilities.
 View = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+# From a few (B, H, W, 3) images, at most `batch_size` of them, to their (B, C) class probabilities.
 Predictor = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 

@@ -70,20 +70,16 @@ def _assemble(config: Config, data: Data) -> Learner:
     config, computes, factors, origin = _pretrained(network, config, data, computes)
     if config.class_weights == "none":
         hint(data.train.labels, data.class_names)
-
-    def plan(config: Config) -> Plan:
-        return _plan(config, data, factors)
-
-    config = _fitting(config, lambda config: computes.need(network, plan(config)))
-    batching = Batching(config, len(data.train))
+    config = _fitting(config, lambda config: computes.need(network, _plan(config, data, factors)))
+    batching, plan = Batching(config, len(data.train)), _plan(config, data, factors)
     model, largest = paths.on_file(config.model, paths.shown), batching.size(config.epochs - 1)
     memory.require(
-        computes.need(network, plan(config)),
+        computes.need(network, plan),
         f"Training --model {model} in batches of {largest} takes",
         memory.lighter(config.largest_batch),
     )
     with console.status("Preparing the training"):
-        computes.prepare(network, plan(config))
+        computes.prepare(network, plan)
     return Learner(config, data, network, computes, batching, origin)
 
 
