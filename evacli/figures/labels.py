@@ -26,9 +26,9 @@ def draw_suspects(
     """
     rows = -(-len(images) // COLUMNS)
     figure = Figure(figsize=(10, 2.3 * rows + 0.7))
-    figure.suptitle(
-        f"The first {len(images)} of {counted(found, 'suspected label')}", x=0.01, ha="left", fontweight="bold"
-    )
+    # With an empty line, which is where the words over the first row are.
+    title = f"The first {len(images)} of {counted(found, 'suspected label')}\n"
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
     panels = figure.subplots(rows, COLUMNS, squeeze=False).flat
     for panel in panels:
         panel.axis("off")
@@ -36,10 +36,7 @@ def draw_suspects(
         panel.imshow(image, interpolation="nearest")
         lines = (
             (f"#{index} labelled {literal(given, _LETTERS)}", BLUE),
-            (
-                f"rather {literal(suggested, _LETTERS)} {probability:.0%}",
-                VERMILION,
-            ),
+            (f"rather {literal(suggested, _LETTERS)} {probability:.0%}", VERMILION),
         )
         for (line, colour), y in zip(lines, (1.12, 1.01), strict=True):
             panel.text(0, y, line, color=colour, transform=panel.transAxes, va="bottom", fontsize=9)
