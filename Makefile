@@ -84,11 +84,12 @@ $(VENV)/installed: pyproject.toml constraints.txt
 		--editable . --group test 'protobuf>=5.29'
 	@touch $@
 
-# Without constraints.txt: MLflow wants an older pyarrow.
+# Without constraints.txt: MLflow wants an older pyarrow. With uv, as pip takes half an hour to find what goes together.
 .venv-export/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-export
-	.venv-export/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
-	.venv-export/bin/python -m pip install --quiet --editable '.[onnx,litert,openvino,tensorboard,mlflow,labels]' --group test
+	.venv-export/bin/python -m pip install --quiet 'uv>=0.9'
+	.venv-export/bin/uv pip install --quiet --python .venv-export/bin/python \
+		--editable '.[onnx,litert,openvino,tensorboard,mlflow,labels]' --group test
 	@touch $@
 
 clean:

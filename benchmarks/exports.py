@@ -6,6 +6,7 @@ Each network is trained for some steps on the digits that come with scikit-learn
 import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import evacli
 from evacli import console
@@ -22,6 +23,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--images", type=int, default=320, help="to train on")
     parser.add_argument("--tests", type=int, default=200, help="to compare on")
+    parser.add_argument("--image-size", type=int, help="in pixels; networks of keras.applications want 32 at least")
     options = parser.parse_args()
     console.configure(quiet=True)
     print("| network | format | largest difference | other class | accuracy | size, MB | images/s | times Keras |")
@@ -29,7 +31,9 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         for network in options.networks:
             run, limits = Path(folder) / network, {"limit_train": options.images, "limit_test": options.tests}
-            settings = {"dataset": "digits", "batch_size": 32, "lr": 0.01, "epochs": options.epochs}
+            settings: dict[str, Any] = {"dataset": "digits", "batch_size": 32, "lr": 0.01, "epochs": options.epochs}
+            if options.image_size:
+                settings["image_size"] = options.image_size
             evacli.train(run, model=network, precision="float32", **settings, **limits)
             for format, quantize in KINDS:
                 print(line(run, format, quantize), flush=True)

@@ -6,8 +6,10 @@ import keras
 import numpy as np
 import pytest
 from tiny_run import make_data, make_model, make_run, make_summary
+from typer.testing import CliRunner
 
 from evacli import data, engine, evaluation, paths
+from evacli.cli import app
 from evacli.config import Config
 from evacli.data.images import InMemory
 from evacli.data.survey import survey
@@ -230,6 +232,16 @@ def test_data_that_has_moved_is_told_with_the_way_out(tmp_path):
     with pytest.raises(DataError, match=r"The data of .*run is no longer at .*gone") as e:
         evaluation.open_run(trained.read(run))
     assert "--data PATH" in e.value.fix
+
+
+@pytest.mark.parametrize("command", ["export", "gradcam", "labels", "report"])
+def test_each_command_that_names_a_way_out_has_it(tmp_path, command):
+    run = make_run(tmp_path / "run", make_data())
+    config_file.write(run, Config(epochs=3, data=str(tmp_path / "gone")))
+    arguments = [command, "--run", str(run.path), *(["--format", "savedmodel"] if command == "export" else [])]
+    assert "Say where it lies now with --data PATH" in CliRunner().invoke(app, arguments).stderr
+    found = CliRunner().invoke(app, [*arguments, "--data", str(tmp_path / "elsewhere")]).stderr
+    assert "elsewhere does not exist" in found
 
 
 @pytest.fixture

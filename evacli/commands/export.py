@@ -6,7 +6,7 @@ from typer import Option
 
 from evacli import console
 from evacli.catalogue.exports import EXPORTS, Quantize
-from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output
+from evacli.commands.options import RUN, JsonOption, MovedOption, QuietOption, RunOption, configure_output
 from evacli.formats import counted, percent
 from evacli.using.export import ExportResult, export
 
@@ -27,6 +27,7 @@ def export_command(
         float | None,
         Option(help="Share of test images whose class may change. [dim]default: 0.001, quantised 0.01[/]"),
     ] = None,
+    data: MovedOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -35,7 +36,7 @@ def export_command(
     Example: evacli export --format onnx --run runs/first
     """
     configure_output(json, quiet)
-    result = export(run, format, quantize=quantize, tolerance=tolerance)
+    result = export(run, format, quantize=quantize, tolerance=tolerance, data=data)
     _show(result)
     console.json(result)
 

@@ -71,8 +71,8 @@ def _as_they_come(predictor: Predictor, named: list[str]) -> list[Skipped]:
 
 def _show(result: PredictResult, top: int) -> None:
     shown = result.predictions[:MOST_SHOWN]
-    headings = "picture", "class", "probability", *(("next",) if top > 1 else ())
-    console.result(console.table(f"Predictions of {result.run}", headings, (_row(one, result, top) for one in shown)))
+    rows = (row for one in shown for row in _rows(one, result, top))
+    console.result(console.table(f"Predictions of {result.run}", ("picture", "class", "probability"), rows))
     if len(result.predictions) > len(shown):
         console.result(f"These are the first {len(shown)} of {len(result.predictions):,}.")
     console.result(f"{console.printable(result.table)} has them all with the probability of every class.")
@@ -82,6 +82,7 @@ def _show(result: PredictResult, top: int) -> None:
         console.result(console.printable(f"{result.grid} {shows}{some}, {result.folder} has a picture of each."))
 
 
-def _row(one: Prediction, result: PredictResult, top: int) -> list[str]:
-    others = [f"{name} {share:.1%}" for name, share in result.top(one, top)[1:]]
-    return [one.picture, one.predicted, f"{one.probability:.1%}", *([", ".join(others)] if top > 1 else [])]
+def _rows(one: Prediction, result: PredictResult, top: int) -> Iterator[list[str]]:
+    """Yield a row for each of the most probable classes; a narrow terminal has no room for them beside each other."""
+    for place, (name, share) in enumerate(result.top(one, top)):
+        yield ["" if place else one.picture, name, f"{share:.1%}"]

@@ -82,6 +82,7 @@ def export(
     *,
     quantize: Quantize | None = None,
     tolerance: float | None = None,
+    data: str | os.PathLike[str] | None = None,
 ) -> ExportResult:
     """Write the best network of a run into `export/` in the run directory, in a format of another runtime.
 
@@ -93,6 +94,7 @@ def export(
         format: one of "onnx", "litert", "savedmodel" and "openvino".
         quantize: the smaller numbers that it shall have, "float16" or "int8", where the format can.
         tolerance: the share of the test images whose class may be another one; by default 0.001, quantised 0.01.
+        data: where the data of the run lies now, if it has moved; the run remembers.
 
     Raises:
         ConfigError: if there is no such format, or a package that it needs is not installed.
@@ -112,7 +114,7 @@ def export(
     stored = trained.read(RunDir(Path(run)))
     from evacli import evaluation
 
-    opened = evaluation.open_run(stored)
+    opened = evaluation.open_run(stored, data)
     if opened.difference:
         console.warn(opened.difference)
     task = _Export(opened, format, spec, quantize, tolerance)
