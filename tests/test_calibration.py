@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from sklearn.calibration import calibration_curve
 
 from evacli import metrics
 from evacli.evaluation import Predictions
@@ -13,7 +12,10 @@ def said():
     return Predictions(probabilities, rng.integers(0, 3, 500))
 
 
+@pytest.mark.slow
 def test_bins_are_those_of_a_reliability_diagram(said):
+    from sklearn.calibration import calibration_curve  # takes seconds, which make test-fast saves
+
     bins = metrics.calibration(said)
     confidence, right = said.probabilities.max(axis=1), said.predicted == said.labels
     accuracy, mean = calibration_curve(right, confidence, n_bins=15)

@@ -91,6 +91,7 @@ def test_version(evacli: Evacli, option: str) -> None:
     assert (found.code, found.out, found.err) == (0, f"evacli {package.__version__}\n", "")
 
 
+@pytest.mark.slow
 def test_shell_completion() -> None:
     # Typer asks the processes above for the shell, which is make's at times.
     script = python("-m", "evacli", "--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")

@@ -56,6 +56,7 @@ def test_garbage_on_disk_is_one_clean_error(shared: RunDir, content: bytes) -> N
         config_file.read(shared)
 
 
+@pytest.mark.slow
 @settings_of_hypothesis(max_examples=40)
 @given(
     st.dictionaries(

@@ -318,6 +318,7 @@ print(ascii((loaded.class_names, loaded.fingerprint, loaded.train.names, loaded.
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems know the encoding of their names")
 def test_a_folder_is_the_same_data_in_every_locale(accented):
     picture(accented / "train" / "eau" / "猫.png")

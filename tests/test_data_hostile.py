@@ -115,6 +115,7 @@ def test_damaged_batches(folder, name, content):
     outcome(folder)
 
 
+@pytest.mark.slow
 @settings(CAREFUL, max_examples=settings.default.max_examples * 4)
 @given(kind=st.sampled_from(sorted(IMAGES)), skip=st.booleans(), content=st.data())
 def test_damaged_images(tmp_path_factory, kind, skip, content):

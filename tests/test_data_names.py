@@ -14,6 +14,7 @@ from evacli.data.names import as_text, from_file
 PROGRAM = "import os, sys; from evacli.data.names import from_file; print(ascii(from_file(os.listdir(sys.argv[1])[0])))"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems know the encoding of their names")
 @pytest.mark.parametrize(
     ("spelled", "expected"),

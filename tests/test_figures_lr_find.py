@@ -69,6 +69,7 @@ def test_any_curve_has_limits_that_can_be_drawn(losses):
     assert math.isfinite(high - low)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last", [math.nan, math.inf, 1e30])
 def test_a_curve_with_a_bad_end_and_no_suggestion_is_drawn(tmp_path, last):
     losses = [*LOSSES[:80], last]

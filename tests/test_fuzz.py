@@ -37,6 +37,7 @@ def mutations(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
     return content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_whatever_becomes_of_a_file_is_used_or_refused_in_one_line(name: str) -> None:
     @settings(max_examples=15 if name in SLOW else 100)

@@ -135,6 +135,7 @@ def test_hostile_names_neither_crash_nor_overlap(tmp_path, n, maps):
         assert not [other for other in boxes[:i] if overlap(box, other)]
 
 
+@pytest.mark.slow
 def test_one_after_the_other_is_drawn_as_each_alone(tmp_path: Path) -> None:
     singles = Singles(TITLE, SUBTITLE)
     for one in (explanation(3, "W" * 300), explanation(12_345, "ship", "frog"), explanation(0, "", "a$b")):

@@ -29,6 +29,7 @@ def end(code: str, before: Callable[[], None] | None) -> tuple[int, str, str]:
     return ended.returncode, ended.stdout, ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [resource.RLIMIT_AS, resource.RLIMIT_DATA])
 @pytest.mark.parametrize(
     ("code", "signum", "name"),
@@ -42,6 +43,7 @@ def test_a_crash_has_a_line_and_the_exit_code_that_it_has_without(code: str, sig
     assert end(code, None) == (-signum, "begun\n", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("code", "ends"), [("sys.exit(3)", 3), *((f"os.kill(os.getpid(), {n})", -n) for n in (9, 15))])
 def test_what_is_no_crash_has_no_line(code: str, ends: int) -> None:
     assert end(code, limit(resource.RLIMIT_AS)) == (ends, "begun\n", "")

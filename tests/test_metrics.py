@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from evacli.metrics import balanced_accuracy, count_confusions, macro_f1, most_confused, score_classes
 
@@ -46,9 +45,12 @@ def test_without_mistakes_nothing_is_confused():
     assert most_confused(np.diag([3, 4, 0, 5]), NAMES) == []
 
 
+@pytest.mark.slow
 @given(answers)
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true", "ignore:A single label was found")
 def test_means_over_classes_are_those_of_scikit_learn(pairs):
+    from sklearn.metrics import balanced_accuracy_score, f1_score  # takes seconds, which make test-fast saves
+
     labels, predicted = pairs.T
     scores = score_classes(labels, predicted, NAMES)
     assert balanced_accuracy(scores) == pytest.approx(balanced_accuracy_score(labels, predicted))

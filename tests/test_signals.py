@@ -31,6 +31,7 @@ with StopRequest():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "second"), [*product(HANDLED[:2], repeat=2)])
 def test_second_signal_ends_the_process_at_once(first: int, second: int) -> None:
     with subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -61,7 +61,7 @@ MODELS = {
     "nested scores": nested_scores,
     "shared layers and operations": shared,
 }
-CASES = [pytest.param(name, marks=[pytest.mark.long] * (name == "resnet20")) for name in MODELS]
+CASES = [pytest.param(name, marks=[pytest.mark.long] * (name in ("resnet20", "airbench_small"))) for name in MODELS]
 
 
 @pytest.fixture(autouse=True)
