@@ -21,7 +21,7 @@ test: $(VENV)/installed  ## all tests but the long ones, warnings as errors, two
 test-long: $(VENV)/installed  ## the others: more settings, more bad inputs, every write failing once; five minutes
 	$(BIN)/pytest $(TWO) -m long
 
-test-fast: $(VENV)/installed  ## the tests that need no TensorFlow, with fewer examples; under a minute
+test-fast: $(VENV)/installed  ## the tests that need no TensorFlow, with fewer examples; half a minute
 	PYTHONPATH=$(CURDIR)/tests/no_tensorflow $(BIN)/pytest $(TWO) -m 'not tensorflow and not slow and not long' --hypothesis-profile fast
 
 test-lowest: .venv-lowest/installed  ## all tests with the lowest releases that pyproject.toml admits
