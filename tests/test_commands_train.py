@@ -1,5 +1,6 @@
 """Every method and its options through the command line, on digits."""
 
+import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -29,6 +30,7 @@ WRONG = [
     ("--optimizer lbfgs", "--optimizer lbfgs: "),
     ("--lr 0.1 --max-lr 0.1", "--lr and --max-lr are two names for the same rate."),
     ("--max-lr -1", "--lr -1.0: "),
+    ("--find-lr --lr 0.1", "--find-lr looks for what --lr 0.1 says. Leave one of them out."),
     ("--batch-size half", "--batch-size half: cannot be understood. Give a number, up-to- and a number, or full."),
     ("--batch-size 0", "--batch-size 0: "),
     ("--dropout some", "'some' is neither a number nor own or none."),
@@ -81,3 +83,15 @@ def test_a_run_remembers_its_optimizer_and_refuses_another(tmp_path: Path, digit
     assert config_file.read(RunDir(tmp_path)).optimizer == "adam"
     code, err = train(tmp_path, digits, "--optimizer lion --epochs 2")
     assert (code, "--optimizer lion (run: adam)" in err) == (2, True)
+
+
+@pytest.mark.tensorflow
+def test_a_new_run_looks_for_its_rate_first_where_it_is_told_to(tmp_path: Path, digits: Path) -> None:
+    run = RunDir(tmp_path)
+    assert train(tmp_path, digits, "--find-lr --batch-size 50")[0] == 0
+    found, progress = run.lr_find_json.read_bytes(), load_progress(run)
+    assert progress is not None
+    assert progress.lr == json.loads(found)["lr"] is not None
+    assert train(tmp_path, digits, "--find-lr --batch-size 50 --epochs 2")[0] == 0
+    assert run.lr_find_json.read_bytes() == found
+    assert "Name another --run." in train(tmp_path, digits, "--find-lr --batch-size 50 --overwrite")[1]

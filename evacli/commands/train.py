@@ -1,5 +1,6 @@
 """`evacli train`."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from rich.text import Text
@@ -9,7 +10,7 @@ from evacli import console
 from evacli.catalogue.trackers import Log
 from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output, with_settings
 from evacli.config import SETTINGS, check, over
-from evacli.errors import ConfigError
+from evacli.errors import ConfigError, NoSuggestion
 from evacli.run.directory import RunDir
 from evacli.run.summary import Summary
 
@@ -30,6 +31,15 @@ def train_command(  # noqa: PLR0913 - each parameter is an option
             rich_help_panel=SETTINGS["schedule"].says.panel,
         ),
     ] = None,
+    find_lr: Annotated[
+        bool,
+        Option(
+            "--find-lr",
+            help="Of a new run: evacli lr-find first.",
+            metavar="",
+            rich_help_panel=SETTINGS["lr"].says.panel,
+        ),
+    ] = False,
     checkpoint_minutes: Annotated[
         float, Option(help="Save at least so often inside an epoch.", min=0.0, metavar="X")
     ] = 5.0,
@@ -49,6 +59,8 @@ def train_command(  # noqa: PLR0913 - each parameter is an option
     configure_output(json, quiet)
     if max_lr is not None:
         check(settings := _with_peak(settings, max_lr))
+    if find_lr:
+        _look_for_rate(run, over(recipe, settings), overwrite=overwrite)
     from evacli.training.train import train
 
     summary = train(run, overwrite=overwrite, checkpoint_minutes=checkpoint_minutes, log=log, **over(recipe, settings))
@@ -65,6 +77,24 @@ def _with_peak(settings: dict[str, Any], max_lr: float) -> dict[str, Any]:
     if "lr" in settings:
         raise ConfigError("--lr and --max-lr are two names for the same rate.", "Leave one of them out.")
     return settings | {"lr": max_lr}
+
+
+def _look_for_rate(run: Path, settings: dict[str, Any], *, overwrite: bool) -> None:
+    """Make a range test of what is going to be trained, unless that goes on and has its rate."""
+    if settings.get("lr", "auto") != "auto":
+        raise ConfigError(f"--find-lr looks for what --lr {settings['lr']:g} says.", "Leave one of them out.")
+    if RunDir(run).has_checkpoint:
+        if overwrite:
+            raise ConfigError(f"--find-lr is for a new run, and {run} is trained.", "Name another --run.")
+        return
+    from evacli.lr_finder.range_test import lr_find
+
+    try:
+        found = lr_find(run, **settings)
+    except NoSuggestion as e:
+        console.warn(f"{e.message} The training takes the optimizer's own rate.")
+    else:
+        console.note(f"The range test suggests {found.lr:.3g} ({found.rule}).")
 
 
 def _outcome(summary: Summary) -> Text:

@@ -35,7 +35,7 @@ def _peak(found: LrFindResult | None, settled: Config) -> tuple[float, str]:
         return settled.lr, "--lr"
     default, what = OPTIMIZERS[settled.optimizer].lr, f"the default for {settled.optimizer}"
     if found is None or found.lr is None:
-        return default, f"{what}; evacli lr-find looks for a better one"
+        return default, f"{what}; evacli train --find-lr or evacli lr-find looks for a better one"
     if differing := fits(found, settled):
         return default, f"{what}; lr-find was run with another {', '.join(map(config.option, differing))}"
     return found.lr, f"lr-find, {found.rule}"
