@@ -20,6 +20,7 @@ KINDS = [(name, quantize) for name, spec in EXPORTS.items() for quantize in (Non
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", nargs="+", default=[*NETWORKS])
+    parser.add_argument("--formats", nargs="+", default=[*EXPORTS], choices=EXPORTS)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--images", type=int, default=320, help="to train on")
     parser.add_argument("--tests", type=int, default=200, help="to compare on")
@@ -36,7 +37,8 @@ def main() -> None:
                 settings["image_size"] = options.image_size
             evacli.train(run, model=network, precision="float32", **settings, **limits)
             for format, quantize in KINDS:
-                print(line(run, format, quantize), flush=True)
+                if format in options.formats:
+                    print(line(run, format, quantize), flush=True)
 
 
 def line(run: Path, format: str, quantize: str | None) -> str:

@@ -1,5 +1,6 @@
 """LiteRT, once called TensorFlow Lite: for phones and small devices. TensorFlow brings the converter along."""
 
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,19 +14,28 @@ from evacli.using.exporting.frozen import frozen
 
 def convert(order: Order, file: Path) -> None:
     """Write a network for one image; numbers that it takes and gives stay float32 whatever it computes in."""
-    # The module stands for the owner of the variables, of which there are none.
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen(order.network, batch_size=1)], tf.Module())
+    with tempfile.TemporaryDirectory() as folder:
+        # The module stands for the owner of the variables, of which there are none; nor are gradients needed, among
+        # which SiLU's own cannot be saved.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(tf.Module(), folder, frozen(order.network, batch_size=1), options)
+        file.write_bytes(_converted(order, folder))
+    # By the format's custom, what belongs to a network is a zip file behind it.
+    with zipfile.ZipFile(file, "a") as behind:
+        for name, text in order.about.items():
+            behind.writestr(f"{name}.json", text)
+
+
+def _converted(order: Order, folder: str) -> bytes:
+    converter = tf.lite.TFLiteConverter.from_saved_model(folder)
     if order.quantize:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if order.quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if order.quantize == "int8":
         converter.representative_dataset = lambda: ([image[None]] for image in order.examples)
-    file.write_bytes(converter.convert())
-    # By the format's custom, what belongs to a network is a zip file behind it.
-    with zipfile.ZipFile(file, "a") as behind:
-        for name, text in order.about.items():
-            behind.writestr(f"{name}.json", text)
+    converted: bytes = converter.convert()
+    return converted
 
 
 def load(file: Path) -> Answers:
