@@ -6,7 +6,7 @@ from typer import Option
 
 from evacli import console
 from evacli.commands.options import RUN, JsonOption, MovedOption, QuietOption, RunOption, configure_output
-from evacli.formats import counted
+from evacli.formats import counted, percent
 
 if TYPE_CHECKING:
     from evacli.reporting.result import ReportResult
@@ -49,6 +49,7 @@ def _rows(result: "ReportResult") -> list[tuple[str, str]]:
         *_tta(result),
         *([("test accuracy", f"{result.test_accuracy:.2%}")] if result.chosen_by == "validation" else []),
         *([("with shifted copies as well", f"{shifted:.2%}")] if shifted is not None else []),
+        *_without_duplicates(result),
         *_by_class(result),
         ("training accuracy", f"{result.train_accuracy:.2%}" + (f" ({without})" if without else "")),
         ("images", _images(result)),
@@ -64,6 +65,14 @@ def _tta(result: "ReportResult") -> list[tuple[str, str]]:
         ("evaluated", "each image together with its mirror image"),
         ("best.keras by itself", f"{result.plain_accuracy:.2%} of the test images, without their mirror images"),
     ]
+
+
+def _without_duplicates(result: "ReportResult") -> list[tuple[str, str]]:
+    if not result.duplicates:
+        return []
+    learnt = counted(result.duplicates, "test image")
+    without = percent(result.accuracy_without_duplicates)
+    return [("without duplicates", f"{without} ({learnt} in training too)")]
 
 
 def _by_class(result: "ReportResult") -> list[tuple[str, str]]:

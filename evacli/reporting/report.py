@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from evacli.doubting.duplicates import Duplicate
     from evacli.evaluation import EvaluatedRun
 
 MISTAKES_SHOWN = 24  # without scripts
+DUPLICATES_SHOWN = 12
 # The best model's accuracy here and when it was saved: apart by more, the file is not from that epoch.
 SAME_ACCURACY = 0.01
 
@@ -36,6 +38,7 @@ class _Evidence:
     peaks: list[float | None]
     shifted_accuracy: float | None
     confusions: "NDArray[np.int64]"
+    duplicates: "list[Duplicate]"
     notices: list[str]
 
 
@@ -83,16 +86,18 @@ def report(
 
 def _examine(stored: Trained, rows: list[Row], shifts: bool, moved_to: "str | os.PathLike[str] | None") -> _Evidence:
     from evacli import evaluation, metrics
+    from evacli.doubting import duplicates
 
     run = evaluation.open_run(stored, moved_to)
     confusions = metrics.count_confusions(run.test.labels, run.test.predicted, run.data.num_classes)
     _ = run.train  # the long work at once, and before anything is drawn
     shifted = run.shifted_test.accuracy if shifts else None
+    copies = duplicates.find(run.data.train.images, run.data.test.images)
     state = ending(run.trained.state, "The training", run.trained.epochs_done, run.config.epochs)
     notices = [text for text in (state, run.difference or _mismatch(run)) if text]
     for text in notices:
         console.warn(text)
-    return _Evidence(run, rows, _peaks(stored, rows), shifted, confusions, notices)
+    return _Evidence(run, rows, _peaks(stored, rows), shifted, confusions, copies, notices)
 
 
 def _peaks(stored: Trained, rows: list[Row]) -> list[float | None]:
@@ -145,6 +150,9 @@ def _conclude(evidence: _Evidence) -> ReportResult:
         validation_images=len(data.validation or ()),
         test_images=len(test.labels),
         mistakes=len(test.mistakes),
+        duplicates=len(evidence.duplicates),
+        exact_duplicates=sum(pair.exact for pair in evidence.duplicates),
+        accuracy_without_duplicates=test.accuracy_without([pair.test for pair in evidence.duplicates]),
         balanced_accuracy=metrics.balanced_accuracy(classes),
         macro_f1=metrics.macro_f1(classes),
         classes=classes,
@@ -165,6 +173,8 @@ def _write_pictures(evidence: _Evidence) -> None:
 
 def _write_texts(evidence: _Evidence, result: ReportResult) -> None:
     from evacli import metrics
+    from evacli.doubting import duplicates
+    from evacli.doubting import section as suspects
     from evacli.embedding import picture
     from evacli.explaining.section import section
     from evacli.pages.render import inert, render
@@ -173,7 +183,9 @@ def _write_texts(evidence: _Evidence, result: ReportResult) -> None:
 
     run, trained, settings = evidence.run.run, evidence.run.trained, evidence.run.config
     test, split, names = evidence.run.test, evidence.run.data.test, trained.class_names
+    train, copies = evidence.run.data.train, evidence.duplicates
     write_text_atomically(run.misclassified, mistakes.to_csv(test, split, names))
+    write_text_atomically(run.duplicates, duplicates.to_csv(copies, train, split, names))
     explored = explorer(result, test, split, evidence.confusions)
     html = render(
         "report.html",
@@ -197,6 +209,8 @@ def _write_texts(evidence: _Evidence, result: ReportResult) -> None:
             "lr_find": picture(run.lr_find_png),
         },
         gradcam=section(run),
+        suspects=suspects.section(run),
+        pairs=page.pairs(copies[:DUPLICATES_SHOWN], train, split, names),
         range_test=page.range_test(run, trained),
         gallery=page.gallery(test, split, names, test.worst_first[:MISTAKES_SHOWN]),
         settings=page.settings_table(trained, settings),
