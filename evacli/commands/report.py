@@ -19,12 +19,17 @@ GradcamOption = Annotated[
     bool, Option("--gradcam/--no-gradcam", help="Draw Grad-CAM of the worst mistakes, if it is not drawn yet.")
 ]
 
+NearestOption = Annotated[
+    bool, Option("--nearest/--no-nearest", help="Show the training images nearest to a mistake beside it.")
+]
+
 
 def report_command(
     run: RunOption = RUN,
     data: MovedOption = None,
     shifts: ShiftsOption = False,
     gradcam: GradcamOption = True,
+    nearest: NearestOption = True,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -35,7 +40,7 @@ def report_command(
     configure_output(json, quiet)
     from evacli.reporting.report import report
 
-    result = report(run, data=data, shifts=shifts, gradcam=gradcam)
+    result = report(run, data=data, shifts=shifts, gradcam=gradcam, nearest=nearest)
     console.result(console.table(f"Report of {result.run}", ("measure", "value"), _rows(result)))
     console.result(f"{console.printable(result.report)} shows it all; open it in a browser.")
     console.json(result)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from evacli.doubting.duplicates import Duplicate
     from evacli.evaluation import EvaluatedRun
+    from evacli.reporting.explorer import Near
 
 MISTAKES_SHOWN = 24  # without scripts
 DUPLICATES_SHOWN = 12
@@ -39,6 +40,7 @@ class _Evidence:
     shifted_accuracy: float | None
     confusions: "NDArray[np.int64]"
     duplicates: "list[Duplicate]"
+    near: "Near | None"
     notices: list[str]
 
 
@@ -48,6 +50,7 @@ def report(
     data: "str | os.PathLike[str] | None" = None,
     shifts: bool = False,
     gradcam: bool = True,
+    nearest: bool = True,
 ) -> ReportResult:
     """Evaluate the run's best model and write `report.html`, its pictures and the table of mistakes into the run.
 
@@ -56,6 +59,7 @@ def report(
         data: where the data of the run lies now, if it has moved; the run remembers.
         shifts: whether to say as well how the model does if each test image is evaluated together with shifted copies.
         gradcam: whether to draw what `evacli.gradcam` draws, if the run does not have it yet.
+        nearest: whether to show beside mistakes the training images that the network takes to be most like them.
 
     Returns:
         The figures of the report.
@@ -71,7 +75,7 @@ def report(
     stored = trained.read(RunDir(run))
     from evacli.explaining.explain import explain_worst
 
-    evidence = _examine(stored, history.read_csv(stored.directory.history), shifts, data)
+    evidence = _examine(stored, history.read_csv(stored.directory.history), shifts, nearest, data)
     result = _conclude(evidence)
     with drawing(stored.directory):
         if gradcam and not stored.directory.gradcam_png.exists():
@@ -84,7 +88,9 @@ def report(
     return result
 
 
-def _examine(stored: Trained, rows: list[Row], shifts: bool, moved_to: "str | os.PathLike[str] | None") -> _Evidence:
+def _examine(
+    stored: Trained, rows: list[Row], shifts: bool, nearest: bool, moved_to: "str | os.PathLike[str] | None"
+) -> _Evidence:
     from evacli import evaluation, metrics
     from evacli.doubting import duplicates
 
@@ -97,7 +103,17 @@ def _examine(stored: Trained, rows: list[Row], shifts: bool, moved_to: "str | os
     notices = [text for text in (state, run.difference or _mismatch(run)) if text]
     for text in notices:
         console.warn(text)
-    return _Evidence(run, rows, _peaks(stored, rows), shifted, confusions, copies, notices)
+    return _Evidence(
+        run, rows, _peaks(stored, rows), shifted, confusions, copies, _near(run) if nearest else None, notices
+    )
+
+
+def _near(run: "EvaluatedRun") -> "Near | None":
+    from evacli.explaining.neighbours import neighbours
+    from evacli.reporting.explorer import NEAR, Near
+
+    worst = run.test.worst_first[:NEAR]
+    return Near(run.data.train, worst, neighbours(run, worst)) if worst else None
 
 
 def _peaks(stored: Trained, rows: list[Row]) -> list[float | None]:
@@ -186,7 +202,7 @@ def _write_texts(evidence: _Evidence, result: ReportResult) -> None:
     train, copies = evidence.run.data.train, evidence.duplicates
     write_text_atomically(run.misclassified, mistakes.to_csv(test, split, names))
     write_text_atomically(run.duplicates, duplicates.to_csv(copies, train, split, names))
-    explored = explorer(result, test, split, evidence.confusions)
+    explored = explorer(result, test, split, evidence.confusions, evidence.near)
     html = render(
         "report.html",
         script="report.js",
