@@ -26,7 +26,7 @@ def scores_from_feature_maps():
 
 def nested_backbone():
     model, _ = dense_after_pooling()
-    backbone = keras.Model(model.inputs, model.get_layer("last").output, name="last")
+    backbone = keras.Model(model.inputs[0], model.get_layer("last").output, name="last")
     inputs = keras.Input(SHAPE)
     x = layers.Dropout(0.5)(layers.BatchNormalization()(backbone(inputs)))
     return keras.Model(inputs, layers.Dense(3, activation="softmax")(x)), "batch_normalization"
@@ -38,7 +38,7 @@ def test_the_embedding_is_what_the_last_layer_with_a_kernel_is_given(network):
     model, last = network()
     images = np.random.default_rng(1).integers(0, 256, (20, *SHAPE), np.uint8)
     layer = next(one for one in model.layers if one.name.startswith(last))
-    given = keras.Model(model.inputs, layer.output)(images.astype(np.float32), training=False).numpy()
+    given = keras.Model(model.inputs[0], layer.output)(images.astype(np.float32), training=False).numpy()
     given = given.mean(axis=(1, 2)) if given.ndim == 4 else given
     given /= np.linalg.norm(given, axis=1, keepdims=True)
     embed = embedder(model)

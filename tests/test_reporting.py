@@ -145,7 +145,7 @@ def test_beside_a_mistake_stand_the_training_images_nearest_in_what_the_last_lay
     run, data, result, _ = reported
     document, _ = given(run)
     model = make_model()
-    before = keras.Model(model.inputs, model.layers[-2].output)
+    before = keras.Model(model.inputs[0], model.layers[-2].output)
 
     def embedded(split):
         vectors = before(split.images.array.astype(np.float32), training=False).numpy()
