@@ -48,7 +48,7 @@ def renew(run: RunDir, name: str, html: str) -> None:
     before, begun, rest = run.report.read_text(encoding="utf-8").partition(begin)
     _, ended, after = rest.partition(end)
     if begun and ended:
-        write_text_atomically(run.report, before + part(name, html) + after)
+        write_text_atomically(run.report, before + str(part(name, html)) + after)
 
 
 def _marks(name: str) -> tuple[str, str]:
