@@ -5,7 +5,6 @@ They flatter a test figure. 3.25 % of CIFAR-10's test images have a copy in it (
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -62,8 +61,9 @@ def find(train: Images, test: Images) -> list[Duplicate]:
         Duplicate(test=0, train=40, exact=True, likeness=1.0)
     """
     with console.told_late("Looking for the test images among the training images"):
-        digests, coarse = zip(*_read(test, "reading test images"), strict=True)
-        hashes, upright = list(chain(*digests)), np.concatenate(coarse)
+        parts = list(_read(test, "reading test images"))
+        hashes = [digest for digests, _ in parts for digest in digests]
+        upright = np.concatenate([vectors for _, vectors in parts])
         some = np.linspace(0, len(test) - 1, min(UPSIDE_DOWN, len(test))).astype(int)
         turned = upright[some].reshape(-1, COARSE, COARSE)[:, ::-1].reshape(len(some), -1)
         nearest = Nearest(np.concatenate([upright, turned]), CANDIDATES)
