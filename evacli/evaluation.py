@@ -1,7 +1,7 @@
 """One evaluated run: its best network, its data, and what the network says about the images."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -85,6 +85,11 @@ class Predictions:
     def accuracy(self) -> float:
         """Share of images whose predicted class is the true one; NaN without images."""
         return 1 - len(self.mistakes) / len(self.labels) if len(self.labels) else float("nan")
+
+    def accuracy_without(self, left_out: NDArray[np.integer] | Sequence[int]) -> float | None:
+        """Return the accuracy on all images but those `left_out`; None if that leaves none."""
+        rest = np.setdiff1d(np.arange(len(self.labels)), left_out)
+        return float(np.mean(self.predicted[rest] == self.labels[rest])) if len(rest) else None
 
 
 @dataclass(frozen=True)

@@ -38,12 +38,10 @@ def drawn(figure: Figure, path: Path) -> np.ndarray:
     return cv2.imread(str(path))[..., ::-1]
 
 
-def jet(heat: float) -> np.ndarray:
-    """The colour map by its piecewise linear definition."""
-    red = np.interp(heat, [0, 0.35, 0.66, 0.89, 1], [0, 0, 1, 1, 0.5])
-    green = np.interp(heat, [0, 0.125, 0.375, 0.64, 0.91, 1], [0, 0, 1, 1, 0, 0])
-    blue = np.interp(heat, [0, 0.11, 0.34, 0.65, 1], [0.5, 1, 1, 0, 0])
-    return 255 * np.array([red, green, blue])
+def inferno(heat: float) -> np.ndarray:
+    """The colour map as another library has it."""
+    steps = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_INFERNO).reshape(256, 3)[:, ::-1]  # RGB
+    return np.array([np.interp(255 * heat, np.arange(256), channel) for channel in steps.T])
 
 
 @given(pixel=st.tuples(*[st.integers(0, 255)] * 3), heat=st.floats(0, 1), alpha=st.floats(0, 1))
@@ -52,7 +50,18 @@ def test_the_overlay_follows_its_formula(pixel, heat, alpha):
     image = np.array(pixel, np.uint8).reshape(1, 1, 3)
     blended = overlay(image, np.full((1, 1), heat, np.float32), alpha)[0, 0]
     # The map has 256 steps: up to a hundredth of its range away from the line.
-    np.testing.assert_allclose(blended, alpha * np.array(pixel) + (1 - alpha) * jet(heat), atol=1 + 6 * (1 - alpha))
+    np.testing.assert_allclose(blended, alpha * np.array(pixel) + (1 - alpha) * inferno(heat), atol=1 + 6 * (1 - alpha))
+
+
+def test_more_heat_is_lighter_to_every_eye():
+    """Lightness and, for eyes without green receptors (Machado et al. 2009), colour; jet becomes darker again by 70."""
+    shown = overlay(np.zeros((1, 256, 3), np.uint8), np.linspace(0, 1, 256, dtype=np.float32)[None], alpha=0)
+    linear = np.where((x := shown[0] / 255) <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
+    deuteranope = np.array([[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]])
+    for seen in linear, linear @ deuteranope.T:
+        luminance = seen @ (0.2126, 0.7152, 0.0722)
+        assert (np.diff(luminance) > -1e-3).all()
+        assert luminance[-1] - luminance[0] > 0.9
 
 
 def test_the_weight_of_the_image():
@@ -77,15 +86,15 @@ def test_the_heat_lies_on_the_part_of_the_image_that_it_belongs_to(shape, corner
     original, hot = strip[:, :side], strip[:, side + GAP :]
     assert original.shape == hot.shape
     assert abs(original.shape[0] / original.shape[1] - height / width) < 0.02
-    bright, red = original[..., 0] > 127, (hot[..., 0] > hot[..., 2])
-    assert abs(np.argwhere(bright).mean(axis=0) - np.argwhere(red).mean(axis=0)).max() < 0.08 * max(original.shape)
+    bright, heated = original[..., 0] > 127, hot[..., 0] > 127
+    assert abs(np.argwhere(bright).mean(axis=0) - np.argwhere(heated).mean(axis=0)).max() < 0.08 * max(original.shape)
 
 
 def test_between_two_points_of_the_map_the_heat_changes_evenly():
     heat = np.array([[0, 1]], np.float32)
     shown = panels(np.zeros((32, 32, 3), np.uint8), [heat], width=CELL, alpha=0)[:, -194:]
     for place, expected in ((0.1, 0.0), (0.25, 0.0), (0.375, 0.25), (0.5, 0.5), (0.625, 0.75), (0.75, 1.0), (0.9, 1.0)):
-        np.testing.assert_allclose(shown[100, int(place * 194)], jet(expected), atol=10)
+        np.testing.assert_allclose(shown[100, int(place * 194)], inferno(expected), atol=10)
 
 
 def test_the_written_picture_holds_the_panels_pixel_by_pixel_and_red_stays_red(tmp_path):

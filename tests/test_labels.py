@@ -16,7 +16,6 @@ from evacli import extras
 from evacli.cli import app
 from evacli.data.images import InMemory
 from evacli.data.types import Data, Split
-from evacli.doubting.suspects import accuracy_without
 from evacli.errors import ConfigError
 from evacli.evaluation import Predictions
 from evacli.run.directory import RunDir
@@ -104,5 +103,5 @@ def test_without_cleanlab_a_line_says_what_to_install(tmp_path: Path, monkeypatc
 
 def test_nothing_is_left_to_be_right_about() -> None:
     said = _said(np.arange(3))
-    assert accuracy_without(said, np.arange(3)) is None
-    assert accuracy_without(_said(np.array([0, 0, 0])), np.array([1])) == 0.5
+    assert said.accuracy_without(np.arange(3)) is None
+    assert _said(np.array([0, 0, 0])).accuracy_without([1]) == 0.5

@@ -197,6 +197,8 @@ def test_the_keyboard_goes_all_the_way_to_a_picture(browser, pages, width, dark)
     assert dialog.find_element("id", "path").get_attribute("value") == table["file"].iloc[1]
     assert "dog, taken for cat" in dialog.text
     assert len(find(browser, "#top li")) == 3
+    assert painted(browser, "#near canvas") == 3
+    assert {figure.text for figure in find(browser, "#near figure")} <= {"cat", "dog", "frog"}
     box = browser.execute_script("return document.querySelector('dialog').getBoundingClientRect().toJSON()")
     assert box["left"] >= 0
     assert box["right"] <= width

@@ -11,18 +11,21 @@ from types import SimpleNamespace
 from zlib import crc32
 
 import cv2
+import keras
 import msgspec
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from parsed_page import Page
+from PIL import Image
 from sklearn.metrics import balanced_accuracy_score, f1_score
 from tiny_run import CLASSES, HOSTILE, make_data, make_model, make_rows, make_run, make_summary
 
 import evacli.data
 from evacli import console
 from evacli.config import Config
+from evacli.doubting import section as suspects
 from evacli.errors import ConfigError, DataError, RunError
 from evacli.explaining.explain import explain_worst, gradcam
 from evacli.reporting import page
@@ -136,6 +139,67 @@ def given(run):
     (document,) = re.findall(r'<script type="application/json" id="given">(.*?)</script>', text, re.DOTALL)
     sheets = re.findall(r'<script type="text/plain" class="sheet">(.*?)</script>', text)
     return json.loads(document), [cv2.imdecode(np.frombuffer(b64decode(s), np.uint8), 1)[..., ::-1] for s in sheets]
+
+
+def test_beside_a_mistake_stand_the_training_images_nearest_in_what_the_last_layer_is_given(reported):
+    run, data, result, _ = reported
+    document, _ = given(run)
+    model = make_model()
+    before = keras.Model(model.inputs[0], model.layers[-2].output)
+
+    def embedded(split):
+        vectors = before(split.images.array.astype(np.float32), training=False).numpy()
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    likeness = embedded(data.test) @ embedded(data.train).T
+    (sheet,) = re.findall(r'<script type="text/plain" class="near">(.*?)</script>', run.report.read_text())
+    pictures = cv2.imdecode(np.frombuffer(b64decode(sheet), np.uint8), 1)[..., ::-1].astype(float)
+    assert len(document["near"]) == result.mistakes
+    for index, beside in document["near"].items():
+        nearest = np.argsort(-likeness[int(index)])[:3]
+        assert [(label, name) for _, label, name in beside] == [
+            (data.train.labels[i], data.train.names[i]) for i in nearest
+        ]
+        for (place, _, _), i in zip(beside, nearest, strict=True):
+            y, x = (16 * part for part in divmod(place, document["columns"]))
+            shown, image = pictures[y : y + 8, x : x + 8], data.train.images.array[i]
+            assert np.abs(shown.mean(axis=(0, 1)) - image.mean(axis=(0, 1))).max() < 12
+
+
+def test_copies_of_training_images_are_counted_left_out_and_shown(tmp_path, data):
+    data.test.images.array[[4, 9]] = data.train.images.array[[7, 2]]
+    run = make_run(tmp_path / "run", data)
+    result = report(run.path, nearest=False)
+    assert (result.duplicates, result.exact_duplicates) == (2, 2)
+    table = pd.read_csv(run.duplicates)
+    assert table[["test_index", "train_index"]].to_numpy().tolist() == [[4, 7], [9, 2]]
+    others = np.delete(np.arange(30), [4, 9])
+    said = make_model()(data.test.images.array[others].astype(np.float32), training=False).numpy().argmax(1)
+    assert result.accuracy_without_duplicates == pytest.approx(np.mean(said == data.test.labels[others]))
+    text = " ".join(page_of(run).text.split())
+    assert "2 test images of 30 (6.67%) are among the training images too, 2 to the last pixel." in text
+    assert f"{result.accuracy_without_duplicates:.2%} without" in text
+    assert given(run)[0]["near"] == {}
+
+
+def test_what_other_commands_found_stands_in_the_page(run):
+    run.faithfulness.write_text("maps,most,least,gap\nGrad-CAM,0.125,0.75,0.625\nrandom,0.5,0.5,0\n")
+    run.label_issues.write_text("part,index\n" + "test,3\n" * 12 + "validation,1\n")
+    Image.new("RGB", (60, 40)).save(run.gradcam_png)
+    Image.new("RGB", (60, 40)).save(run.label_issues_png)
+    report(run.path, nearest=False)
+    text = " ".join(page_of(run).text.split())
+    assert "Grad-CAM 12.5% 75.0% +62.50" in text
+    assert "12 test images and 1 validation image are suspected" in text
+    run.label_issues.write_text("part,index\n")
+    suspects.renew(run)
+    assert "There are none that evacli labels suspects" in " ".join(page_of(run).text.split())
+    run.faithfulness.write_bytes(b"maps\n\xff")
+    run.label_issues.unlink()
+    report(run.path, nearest=False)
+    text = page_of(run).text
+    assert "Labels that may be wrong" not in text
+    assert "Whether the maps" not in text
 
 
 def test_the_script_has_every_mistake_and_what_the_network_said_of_it(reported):

@@ -6,7 +6,7 @@ from typer import Option
 
 from evacli import console
 from evacli.commands.options import RUN, JsonOption, MovedOption, QuietOption, RunOption, configure_output
-from evacli.formats import counted
+from evacli.formats import counted, percent
 
 if TYPE_CHECKING:
     from evacli.reporting.result import ReportResult
@@ -19,12 +19,17 @@ GradcamOption = Annotated[
     bool, Option("--gradcam/--no-gradcam", help="Draw Grad-CAM of the worst mistakes, if it is not drawn yet.")
 ]
 
+NearestOption = Annotated[
+    bool, Option("--nearest/--no-nearest", help="Show the training images nearest to a mistake beside it.")
+]
+
 
 def report_command(
     run: RunOption = RUN,
     data: MovedOption = None,
     shifts: ShiftsOption = False,
     gradcam: GradcamOption = True,
+    nearest: NearestOption = True,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -35,7 +40,7 @@ def report_command(
     configure_output(json, quiet)
     from evacli.reporting.report import report
 
-    result = report(run, data=data, shifts=shifts, gradcam=gradcam)
+    result = report(run, data=data, shifts=shifts, gradcam=gradcam, nearest=nearest)
     console.result(console.table(f"Report of {result.run}", ("measure", "value"), _rows(result)))
     console.result(f"{console.printable(result.report)} shows it all; open it in a browser.")
     console.json(result)
@@ -49,6 +54,7 @@ def _rows(result: "ReportResult") -> list[tuple[str, str]]:
         *_tta(result),
         *([("test accuracy", f"{result.test_accuracy:.2%}")] if result.chosen_by == "validation" else []),
         *([("with shifted copies as well", f"{shifted:.2%}")] if shifted is not None else []),
+        *_without_duplicates(result),
         *_by_class(result),
         ("training accuracy", f"{result.train_accuracy:.2%}" + (f" ({without})" if without else "")),
         ("images", _images(result)),
@@ -64,6 +70,14 @@ def _tta(result: "ReportResult") -> list[tuple[str, str]]:
         ("evaluated", "each image together with its mirror image"),
         ("best.keras by itself", f"{result.plain_accuracy:.2%} of the test images, without their mirror images"),
     ]
+
+
+def _without_duplicates(result: "ReportResult") -> list[tuple[str, str]]:
+    if not result.duplicates:
+        return []
+    learnt = counted(result.duplicates, "test image")
+    without = percent(result.accuracy_without_duplicates)
+    return [("without duplicates", f"{without} ({learnt} in training too)")]
 
 
 def _by_class(result: "ReportResult") -> list[tuple[str, str]]:

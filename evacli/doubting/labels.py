@@ -99,13 +99,16 @@ def labels(run: str | Path = DEFAULT_RUN, *, data: str | os.PathLike[str] | None
     directory = RunDir(run)
     stored = trained.read(directory)
     from evacli import evaluation
+    from evacli.doubting import section
 
     opened = evaluation.open_run(stored, data)
     if opened.difference:
         console.warn(opened.difference)
     parts = _parts(opened)
     with drawing(directory):
-        return _write(directory, parts, opened.data.class_names)
+        result = _write(directory, parts, opened.data.class_names)
+        section.renew(directory)
+    return result
 
 
 def _parts(run: "EvaluatedRun") -> "list[Part]":
@@ -158,12 +161,10 @@ def _suspect(part: "Part", i: int, class_names: tuple[str, ...]) -> Suspect:
 
 
 def _without(part: "Part") -> Without:
-    from evacli.doubting.suspects import accuracy_without
-
     return Without(
         part=part.name,
         images=len(part.split),
         suspects=len(part.suspects),
         accuracy=part.said.accuracy,
-        accuracy_without=accuracy_without(part.said, part.suspects),
+        accuracy_without=part.said.accuracy_without(part.suspects),
     )

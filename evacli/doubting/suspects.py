@@ -44,9 +44,3 @@ def find(said: Predictions) -> NDArray[np.int64]:
     # In one process: others would each start the program anew where there is no fork.
     found = find_label_issues(said.labels, said.probabilities, return_indices_ranked_by="normalized_margin", n_jobs=1)
     return np.asarray(found, np.int64)
-
-
-def accuracy_without(said: Predictions, left_out: NDArray[np.int64]) -> float | None:
-    """Return the accuracy on all images but those `left_out`; None if that leaves none."""
-    rest = np.setdiff1d(np.arange(len(said.labels)), left_out)
-    return float(np.mean(said.predicted[rest] == said.labels[rest])) if len(rest) else None

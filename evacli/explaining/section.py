@@ -3,37 +3,56 @@
 import msgspec
 from markupsafe import Markup
 
+from evacli import embedding
 from evacli.embedding import picture
 from evacli.formats import counted
 from evacli.pages.render import inert, render
-from evacli.run.directory import RunDir, write_text_atomically
+from evacli.run import tables
+from evacli.run.directory import RunDir
 from evacli.run.gradcam_files import OF_TEST_IMAGE
 
-BEGIN, END = "<!-- Grad-CAM -->", "<!-- end of Grad-CAM -->"  # a page has no other comments: names in it are escaped
+NAME = "Grad-CAM"
 WIDTH = 720  # pixels of the picture of one image
 ROOM = 1_000_000  # characters of the page for them
 
 
 def section(run: RunDir) -> Markup:
-    """Return the section of the page: the grid, and for its script the picture of each image that there is room for."""
-    found, left = _singles(run)
-    more = (
-        f"{counted(left, 'picture')} of single images had no room here; they are in the folder gradcam." if left else ""
-    )
-    grid = picture(run.gradcam_png, photographic=True)
-    html = render("gradcam.html", grid=grid, maps=inert(msgspec.json.encode(found).decode()), more=more)
-    return Markup(f"{BEGIN}{html}{END}")
+    """Return the section of the page.
+
+    It has the grid, whether the maps are faithful where that was measured, and for the page's script the picture of
+    each image that there is room for.
+    """
+    return embedding.part(NAME, _html(run))
 
 
 def renew(run: RunDir) -> None:
     """Put the section into the page of an earlier report, if there is one."""
-    if not run.report.is_file():
-        return
-    page = run.report.read_text(encoding="utf-8")
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if begin and end:
-        write_text_atomically(run.report, before + str(section(run)) + after)
+    embedding.renew(run, NAME, _html(run))
+
+
+def _html(run: RunDir) -> str:
+    found, left = _singles(run)
+    more = (
+        f"{counted(left, 'picture')} of single images had no room here; they are in the folder gradcam." if left else ""
+    )
+    return render(
+        "gradcam.html",
+        grid=picture(run.gradcam_png, photographic=True),
+        maps=inert(msgspec.json.encode(found).decode()),
+        more=more,
+        measured=_measured(run),
+    )
+
+
+def _measured(run: RunDir) -> list[tuple[str, float, float, float]]:
+    """Return the rows of what `gradcam --faithfulness` measured; none where there is nothing to be read."""
+    try:
+        return [
+            (row["maps"], float(row["most"]), float(row["least"]), float(row["gap"]))
+            for row in tables.read(run.faithfulness)
+        ]
+    except tables.UNREADABLE:
+        return []
 
 
 def _singles(run: RunDir) -> tuple[dict[int, str], int]:

@@ -60,15 +60,18 @@ class Explanation:
 
 
 def overlay(image: Image, heat: Heat, alpha: float = 0.5) -> Image:
-    """Blends `image` with `heat` in the colours of jet: alpha * image + (1 - alpha) * jet(heat).
+    """Blends `image` with `heat` in the colours of inferno: alpha * image + (1 - alpha) * inferno(heat).
+
+    From black to yellow it only becomes lighter, so that every eye sees the same order and the picture keeps its own
+    colours where nothing speaks for the class. Jet, which others use, is darkest at both of its ends.
 
     Args:
         image: (H, W, 3) uint8, RGB.
         heat: (H, W) from 0 to 1.
         alpha: weight of the image.
     """
-    jet = matplotlib.colormaps["jet"](heat)[..., :3] * 255  # RGB; OpenCV's own colour map would be BGR
-    return np.rint(alpha * image + (1 - alpha) * jet).astype(np.uint8)
+    colours = matplotlib.colormaps["inferno"](heat)[..., :3] * 255  # RGB; OpenCV's own colour map would be BGR
+    return np.rint(alpha * image + (1 - alpha) * colours).astype(np.uint8)
 
 
 def panels(image: Image, maps: Sequence[Heat] | NDArray[np.float32], width: int, alpha: float = 0.5) -> Image:

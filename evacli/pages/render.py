@@ -11,7 +11,15 @@ from evacli import formats
 from evacli.console import printable
 from evacli.version import __version__
 
-_FILTERS = (formats.percent, formats.rough, formats.count, formats.counted, formats.joined, formats.duration)
+_FILTERS = (
+    formats.percent,
+    formats.points,
+    formats.rough,
+    formats.count,
+    formats.counted,
+    formats.joined,
+    formats.duration,
+)
 
 
 def render(template: str, *, script: str = "", **parts: Any) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,13 +18,29 @@ if TYPE_CHECKING:
 
 # Of the page's ten megabytes, in characters.
 ROOM_FOR_ROWS = 1_400_000
-ROOM_FOR_SHEETS = 6_600_000
+ROOM_FOR_SHEETS = 5_100_000
+ROOM_FOR_NEAR = 1_400_000
 
 MOST_RIGHT = 600  # images that were recognised, of all classes together
 RIGHT_OF_CLASS = 12
 TOP = 5
+NEAR = 500  # mistakes beside which the nearest training images are shown
 PICTURED_FIRST = 1000  # mistakes whose pictures come before those of the images that were recognised
 ORDERED_WELL = 200  # classes up to which the best order of the matrix takes no time
+
+
+class Near(NamedTuple):
+    """The training images that are nearest to mistakes.
+
+    Attributes:
+        train: all training images.
+        mistakes: (Q,) indices of test images, the worst first.
+        indices: (Q, K) the nearest training images of each.
+    """
+
+    train: Split
+    mistakes: Sequence[int]
+    indices: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -34,11 +50,13 @@ class Explorer:
     Attributes:
         document: JSON.
         sheets: thumbnails, base64 of WebP pictures.
+        near: the same of training images.
         notes: what the page has no room for, a sentence each.
     """
 
     document: str
     sheets: list[str]
+    near: list[str]
     notes: list[str]
 
 
@@ -47,6 +65,7 @@ def explorer(
     said: Predictions,
     split: Split,
     confusions: NDArray[np.int64],
+    near: Near | None = None,
 ) -> Explorer:
     """Choose what the page shows of the test images, and pack their pictures.
 
@@ -55,6 +74,7 @@ def explorer(
         said: about the test images.
         split: the test images.
         confusions: (C, C) counts; row: true class.
+        near: the training images that are nearest to the worst mistakes, if they were looked for.
     """
     worst, right = said.worst_first, least_sure_right(said, len(result.classes))
     rows = [_row(said, split, i) for i in (*right, *worst)]
@@ -63,7 +83,9 @@ def explorer(
     order = [*worst[:PICTURED_FIRST], *right, *worst[PICTURED_FIRST:]]
     packed = sheets.pack(split.images, order, ROOM_FOR_SHEETS)
     place = {index: at for at, index in enumerate(order[: packed.held])}
+    beside, near_sheets = _beside(near) if near else ({}, [])
     document = {
+        "near": beside,
         "classes": [printable(score.name) for score in result.classes],
         "rows": [[*row, place.get(row[0], -1)] for row in rows],
         "columns": sheets.COLUMNS,
@@ -76,7 +98,21 @@ def explorer(
         else [],
     }
     notes = _notes(result, rows, len(worst), sum(index in place for index in worst))
-    return Explorer(msgspec.json.encode(document).decode(), packed.sheets, notes)
+    if 0 < len(beside) < result.mistakes:
+        notes.append(f"The {len(beside):,} worst have the nearest training images beside them.")
+    return Explorer(msgspec.json.encode(document).decode(), packed.sheets, near_sheets, notes)
+
+
+def _beside(near: Near) -> tuple[dict[str, list[Any]], list[str]]:
+    """Return place, class and name of the training images beside each mistake, and their sheets, as far as they fit."""
+    order = list(dict.fromkeys(int(i) for i in near.indices.ravel()))  # those of the worst mistakes first
+    packed = sheets.pack(near.train.images, order, ROOM_FOR_NEAR)
+    place = {index: at for at, index in enumerate(order[: packed.held])}
+    return {
+        str(mistake): [[place[i], int(near.train.labels[i]), printable(near.train.names[i])] for i in map(int, own)]
+        for mistake, own in zip(near.mistakes, near.indices, strict=True)
+        if all(int(i) in place for i in own)
+    }, packed.sheets
 
 
 def _row(said: Predictions, split: Split, i: int) -> list[Any]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from evacli.catalogue.optimizers import OPTIMIZERS
 from evacli.config import Config, data_name, differences, option
 from evacli.data.types import Data, Split
+from evacli.doubting.duplicates import Duplicate
 from evacli.errors import RunError
 from evacli.evaluation import Predictions
 from evacli.formats import count, counted, percent, points, spelled
@@ -52,6 +53,19 @@ def gallery(predictions: Predictions, split: Split, class_names: Sequence[str], 
             "true_probability": float(predictions.true_probability[i]),
         }
         for i, image in zip(indices, split.images.read(list(indices)), strict=True)
+    ]
+
+
+def pairs(
+    duplicates: Sequence[Duplicate], train: Split, test: Split, class_names: Sequence[str]
+) -> list[list[dict[str, Any]]]:
+    """Return what the page shows of test images and the training images that they are."""
+    return [
+        [
+            {"uri": thumbnail(split.images.read([i])[0]), "name": split.names[i], "class": class_names[split.labels[i]]}
+            for i, split in ((pair.test, test), (pair.train, train))
+        ]
+        for pair in duplicates
     ]
 
 

@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from evacli.doubting.duplicates import Duplicate
     from evacli.evaluation import EvaluatedRun
+    from evacli.reporting.explorer import Near
 
 MISTAKES_SHOWN = 24  # without scripts
+DUPLICATES_SHOWN = 12
 # The best model's accuracy here and when it was saved: apart by more, the file is not from that epoch.
 SAME_ACCURACY = 0.01
 
@@ -36,6 +39,8 @@ class _Evidence:
     peaks: list[float | None]
     shifted_accuracy: float | None
     confusions: "NDArray[np.int64]"
+    duplicates: "list[Duplicate]"
+    near: "Near | None"
     notices: list[str]
 
 
@@ -45,6 +50,7 @@ def report(
     data: "str | os.PathLike[str] | None" = None,
     shifts: bool = False,
     gradcam: bool = True,
+    nearest: bool = True,
 ) -> ReportResult:
     """Evaluate the run's best model and write `report.html`, its pictures and the table of mistakes into the run.
 
@@ -53,6 +59,7 @@ def report(
         data: where the data of the run lies now, if it has moved; the run remembers.
         shifts: whether to say as well how the model does if each test image is evaluated together with shifted copies.
         gradcam: whether to draw what `evacli.gradcam` draws, if the run does not have it yet.
+        nearest: whether to show beside mistakes the training images that the network takes to be most like them.
 
     Returns:
         The figures of the report.
@@ -68,7 +75,7 @@ def report(
     stored = trained.read(RunDir(run))
     from evacli.explaining.explain import explain_worst
 
-    evidence = _examine(stored, history.read_csv(stored.directory.history), shifts, data)
+    evidence = _examine(stored, history.read_csv(stored.directory.history), shifts, nearest, data)
     result = _conclude(evidence)
     with drawing(stored.directory):
         if gradcam and not stored.directory.gradcam_png.exists():
@@ -81,18 +88,32 @@ def report(
     return result
 
 
-def _examine(stored: Trained, rows: list[Row], shifts: bool, moved_to: "str | os.PathLike[str] | None") -> _Evidence:
+def _examine(
+    stored: Trained, rows: list[Row], shifts: bool, nearest: bool, moved_to: "str | os.PathLike[str] | None"
+) -> _Evidence:
     from evacli import evaluation, metrics
+    from evacli.doubting import duplicates
 
     run = evaluation.open_run(stored, moved_to)
     confusions = metrics.count_confusions(run.test.labels, run.test.predicted, run.data.num_classes)
     _ = run.train  # the long work at once, and before anything is drawn
     shifted = run.shifted_test.accuracy if shifts else None
+    copies = duplicates.find(run.data.train.images, run.data.test.images)
     state = ending(run.trained.state, "The training", run.trained.epochs_done, run.config.epochs)
     notices = [text for text in (state, run.difference or _mismatch(run)) if text]
     for text in notices:
         console.warn(text)
-    return _Evidence(run, rows, _peaks(stored, rows), shifted, confusions, notices)
+    return _Evidence(
+        run, rows, _peaks(stored, rows), shifted, confusions, copies, _near(run) if nearest else None, notices
+    )
+
+
+def _near(run: "EvaluatedRun") -> "Near | None":
+    from evacli.explaining.neighbours import neighbours
+    from evacli.reporting.explorer import NEAR, Near
+
+    worst = run.test.worst_first[:NEAR]
+    return Near(run.data.train, worst, neighbours(run, worst)) if worst else None
 
 
 def _peaks(stored: Trained, rows: list[Row]) -> list[float | None]:
@@ -145,6 +166,9 @@ def _conclude(evidence: _Evidence) -> ReportResult:
         validation_images=len(data.validation or ()),
         test_images=len(test.labels),
         mistakes=len(test.mistakes),
+        duplicates=len(evidence.duplicates),
+        exact_duplicates=sum(pair.exact for pair in evidence.duplicates),
+        accuracy_without_duplicates=test.accuracy_without([pair.test for pair in evidence.duplicates]),
         balanced_accuracy=metrics.balanced_accuracy(classes),
         macro_f1=metrics.macro_f1(classes),
         classes=classes,
@@ -165,6 +189,8 @@ def _write_pictures(evidence: _Evidence) -> None:
 
 def _write_texts(evidence: _Evidence, result: ReportResult) -> None:
     from evacli import metrics
+    from evacli.doubting import duplicates
+    from evacli.doubting import section as suspects
     from evacli.embedding import picture
     from evacli.explaining.section import section
     from evacli.pages.render import inert, render
@@ -173,8 +199,10 @@ def _write_texts(evidence: _Evidence, result: ReportResult) -> None:
 
     run, trained, settings = evidence.run.run, evidence.run.trained, evidence.run.config
     test, split, names = evidence.run.test, evidence.run.data.test, trained.class_names
+    train, copies = evidence.run.data.train, evidence.duplicates
     write_text_atomically(run.misclassified, mistakes.to_csv(test, split, names))
-    explored = explorer(result, test, split, evidence.confusions)
+    write_text_atomically(run.duplicates, duplicates.to_csv(copies, train, split, names))
+    explored = explorer(result, test, split, evidence.confusions, evidence.near)
     html = render(
         "report.html",
         script="report.js",
@@ -197,6 +225,8 @@ def _write_texts(evidence: _Evidence, result: ReportResult) -> None:
             "lr_find": picture(run.lr_find_png),
         },
         gradcam=section(run),
+        suspects=suspects.section(run),
+        pairs=page.pairs(copies[:DUPLICATES_SHOWN], train, split, names),
         range_test=page.range_test(run, trained),
         gallery=page.gallery(test, split, names, test.worst_first[:MISTAKES_SHOWN]),
         settings=page.settings_table(trained, settings),

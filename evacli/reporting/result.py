@@ -34,6 +34,9 @@ class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
         validation_images: how many choose the top epoch instead of the test images.
         test_images: how many test images there are.
         mistakes: how many of them were taken for another class.
+        duplicates: how many of them are among the training images too, exactly or nearly.
+        exact_duplicates: how many of these are the same to the last pixel.
+        accuracy_without_duplicates: test accuracy on the others; None where there are no others.
         balanced_accuracy: mean recall of the classes: test accuracy as if all had equally many images.
         macro_f1: mean F1 of the classes.
         classes: precision, recall and F1 of each class.
@@ -57,6 +60,9 @@ class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
     validation_images: int = 0
     test_images: int
     mistakes: int
+    duplicates: int = 0
+    exact_duplicates: int = 0
+    accuracy_without_duplicates: float | None = None
     balanced_accuracy: float
     macro_f1: float
     classes: list["ClassScore"]

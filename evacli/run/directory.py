@@ -100,6 +100,7 @@ class RunDir:
         self.curves_png = self.path / "curves.png"
         self.confusion_png = self.path / "confusion_matrix.png"
         self.misclassified = self.path / "misclassified.csv"
+        self.duplicates = self.path / "duplicates.csv"
         self.report = self.path / "report.html"
         # written by predict, the pictures if it is asked for them
         self.predictions = self.path / "predictions.csv"
@@ -131,7 +132,7 @@ class RunDir:
     @property
     def of_drawing(self) -> tuple[Path, ...]:
         """What is concluded from a training, but for single pictures and what lies in folders."""
-        reported = self.curves_png, self.confusion_png, self.misclassified, self.report
+        reported = self.curves_png, self.confusion_png, self.misclassified, self.duplicates, self.report
         doubted = self.label_issues, self.label_issues_png
         explained = self.gradcam_png, self.faithfulness
         return *reported, *doubted, *explained, self.predictions, self.predictions_gradcam_png

@@ -25,24 +25,27 @@
   };
 
   // Thumbnails are parts of a few large pictures, each of which is decoded when one of them is first shown.
-  const sheets = document.querySelectorAll("script.sheet");
-  const decoded = [];
-  const sheet = (number) => (decoded[number] ??= (async () => {
-    const image = new Image();
-    image.src = `data:image/webp;base64,${sheets[number].textContent}`;
-    await image.decode();
-    return image;
-  })());
+  const sheetsOf = (selector) => {
+    const sheets = document.querySelectorAll(selector);
+    const decoded = [];
+    return (number) => (decoded[number] ??= (async () => {
+      const image = new Image();
+      image.src = `data:image/webp;base64,${sheets[number].textContent}`;
+      await image.decode();
+      return image;
+    })());
+  };
+  const [testSheet, nearSheet] = ["script.sheet", "script.near"].map(sheetsOf);
 
-  const paint = async (canvas, row) => {
+  const paint = async (canvas, place, sheet = testSheet) => {
     const [height, width] = given.size;
     [canvas.width, canvas.height] = [width, height];
-    canvas.classList.toggle("none", row[PLACE] < 0);
-    canvas.dataset.index = row[INDEX];
-    if (row[PLACE] < 0) return;
-    const image = await sheet(Math.floor(row[PLACE] / given.perSheet));
-    if (canvas.dataset.index !== String(row[INDEX])) return; // another picture is wanted by now
-    const at = row[PLACE] % given.perSheet;
+    canvas.classList.toggle("none", place < 0);
+    canvas.dataset.place = place;
+    if (place < 0) return;
+    const image = await sheet(Math.floor(place / given.perSheet));
+    if (canvas.dataset.place !== String(place)) return; // another picture is wanted by now
+    const at = place % given.perSheet;
     const [x, y] = [(at % given.columns) * given.cell[1], Math.floor(at / given.columns) * given.cell[0]];
     canvas.getContext("2d").drawImage(image, x, y, width, height, 0, 0, width, height);
   };
@@ -69,7 +72,7 @@
   const grid = byId("grid");
   const picture = (row, at) => {
     const canvas = make("canvas", { "aria-hidden": "true" });
-    paint(canvas, row);
+    paint(canvas, row[PLACE]);
     const label = isWrong(row) ? `${classes[row[TRUE]]}, taken for ${classes[row[PREDICTED]]}` : classes[row[TRUE]];
     const said = make("span", isWrong(row) ? { class: "wrong" } : {}, `${isWrong(row) ? "✗" : "✓"} ${classes[row[PREDICTED]]}`);
     const button = make("button", { type: "button", title: nameOf(row), "aria-label": `${label}, ${nameOf(row)}` }, canvas,
@@ -117,7 +120,7 @@
     const row = shown[at];
     const whole = document.querySelector(`.gallery img[data-index="${row[INDEX]}"]`); // of the worst there is a larger one
     const canvas = make("canvas", { role: "img", "aria-label": classes[row[TRUE]] });
-    if (!whole) paint(canvas, row);
+    if (!whole) paint(canvas, row[PLACE]);
     byId("picture").replaceChildren(whole ? make("img", { src: whole.src, alt: whole.alt }) : canvas);
     if (!whole && row[PLACE] < 0) byId("picture").append(make("p", {}, "The page has no room for this picture."));
     byId("verdict").textContent = isWrong(row) ? `${classes[row[TRUE]]}, taken for ${classes[row[PREDICTED]]}` : `${classes[row[TRUE]]}, recognised`;
@@ -126,6 +129,12 @@
       make("span", {}, classes[name]), make("span", { class: "share", style: `--share: ${100 * row[CHANCES][i]}%` }), make("span", {}, percent(row[CHANCES][i])))));
     const map = maps[row[INDEX]];
     byId("map").replaceChildren(...(map ? [make("img", { src: map, alt: "Grad-CAM of this picture" })] : []));
+    byId("near").replaceChildren(...(given.near[row[INDEX]] ?? []).map(([place, shows, name]) => {
+      const canvas = make("canvas", { role: "img", "aria-label": classes[shows], title: name });
+      paint(canvas, place, nearSheet);
+      return make("figure", {}, canvas, make("figcaption", {}, classes[shows]));
+    }));
+    if (byId("near").children.length) byId("near").prepend(make("p", {}, "What it learnt from that is most like it, to the network:"));
     byId("path").value = nameOf(row);
     byId("copied").textContent = "";
     if (!dialog.open) dialog.showModal();
