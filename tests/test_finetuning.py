@@ -333,9 +333,7 @@ def test_views_fit_into_the_space_that_there_is_and_are_all_seen(
     assert finetuning.views(numbers, epochs, space) == expected
 
 
-def test_what_does_not_fit_is_frozen_up_to_a_later_layer(
-    network: keras.Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_does_not_fit_is_frozen_up_to_a_later_layer(network: keras.Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 32 pixels a side, two are left behind block 12, in 96 channels; behind the next stride one, at last in 160."""
     tuned = config.make({"weights": "imagenet", "model": "mobilenet_v2", "epochs": 8})
     for space, until, views in (

@@ -21,7 +21,9 @@ def test_a_linear_head_on_their_features_beats_one_on_random_features(digits: Pa
     (folder,) = PACKAGE.submodule_search_locations or ()
     with np.load(digits) as file:
         x_train, y_train, x_test, y_test = (file[name] for name in ("x_train", "y_train", "x_test", "y_test"))
-    enlarged = [np.kron(x, np.ones((1, SIDE // 8, SIDE // 8, 1), np.uint8)).astype(np.float32) for x in (x_train, x_test)]
+    enlarged = [
+        np.kron(x, np.ones((1, SIDE // 8, SIDE // 8, 1), np.uint8)).astype(np.float32) for x in (x_train, x_test)
+    ]
     accuracies = []
     for weights in (None, f"{folder}/models/dog_breed_mobilenetv2.h5"):
         keras.utils.set_random_seed(0)

@@ -79,7 +79,7 @@ def views(numbers: int, epochs: int, space: float) -> int:
 
 
 def room() -> float:
-    """Return how many bytes the views may take: on the disk, and of half of the free memory, or they are read slowly."""
+    """Return how many bytes the views may take: what the disk has, and half of the free memory, or reading is slow."""
     free = memory.available()
     return min(cache.room(), math.inf if free is None else free // 2)
 
