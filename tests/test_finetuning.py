@@ -324,10 +324,37 @@ def test_a_run_does_not_go_on_from_other_weights(
 
 
 @pytest.mark.parametrize(
-    ("numbers", "epochs", "free", "expected"),
-    [(100, 8, 10**6, 4), (100, 3, 10**6, 3), (100, 8, 800, 2), (100, 8, 0, 1)],
+    ("numbers", "epochs", "space", "expected"),
+    [(100, 8, 10**6, 4), (100, 3, 10**6, 3), (100, 8, 400, 2), (100, 8, 0, 1)],
 )
-def test_views_fit_into_half_of_the_memory_and_are_all_seen(
-    numbers: int, epochs: int, free: int, expected: int
+def test_views_fit_into_the_space_that_there_is_and_are_all_seen(
+    numbers: int, epochs: int, space: int, expected: int
 ) -> None:
-    assert finetuning.views(numbers, epochs, free) == expected
+    assert finetuning.views(numbers, epochs, space) == expected
+
+
+def test_what_does_not_fit_is_frozen_up_to_a_later_layer(network: keras.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 32 pixels a side, two are left behind block 12, in 96 channels; behind the next stride one, at last in 160."""
+    tuned = config.make({"weights": "imagenet", "model": "mobilenet_v2", "epochs": 8})
+    for space, until, views in (
+        (4 * 10 * 2 * 2 * 96 * 2, "block_12_add", 4),
+        (10 * 2 * 2 * 96 * 2, "block_12_add", 1),
+        (10 * 2 * 2 * 96 * 2 - 1, "block_13_project", 2),
+        (10 * 160 * 2, "block_13_project", 1),
+        (0, "all", 1),
+    ):
+        monkeypatch.setattr(finetuning, "room", lambda space=space: space)
+        decided = finetuning.decide(tuned, network, 10)
+        assert (decided.freeze_until, decided.views) == (until, views)
+    named = config.make({"freeze_until": UNTIL}, tuned)
+    assert finetuning.decide(named, network, 10).freeze_until == UNTIL
+
+
+def test_the_cache_has_the_room_of_its_limit_where_the_disk_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVACLI_CACHE", str(tmp_path / "to" / "come"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9 * 2**30, 6 * 2**30, 3 * 2**30))
+    for limit, room in (("2", 2 * 2**30), ("5", 3 * 2**30)):
+        monkeypatch.setenv("EVACLI_CACHE_GB", limit)
+        assert cache.room() == room

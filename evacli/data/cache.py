@@ -105,6 +105,12 @@ def limit() -> float:
         return DEFAULT_LIMIT * GB
 
 
+def room() -> float:
+    """Return how many bytes a new entry may take: those of the limit that the disk has free."""
+    existing = next(place for place in (folder(), *folder().absolute().parents) if place.exists())
+    return min(limit(), shutil.disk_usage(existing).free)
+
+
 def key(listings: Mapping[str, Sequence[File]], settings: Sequence[object]) -> str:
     """Return what entries of the same files, decoded in the same way, have in common.
 

@@ -18,7 +18,7 @@ HEAD = ("pool", "features", "head_dropout", "scores", "probabilities")
 DROPOUT = 0.2
 SMALLEST = 32  # pixels a side, of all of keras.applications
 # Of the logistic regression that a head starts from: how little it is held back, and how long it may look.
-INVERSE_PENALTY, ROUNDS = 0.01, 100
+INVERSE_PENALTY, ROUNDS = 0.01, 30
 SMALLEST_DEVIATION = 1e-3  # of a feature that hardly differs and would be blown up
 
 

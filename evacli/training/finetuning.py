@@ -9,6 +9,7 @@ from evacli import memory
 from evacli.backend import keras
 from evacli.catalogue.networks import NETWORKS
 from evacli.config import Config
+from evacli.data import cache
 from evacli.data.types import Data
 from evacli.engine.trunk import Frozen
 from evacli.models import backbones
@@ -30,35 +31,57 @@ def decide(config: Config, network: keras.Model, images: int) -> Config:
     Raises:
         ModelError: if the network cannot be frozen up to the layer that it names.
     """
-    known = NETWORKS[config.model].pretrained
-    assert known is not None
-    until = known.cut if config.freeze_until in (None, "auto") else config.freeze_until
+    given, space = config.freeze_until, room()
+    until = first_cut(config.model, network, images, space) if given in (None, "auto") else given
     decided = msgspec.structs.replace(config, freeze_until=until, backbone_rate=config.backbone_rate or BACKBONE_RATE)
     if until == "none":
         return decided
     trunk, _ = backbones.cut_at(network, cut(decided))
     return msgspec.structs.replace(
-        decided, views=config.views or views(images * math.prod(trunk.output_shape[1:]), config.epochs)
+        decided, views=config.views or views(images * math.prod(trunk.output_shape[1:]), config.epochs, space)
     )
 
 
-def views(numbers: int, epochs: int, free: int | None = None) -> int:
-    """Return how many views are computed where nobody says it.
+def first_cut(model: str, network: keras.Model, images: int, space: float) -> str:
+    """Return the layer up to which a network is frozen where nobody says it: the one that suits it.
 
-    More than there are epochs would not be seen; and what half of the free memory cannot hold is read slowly.
+    Time does not ask for another: the trunk and the epochs behind it take longer with more images in the same measure.
+    But where there is no space for even one view, it is the first layer behind it that gives few enough numbers.
+
+    Args:
+        model: the name of the network.
+        network: itself.
+        images: how many are learnt from.
+        space: bytes for what they become.
+    """
+    known = NETWORKS[model].pretrained
+    assert known is not None
+    possible = backbones.cuts(network)
+    names = list(possible)
+    later = names[names.index(known.cut) : names.index(backbones.HEAD[0])]
+    fitting = (name for name in later if images * math.prod(possible[name].shape[1:]) * ACTIVATION <= space)
+    return next(fitting, "all")
+
+
+def views(numbers: int, epochs: int, space: float) -> int:
+    """Return how many views are computed where nobody says it; more than there are epochs would not be seen.
 
     Args:
         numbers: how many one view of all images has.
         epochs: of the training.
-        free: bytes of memory; by default what there is.
+        space: bytes for all views.
 
     Example:
-        >>> views(numbers=10**6, epochs=8, free=2**30)
+        >>> views(numbers=10**6, epochs=8, space=2**29)
         4
     """
-    free = memory.available() if free is None else free
-    room = MOST_VIEWS if free is None else free // 2 // (numbers * ACTIVATION)
-    return max(1, min(MOST_VIEWS, epochs, room))
+    return max(1, min(MOST_VIEWS, epochs, int(min(space // (numbers * ACTIVATION), MOST_VIEWS))))
+
+
+def room() -> float:
+    """Return how many bytes the views may take: what the disk has, and half of the free memory, or reading is slow."""
+    free = memory.available()
+    return min(cache.room(), math.inf if free is None else free // 2)
 
 
 def cut(config: Config) -> str:
