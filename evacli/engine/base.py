@@ -162,11 +162,12 @@ class Engine(Protocol):
             (V, N, C).
         """
 
-    def predictor(self, network: Any) -> Predictor:
+    def predictor(self, network: Any, most: int | None = None) -> Predictor:
         """Get ready to compute class probabilities with a plain network as it is now.
 
         Args:
             network: from (B, H, W, 3) pixels to (B, C) probabilities.
+            most: how many images it will be shown at a time, at most; None: as many as the engine likes best.
         """
 
 

@@ -229,13 +229,13 @@ class SingleEngine:
             done += len(block)
         return probabilities
 
-    def predictor(self, network: keras.Model) -> Predictor:
+    def predictor(self, network: keras.Model, most: int | None = None) -> Predictor:
         """Predict on fast layers where the network can be made of such, in batches of one size."""
         model = self._fast(network)
 
         def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
             # Of one size, so that fewer images cost no second trace.
-            batch = np.zeros((batch_size(images.shape[1:]), *images.shape[1:]), np.float32)
+            batch = np.zeros((most or batch_size(images.shape[1:]), *images.shape[1:]), np.float32)
             batch[: len(images)] = images
             probabilities: NDArray[np.float32] = model.predict_on_batch(batch)[: len(images)]
             return probabilities

@@ -146,9 +146,9 @@ class TrunkEngine:
             return self._tails.predict(network, images, views, watch)
         return np.concatenate([self._tails.predict(self._tail, one, [as_it_is], watch) for one in kept if one])
 
-    def predictor(self, network: keras.Model) -> Predictor:
+    def predictor(self, network: keras.Model, most: int | None = None) -> Predictor:
         """Leave that to the other engine: nothing is kept of images that are not known."""
-        return self._tails.predictor(network)
+        return self._tails.predictor(network, most)
 
     def _activations(self, images: Images, view: View) -> Images | None:
         """Return what the trunk makes of images as they are or mirrored, None if there is no room to keep that."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from evacli.engine import base
     from evacli.using.overlays import Drawing
 
     Pictures = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | NDArray[np.uint8]
@@ -145,7 +146,7 @@ class Predictor:
         with console.status("Loading the network"):
             from evacli import engine, evaluation
         self.network = evaluation.load_best(self.stored.directory)
-        self._predictor = engine.create().predictor(self.network)
+        self._engine = engine.create()
         self.class_names = self.stored.summary.class_names
         self.table = self.stored.directory.predictions if out is None else Path(out)
         self.overlays = beside(self.table)
@@ -166,17 +167,21 @@ class Predictor:
         from evacli.engine.single import batch_size
 
         names, total, read = self._reader(pictures)
+        size = min(total, batch_size(self.network.input_shape[1:]))
+        predictor = self._engine.predictor(self.network, size)
         with self.holding() if self.drawing else nullcontext(), console.progress_bars() as bars:
             task = bars.add_task("predicting", total=total)
-            for some in _ahead(names, read, batch_size(self.network.input_shape[1:])):
-                said = self._said([(name, pixels) for name, pixels in some if not isinstance(pixels, str)])
+            for some in _ahead(names, read, size):
+                said = self._said(predictor, [(name, pixels) for name, pixels in some if not isinstance(pixels, str)])
                 for name, pixels in some:
                     yield Skipped(picture=name, reason=pixels) if isinstance(pixels, str) else next(said)
                     bars.advance(task)
             if self.drawing:
                 self.drawing.finish(self.overlays)
 
-    def _said(self, some: "Sequence[tuple[str, NDArray[np.uint8]]]") -> Iterator[Prediction]:
+    def _said(
+        self, predictor: "base.Predictor", some: "Sequence[tuple[str, NDArray[np.uint8]]]"
+    ) -> Iterator[Prediction]:
         """Predict a few pictures, and draw them if that was asked for."""
         import numpy as np
 
@@ -188,7 +193,7 @@ class Predictor:
         images = np.stack([pixels for _, pixels in some])
         with saved.using(self.network):
             views = evaluation.views_of(tta=self.stored.config.uses_tta)
-            found = evaluation.mean_of_views(np.stack([self._predictor(view(images)) for view in views]))
+            found = evaluation.mean_of_views(np.stack([predictor(view(images)) for view in views]))
         evaluation.require_numbers(self.stored.directory, found)
         said = [self._prediction(name, row) for (name, _), row in zip(some, found.tolist(), strict=True)]
         if not self.drawing:
