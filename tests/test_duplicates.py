@@ -113,3 +113,28 @@ def test_of_blocks_of_any_size_the_nearest_are_those_of_all(size):
     np.testing.assert_array_equal(nearest.indices, distances.argsort(axis=1)[:, :3])
     np.testing.assert_allclose(nearest.distances, np.sort(distances, axis=1)[:, :3])
     assert nearest.shown == 60
+
+
+def trousers(count: int) -> np.ndarray:
+    """Photographs of trousers, laid out alike; each has a cloth and a ground of its own."""
+    random, (y, x) = np.random.default_rng(0), np.mgrid[:96, :96]
+    outline = np.zeros((96, 96), np.float32)
+    outline[8:32, 24:74] = outline[12:88, 24:44] = outline[12:88, 54:74] = 1
+    found = []
+    for _ in range(count):
+        lie = cv2.getRotationMatrix2D((48, 48), random.uniform(-4, 4), random.uniform(0.94, 1.06))
+        angles, widths = random.uniform(0, np.pi, 2), random.uniform(4, 6, 2)
+        cloth, ground = (
+            25 * np.sign(np.sin(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / width))
+            for angle, width in zip(angles, widths, strict=True)
+        )
+        found.append(np.where(cv2.warpAffine(outline, lie, (96, 96)) > 0.5, 90 + cloth, 180 + ground))
+    return np.repeat(np.stack(found)[..., None], 3, axis=3).astype(np.uint8)
+
+
+def test_photographs_of_one_kind_of_thing_are_not_copies(monkeypatch):
+    pixels = trousers(60)
+    train, test = InMemory(pixels[:40]), InMemory(pixels[40:])
+    assert duplicates.find(train, test) == []
+    monkeypatch.setattr(duplicates, "MOST_SIDE", 32)
+    assert len(duplicates.find(train, test)) > 10

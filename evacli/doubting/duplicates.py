@@ -16,12 +16,15 @@ from evacli.data.types import Split
 from evacli.imaging import opencv
 from evacli.nearest import Nearest
 
-SIDE = 32  # pixels of a picture that is looked at for its details
+# Pixels of a picture that is looked at for its details: at 32 a pair of trousers on a bed is like any other, with a
+# correlation of up to 0.89; at 64 of up to 0.73, where copies have 0.92 and more after JPEG at quality 40 and a shift.
+# At more, a copy that is cut by a hundredth is not recognised.
+LEAST_SIDE, MOST_SIDE = 32, 64
 BROAD = 9  # of what is taken off it first: one sky is like the other, details are not
 COARSE = 8  # of a picture by which candidates are found
 CANDIDATES = 3
 FAR = 0.65  # for a candidate; of CIFAR-10's copies half are nearer than 0.28, and one in 40 is further than 0.63
-SHIFT = 4  # pixels that a copy may be moved by
+SHIFT = 8  # the part of a side that a copy may be moved by
 ALIKE = 0.8  # looking at CIFAR-10, nearly all pairs from here on are copies, and below it fewer and fewer
 UPSIDE_DOWN = 1000
 STRETCH = 8192  # images that are searched at a time
@@ -104,8 +107,8 @@ def _read(images: Images, description: str) -> Iterator[tuple[list[bytes], NDArr
 
 
 def _details(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return a picture (H, W, 3) as (SIDE, SIDE) in grey, less its broad features."""
-    small = _grey(image, SIDE)
+    """Return a picture (H, W, 3) as a square in grey, less its broad features."""
+    small = _grey(image, min(max(*image.shape[:2], LEAST_SIDE), MOST_SIDE))
     return np.asarray(small - opencv().blur(small, (BROAD, BROAD)))
 
 
@@ -130,7 +133,8 @@ def _likest(
 
 def _likeness(details: NDArray[np.float32], others: NDArray[np.float32]) -> float:
     """Return the correlation of the middle of a picture with another one, at the shift at which it is highest."""
-    middle = np.ascontiguousarray(details[SHIFT:-SHIFT, SHIFT:-SHIFT])
+    shift = len(details) // SHIFT
+    middle = np.ascontiguousarray(details[shift:-shift, shift:-shift])
     if middle.std() < 1:  # of a grey level: nothing in it to be alike
         return 0.0
     cv2 = opencv()
