@@ -1,5 +1,7 @@
+import ast
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,3 +41,13 @@ def test_threads_are_those_that_the_run_began_with(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "tensorflow", sys)  # as in a notebook
     versions.keep_threads({"threads": "7"})
     assert os.environ["TF_NUM_INTRAOP_THREADS"] == threads
+
+
+def test_no_docstring_has_what_python_3_13_cannot_read() -> None:
+    """It makes UTF-8 of each, in which there is no lone surrogate, and would not import the module."""
+    modules = sorted((Path(__file__).parent.parent / "evacli").rglob("*.py"))
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    nodes = [(path, node) for path in modules for node in ast.walk(ast.parse(path.read_bytes()))]
+    texts = [(path, ast.get_docstring(node, clean=False) or "") for path, node in nodes if isinstance(node, documented)]
+    assert len(texts) > 1000
+    assert [path for path, text in texts if any("\ud800" <= letter <= "\udfff" for letter in text)] == []

@@ -29,7 +29,7 @@ def from_file(name: str) -> str:
 
 
 def as_text(names: Iterable[str]) -> tuple[str, ...]:
-    """Return names as the text that they are, to compare them with others, however a run has stored them.
+    r"""Return names as the text that they are, to compare them with others, however a run has stored them.
 
     Example:
         >>> as_text(["cafe\u0301", "th\udcc3\udca9"]) == ("caf\u00e9", "th\u00e9")
