@@ -191,10 +191,8 @@ def calibration_error(said: "Predictions", bins: int = 15) -> float:
         0.15
     """
     confidence = said.probabilities.max(axis=1).astype(np.float64)
-    surplus = np.bincount(
-        _bins(confidence, bins), confidence - (said.predicted == said.labels), bins
-    )  # of confidence, by bin
-    return float(np.abs(surplus).sum() / len(confidence))
+    surplus = confidence - (said.predicted == said.labels)
+    return float(np.abs(np.bincount(_bins(confidence, bins), surplus, bins)).sum() / len(confidence))
 
 
 def _known(value: float) -> float | None:

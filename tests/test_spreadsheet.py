@@ -1,9 +1,11 @@
 import io
+import os
 
 import pandas as pd
 import pytest
 
 from evacli import spreadsheet
+from evacli.run import tables
 
 
 def test_numbers_stay_numbers_and_none_is_empty():
@@ -34,3 +36,15 @@ def test_what_a_terminal_or_a_reader_would_be_misled_by_is_spelled_out(character
 
 def test_other_scripts_stay_as_they_are():
     assert spreadsheet.harmless("猫 قط 🐈 é") == "猫 قط 🐈 é"
+
+
+def test_a_table_is_read_as_pandas_reads_it_and_a_pipe_is_refused(tmp_path):
+    file = tmp_path / "table.csv"
+    file.write_bytes('index,file\n3,"a\nb"\n4,"c\r\nd"\n5,line\u2028line\x0b\n'.encode())
+    expected = pd.read_csv(file, dtype=str, keep_default_na=False)
+    assert tables.read(file) == expected.to_dict("records")
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(ValueError, match="it is not a file"):
+        tables.read(tmp_path / "pipe.csv")
+    with pytest.raises(ValueError, match="it is larger than"):
+        tables.read(file, most=10)

@@ -1,10 +1,12 @@
 """Which test images one run gets right and another does not, from the tables of mistakes that their reports left."""
 
-import csv
 from collections.abc import Sequence
 
 from evacli.comparing.result import Disagreement
 from evacli.comparing.runs import TrainedRun
+from evacli.run import tables
+
+MOST_BYTES = 2**28  # of a table of mistakes: a million of them
 
 
 def disagreements(runs: Sequence[TrainedRun]) -> list[Disagreement]:
@@ -16,10 +18,10 @@ def disagreements(runs: Sequence[TrainedRun]) -> list[Disagreement]:
     Returns:
         One for each run but the best, by McNemar's exact test; none where fewer than two can be compared.
     """
-    tables = {run.label: (run, table) for run in runs if (table := _mistakes(run)) is not None}
-    data = [run.trained.data_fingerprint for run, _ in tables.values()]
+    compared = {run.label: (run, table) for run in runs if (table := _mistakes(run)) is not None}
+    data = [run.trained.data_fingerprint for run, _ in compared.values()]
     common = max(data, key=data.count, default="")
-    alike = {label: table for label, (run, table) in tables.items() if run.trained.data_fingerprint == common}
+    alike = {label: table for label, (run, table) in compared.items() if run.trained.data_fingerprint == common}
     if len(alike) < 2:
         return []
     best = min(alike, key=lambda label: len(alike[label]))
@@ -29,9 +31,8 @@ def disagreements(runs: Sequence[TrainedRun]) -> list[Disagreement]:
 def _mistakes(run: TrainedRun) -> dict[int, str] | None:
     """Return the names of the images that a run got wrong by their index; None where its report left no table."""
     try:
-        with run.directory.misclassified.open(encoding="utf-8", newline="") as file:
-            return {int(row["index"]): row["file"] for row in csv.DictReader(file)}
-    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        return {int(row["index"]): row["file"] for row in tables.read(run.directory.misclassified, MOST_BYTES)}
+    except tables.UNREADABLE:
         return None
 
 

@@ -18,7 +18,7 @@ from evacli.nearest import Nearest
 
 # Pixels of a picture that is looked at for its details: at 32 a pair of trousers on a bed is like any other, with a
 # correlation of up to 0.89; at 64 of up to 0.73, where copies have 0.92 and more after JPEG at quality 40 and a shift.
-# At more, a copy that is cut by a hundredth is not recognised.
+# At 96, a copy in JPEG at quality 30 is not recognised.
 LEAST_SIDE, MOST_SIDE = 32, 64
 BROAD = 9  # of what is taken off it first: one sky is like the other, details are not
 COARSE = 8  # of a picture by which candidates are found

@@ -1,7 +1,6 @@
 """A row per epoch, to and from `history.csv`."""
 
 import csv
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,8 @@ from msgspec import Meta
 
 from evacli import spreadsheet
 from evacli.errors import RunError
-from evacli.run.directory import RunDir, read_small
+from evacli.run import tables
+from evacli.run.directory import RunDir
 
 Finite = Annotated[float, Meta(ge=0, le=1e12)]  # which refuses NaN too
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -73,8 +73,7 @@ def read_csv(path: Path) -> list[Row]:
         RunError: if the file is missing or is not such a table.
     """
     try:
-        lines = io.StringIO(read_small(path).decode(), newline="")
-        rows = [_row(cells) for cells in csv.DictReader(lines)]
+        rows = [_row(cells) for cells in tables.read(path)]
         if not rows:
             raise ValueError("it has no rows")
         check_numbers(rows)

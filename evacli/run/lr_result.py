@@ -1,7 +1,5 @@
 """What a range test found, to and from the run directory."""
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -11,8 +9,8 @@ from msgspec import Meta
 from evacli import spreadsheet
 from evacli.config import Config, differences
 from evacli.errors import RunError
-from evacli.run import config_file, documents
-from evacli.run.directory import RunDir, read_small, write_text_atomically
+from evacli.run import config_file, documents, tables
+from evacli.run.directory import RunDir, write_text_atomically
 
 Stop = Literal["diverged", "not finite"]
 Mode = Literal["exp", "linear"]
@@ -128,10 +126,9 @@ def read_curve(run: RunDir) -> Curve:
         RunError: if the file is missing or is not what `lr-find` wrote.
     """
     try:
-        lines = io.StringIO(read_small(run.lr_find_csv).decode(), newline="")
-        steps = [(float(row["lr"]), float(row["loss"])) for row in csv.DictReader(lines)]
+        steps = [(float(row["lr"]), float(row["loss"])) for row in tables.read(run.lr_find_csv)]
         learning_rates, losses = zip(*steps, strict=True)  # also refuses a table without rows
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as e:
+    except tables.UNREADABLE as e:
         raise RunError(
             f"{run.lr_find_csv} is not the curve of a range test.", f"Run: evacli lr-find{run.option}"
         ) from e
