@@ -25,7 +25,9 @@ from tiny_run import CLASSES, HOSTILE, make_data, make_model, make_rows, make_ru
 import evacli.data
 from evacli import console
 from evacli.config import Config
+from evacli.doubting import duplicates
 from evacli.doubting import section as suspects
+from evacli.doubting.duplicates import Duplicate
 from evacli.errors import ConfigError, DataError, RunError
 from evacli.explaining.explain import explain_worst, gradcam
 from evacli.reporting import page
@@ -180,6 +182,16 @@ def test_copies_of_training_images_are_counted_left_out_and_shown(tmp_path, data
     assert "2 test images of 30 (6.67%) are among the training images too, 2 to the last pixel." in text
     assert f"{result.accuracy_without_duplicates:.2%} without" in text
     assert given(run)[0]["near"] == {}
+
+
+def test_what_only_looks_like_a_training_image_is_called_no_copy(tmp_path, data, monkeypatch):
+    monkeypatch.setattr(duplicates, "find", lambda *_: [Duplicate(4, 7, True, 1.0), Duplicate(9, 2, False, 0.9)])
+    run = make_run(tmp_path / "run", data)
+    report(run.path, nearest=False, gradcam=False)
+    text = " ".join(page_of(run).text.split())
+    assert "2 test images of 30 (6.67%) look like training images, 1 to the last pixel, the others but for" in text
+    assert "alike by nature, as the pairs show." in text
+    assert "among the training images too" not in text
 
 
 def test_what_other_commands_found_stands_in_the_page(run):

@@ -75,9 +75,9 @@ def _tta(result: "ReportResult") -> list[tuple[str, str]]:
 def _without_duplicates(result: "ReportResult") -> list[tuple[str, str]]:
     if not result.duplicates:
         return []
-    learnt = counted(result.duplicates, "test image")
+    alike = counted(result.duplicates, "test image")
     without = percent(result.accuracy_without_duplicates)
-    return [("without duplicates", f"{without} ({learnt} in training too)")]
+    return [("without duplicates", f"{without} ({alike} like training images)")]
 
 
 def _by_class(result: "ReportResult") -> list[tuple[str, str]]:
