@@ -17,7 +17,7 @@ from evacli.data.images import Images
 from evacli.data.names import as_text
 from evacli.data.survey import fingerprint_under
 from evacli.data.types import Data, Split
-from evacli.engine.base import Engine, View, as_it_is, mirrored
+from evacli.engine.base import Engine, Look, View, as_it_is, mirrored
 from evacli.engine.single import batch_size
 from evacli.errors import DataError, ModelError, RunBusy, RunError
 from evacli.formats import counted
@@ -127,7 +127,16 @@ class EvaluatedRun:
     @cached_property
     def train(self) -> Predictions:
         """What the network says about the training images, without augmentation."""
-        return Predictions(mean_of_views(self._views(self.data.train, "training images")), self.data.train.labels)
+        return self._said_of_train(None)
+
+    def train_shown(self, look: Look) -> Predictions:
+        """Return `train`, which is computed anew, and show the embeddings of the training images on the way."""
+        self.__dict__["train"] = self._said_of_train(look)  # where `cached_property` keeps it
+        return self.train
+
+    def _said_of_train(self, look: Look | None) -> Predictions:
+        split = self.data.train
+        return Predictions(mean_of_views(self._views(split, "training images", look)), split.labels)
 
     @cached_property
     def validation(self) -> Predictions:
@@ -149,9 +158,18 @@ class EvaluatedRun:
     def _views_of_test(self) -> NDArray[np.float32]:
         return self._views(self.data.test, "test images")
 
-    def _views(self, split: Split, description: str) -> NDArray[np.float32]:
+    def embeddings(self, images: Images) -> NDArray[np.float32]:
+        """Return (N, D) vectors of length 1: near where the network takes images to be alike."""
+        found: list[NDArray[np.float32]] = []
+        with saved.using(self.network):
+            self.engine.predict(self.network, images, [as_it_is], lambda done: None, found.append)
+        return np.concatenate(found)
+
+    def _views(self, split: Split, description: str, look: Look | None = None) -> NDArray[np.float32]:
+        views = views_of(tta=self.config.uses_tta)
+        check_shape(self.network, split.images.shape)
         with saved.using(self.network), progress(description, len(split)) as watch:
-            found = predict_views(self.engine, self.network, split.images, tta=self.config.uses_tta, watch=watch)
+            found = self.engine.predict(self.network, split.images, views, watch, look)
         return require_numbers(self.run, found)
 
 

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from keras import layers
 
+from evacli import engine
 from evacli.data.images import InMemory
-from evacli.explaining.neighbours import embedder, nearest_of
+from evacli.engine.base import as_it_is, mirrored
+from evacli.engine.single import BATCH_SIZE
 from evacli.models import build
 
 SHAPE = (16, 16, 3)
@@ -36,21 +38,24 @@ def nested_backbone():
 def test_the_embedding_is_what_the_last_layer_with_a_kernel_is_given(network):
     keras.utils.set_random_seed(1)
     model, last = network()
-    images = np.random.default_rng(1).integers(0, 256, (20, *SHAPE), np.uint8)
+    images = np.random.default_rng(1).integers(0, 256, (BATCH_SIZE + 20, *SHAPE), np.uint8)
     layer = next(one for one in model.layers if one.name.startswith(last))
     given = keras.Model(model.inputs[0], layer.output)(images.astype(np.float32), training=False).numpy()
     given = given.mean(axis=(1, 2)) if given.ndim == 4 else given
     given /= np.linalg.norm(given, axis=1, keepdims=True)
-    embed = embedder(model)
-    np.testing.assert_allclose(embed(images), given, atol=1e-5)
-    found = nearest_of(embed, InMemory(images[:5]), InMemory(images[5:]))
-    np.testing.assert_array_equal(found, np.argsort(-given[:5] @ given[5:].T, axis=1)[:, :3])
-    assert nearest_of(embed, InMemory(images[:5]), InMemory(images[5:7])).shape == (5, 2)
+    found, plain = [], engine.create().predict(model, InMemory(images), [as_it_is, mirrored], lambda done: None)
+    said = engine.create().predict(model, InMemory(images), [as_it_is, mirrored], lambda done: None, found.append)
+    assert [len(vectors) for vectors in found] == [BATCH_SIZE, 20]
+    np.testing.assert_allclose(np.concatenate(found), given, atol=1e-5)
+    np.testing.assert_allclose(said, plain, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["eva", "airbench_small"])
 def test_the_networks_on_offer_have_one(name):
     model = build(name, SHAPE, 3, (120, 120, 120), (60, 60, 60))
-    vectors = embedder(model)(np.random.default_rng(1).integers(0, 256, (4, *SHAPE), np.uint8))
+    images = InMemory(np.random.default_rng(1).integers(0, 256, (4, *SHAPE), np.uint8))
+    found = []
+    engine.create().predict(model, images, [as_it_is], lambda done: None, found.append)
+    (vectors,) = found
     assert vectors.shape[1] > 10
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)

@@ -20,6 +20,8 @@ Precision = Literal["float32", "bfloat16"]
 View = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 # From a few (B, H, W, 3) images, at most `batch_size` of them, to their (B, C) class probabilities.
 Predictor = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+# Shown the embeddings of a few images, (B, D) vectors of length 1: near where a network takes images to be alike.
+Look = Callable[[NDArray[np.float32]], None]
 
 
 class Controls(NamedTuple):
@@ -148,7 +150,12 @@ class Engine(Protocol):
         """Tell whether all weights, and what the network makes of some images, are finite."""
 
     def predict(
-        self, network: Any, images: Images, views: Sequence[View], watch: Callable[[int], None]
+        self,
+        network: Any,
+        images: Images,
+        views: Sequence[View],
+        watch: Callable[[int], None],
+        look: Look | None = None,
     ) -> NDArray[np.float32]:
         """Compute class probabilities with a plain network as it is now.
 
@@ -157,6 +164,7 @@ class Engine(Protocol):
             images: N of them.
             views: what is shown of each, V functions of blocks (B, H, W, 3).
             watch: told before each block how many images are done; what it raises ends the work.
+            look: shown, block after block, the embeddings of the images in the first of the views.
 
         Returns:
             (V, N, C).

@@ -4,6 +4,7 @@ What trains is a twin of the plain network on faster layers, which nobody else s
 """
 
 from collections.abc import Callable, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,20 @@ from evacli.backend import keras, tf
 from evacli.data.images import Images
 from evacli.engine import distort, needs, optimizers, precision
 from evacli.engine.augment import Augmentation
-from evacli.engine.base import Arrays, Batches, Controls, EpochFigures, Figures, Hook, Plan, Precision, Predictor, View
+from evacli.engine.base import (
+    Arrays,
+    Batches,
+    Controls,
+    EpochFigures,
+    Figures,
+    Hook,
+    Look,
+    Plan,
+    Precision,
+    Predictor,
+    View,
+)
+from evacli.engine.embedding import with_embedding
 from evacli.engine.fast.moving_statistics import MovingStatistics
 from evacli.engine.fast.twin import fast_copy, training_twin
 from evacli.engine.hyperparameters import cycled
@@ -217,17 +231,34 @@ class SingleEngine:
     # -- predicting ------------------------------------------------------------------------------------------------
 
     def predict(
-        self, network: keras.Model, images: Images, views: Sequence[View], watch: Callable[[int], None]
+        self,
+        network: keras.Model,
+        images: Images,
+        views: Sequence[View],
+        watch: Callable[[int], None],
+        look: Look | None = None,
     ) -> NDArray[np.float32]:
         """Predict a block after the other, each in all views."""
         probabilities = np.empty((len(views), len(images), network.output_shape[-1]), np.float32)
-        predictor, done = self.predictor(network), 0
+        predict, done = self.predictor(network) if look is None else self._shown(network, look, len(views)), 0
         for block in images.blocks(batch_size(images.shape)):
             watch(done)
             for view, found in zip(views, probabilities, strict=True):
-                found[done : done + len(block)] = predictor(view(block))
+                found[done : done + len(block)] = predict(view(block))
             done += len(block)
         return probabilities
+
+    def _shown(self, network: keras.Model, look: Look, views: int) -> Predictor:
+        """Predict, and show the embedding of every first of some views."""
+        embed, turn = with_embedding(self._fast(network)), cycle(range(views))
+
+        def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+            probabilities, vectors = embed(images)
+            if next(turn) == 0:
+                look(vectors.numpy())
+            return np.asarray(probabilities)
+
+        return predict
 
     def predictor(self, network: keras.Model, most: int | None = None) -> Predictor:
         """Predict on fast layers where the network can be made of such, in batches of one size."""

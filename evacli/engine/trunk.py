@@ -25,6 +25,7 @@ from evacli.engine.base import (
     Engine,
     EpochFigures,
     Hook,
+    Look,
     Plan,
     Precision,
     Predictor,
@@ -138,12 +139,17 @@ class TrunkEngine:
         return self._tails.is_sound()
 
     def predict(
-        self, network: keras.Model, images: Images, views: Sequence[View], watch: Callable[[int], None]
+        self,
+        network: keras.Model,
+        images: Images,
+        views: Sequence[View],
+        watch: Callable[[int], None],
+        look: Look | None = None,
     ) -> NDArray[np.float32]:
         """Predict from activations that are kept, where the network is the one that is trained."""
         kept = [self._activations(images, view) for view in views] if network is self._network else [None]
         if not all(kept):
-            return self._tails.predict(network, images, views, watch)
+            return self._tails.predict(network, images, views, watch, look)
         return np.concatenate([self._tails.predict(self._tail, one, [as_it_is], watch) for one in kept if one])
 
     def predictor(self, network: keras.Model, most: int | None = None) -> Predictor:

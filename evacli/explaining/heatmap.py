@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evacli.backend import keras, tf
-from evacli.explaining.layers import caveat, choose_layer, named_layers, observed
+from evacli.explaining.layers import caveat, choose_layer
 from evacli.explaining.methods import EPSILON, WEIGHINGS
 from evacli.explaining.occlusion import occlusion
 from evacli.explaining.options import Method
 from evacli.models.logits import logits_model
+from evacli.models.observing import named_layers, observed
 
 __all__ = ["caveat", "choose_layer", "grad_cam", "heat_maps"]
 

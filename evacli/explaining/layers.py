@@ -1,17 +1,15 @@
 """Choosing the layer whose feature map Grad-CAM shows."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial, wraps
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from evacli.backend import keras, tf
 from evacli.errors import ConfigError
 from evacli.explaining.places import PIXELS, Places, Seen, Shape, after, after_tensorflow
-
-See = Callable[[str, Any, tuple[Any, ...], Any], Any]  # (name, layer, arguments, output) -> output to go on with
+from evacli.models.observing import named_layers, observed
 
 
 @dataclass(frozen=True)
@@ -213,36 +211,3 @@ def _followed(graph: tf.Graph, noted: dict[Any, _Noted]) -> Iterator[Call]:
         if operation in known:
             everywhere = to[operation] * on[operation] == to[end]
             yield Call(own.name, _shape(own.output), known[operation], everywhere, follows[operation])
-
-
-def named_layers(model: keras.Model, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Give every layer and operation with its name, nested models opened instead of listed."""
-    for layer in getattr(model, "operations", model.layers):
-        if isinstance(layer, keras.Model):
-            yield from named_layers(layer, f"{prefix}{layer.name}/")
-        else:
-            yield prefix + layer.name, layer
-
-
-@contextmanager
-def observed(layers: Iterable[tuple[str, Any]], see: See) -> Iterator[None]:
-    """Call `see` each time that one of `layers` has computed; the network goes on with what it returns.
-
-    Keras has no forward hooks, and a functional model to an inner output cannot reach into a nested or subclassed one;
-    a `call` set on the layer object itself works in all of them.
-    """
-    with ExitStack() as undo:
-        for name, layer in layers:
-            if "call" not in vars(layer):  # a layer in two places counts once
-                layer.call = _telling(layer.call, partial(see, name, layer))
-                undo.callback(delattr, layer, "call")
-        yield
-
-
-def _telling(call: Callable[..., Any], see: Callable[[tuple[Any, ...], Any], Any]) -> Callable[..., Any]:
-    @wraps(call)
-    def told(*args: Any, **kwargs: Any) -> Any:
-        output = call(*args, **kwargs)
-        return see((*args, *kwargs.values()), output) if isinstance(output, tf.Tensor) else output
-
-    return told

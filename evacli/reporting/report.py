@@ -96,6 +96,7 @@ def _examine(
 
     run = evaluation.open_run(stored, moved_to)
     confusions = metrics.count_confusions(run.test.labels, run.test.predicted, run.data.num_classes)
+    near = _near(run) if nearest else None
     _ = run.train  # the long work at once, and before anything is drawn
     shifted = run.shifted_test.accuracy if shifts else None
     copies = duplicates.find(run.data.train.images, run.data.test.images)
@@ -103,9 +104,7 @@ def _examine(
     notices = [text for text in (state, run.difference or _mismatch(run)) if text]
     for text in notices:
         console.warn(text)
-    return _Evidence(
-        run, rows, _peaks(stored, rows), shifted, confusions, copies, _near(run) if nearest else None, notices
-    )
+    return _Evidence(run, rows, _peaks(stored, rows), shifted, confusions, copies, near, notices)
 
 
 def _near(run: "EvaluatedRun") -> "Near | None":
