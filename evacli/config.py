@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -356,6 +357,18 @@ def with_current_name(word: str) -> str:
 def option(field: str) -> str:
     """Return the command-line spelling of a configuration field."""
     return "--" + field.replace("_", "-")
+
+
+def written(field: str, value: object) -> str:
+    """Return a setting as on a command line.
+
+    Example:
+        >>> written("batch_size", 64), written("flip", False)
+        ('--batch-size 64', '--no-flip')
+    """
+    if isinstance(value, bool):
+        return option(field if value else f"no_{field}")
+    return f"{option(field)} {quote(str(value))}"
 
 
 def takes_settings(workflow: Function) -> Function:

@@ -43,6 +43,10 @@ def report_command(
     result = report(run, data=data, shifts=shifts, gradcam=gradcam, nearest=nearest)
     console.result(console.table(f"Report of {result.run}", ("measure", "value"), _rows(result)))
     console.result(f"{console.printable(result.report)} shows it all; open it in a browser.")
+    if result.advice:
+        console.result("What to try next:")
+    for number, advice in enumerate(result.advice, 1):
+        console.result(console.printable(f"{number}. {advice.reason}\n   {advice.command}"))
     console.json(result)
 
 

@@ -128,20 +128,26 @@ def cards(result: "ReportResult", trained: Summary, interval: tuple[float, float
     ]
 
 
-def changed(trained: Summary, settings: Config, data: Data) -> list[tuple[str, object, object]]:
-    """Return the settings that are not what evacli would have chosen for this data: option, value, and that choice."""
-    default = decided(
-        Config(model=settings.model, precision=settings.precision), data
-    )  # the machine chose the precision
+def chosen(settings: Config, data: Data) -> tuple[list[str], Config]:
+    """Return the settings that are not what evacli would have chosen for this data, and what that would have been."""
+    # The machine chose the precision.
+    default = decided(Config(model=settings.model, precision=settings.precision), data)
     if settings.batch_size == default.largest_batch:
         default = msgspec.structs.replace(default, batch_size=settings.batch_size)
     told = {"data", "dataset", "lr"}
     fields = [f for f in differences(settings, default) if f not in told and getattr(settings, f) is not None]
-    found = [(option(f), spelled(getattr(settings, f)), spelled(getattr(default, f))) for f in fields]
-    if settings.model != Config().model:
-        found.insert(0, (option("model"), model_name(settings.model), Config().model))
+    return ["model"] * (settings.model != Config().model) + fields, msgspec.structs.replace(
+        default, model=Config().model
+    )
+
+
+def changed(trained: Summary, settings: Config, data: Data) -> list[tuple[str, object, object]]:
+    """Return the settings that were chosen: option, value, and what it would have been."""
+    fields, default = chosen(settings, data)
+    rows = [(option(f), spelled(getattr(settings, f)), spelled(getattr(default, f))) for f in fields]
+    rows = [(name, model_name(settings.model) if name == option("model") else own, other) for name, own, other in rows]
     lr = [(option("lr"), f"{trained.lr:.4g}", OPTIMIZERS[settings.optimizer].lr)] if trained.lr_source == "--lr" else []
-    return found + lr
+    return rows + lr
 
 
 def range_test(run: RunDir, trained: Summary) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from evacli import console
 from evacli.errors import RunError
 from evacli.reporting.result import ReportResult
-from evacli.run import history, trained
+from evacli.run import history, summary, trained
 from evacli.run.directory import DEFAULT_RUN, RunDir, write_text_atomically
 from evacli.run.history import Row
 from evacli.run.locking import drawing
@@ -82,6 +82,7 @@ def report(
             explain_worst(evidence.run)
         _write_pictures(evidence)
         _write_texts(evidence, result)
+    summary.advise(stored.directory, result.advice)
     from evacli.training.trackers.following import hand_over
 
     hand_over(stored.directory, [stored.directory.curves_png, stored.directory.report])
@@ -142,6 +143,8 @@ def _mismatch(run: "EvaluatedRun") -> str:
 
 def _conclude(evidence: _Evidence) -> ReportResult:
     from evacli import metrics
+    from evacli.reporting import signs
+    from evacli.reporting.advice import advise
     from evacli.reporting.obstacles import obstacles
 
     run, test, trained = evidence.run, evidence.run.test, evidence.run.trained
@@ -172,6 +175,7 @@ def _conclude(evidence: _Evidence) -> ReportResult:
         macro_f1=metrics.macro_f1(classes),
         classes=classes,
         most_confused=metrics.most_confused(evidence.confusions, names),
+        advice=advise(signs.read(run, evidence.rows, evidence.confusions)),
     )
 
 

@@ -8,6 +8,7 @@ from evacli.formats import joined
 
 if TYPE_CHECKING:
     from evacli.metrics import ClassScore, Confusion
+    from evacli.run.summary import Advice
 
 MANY_CLASSES = 20
 
@@ -41,6 +42,7 @@ class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
         macro_f1: mean F1 of the classes.
         classes: precision, recall and F1 of each class.
         most_confused: which class was taken for which most often.
+        advice: what to try next, the likeliest cause first; at most three lines.
     """
 
     run: str
@@ -67,6 +69,7 @@ class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
     macro_f1: float
     classes: list["ClassScore"]
     most_confused: list["Confusion"]
+    advice: tuple["Advice", ...] = ()
 
     @property
     def many_classes(self) -> bool:

@@ -1,17 +1,19 @@
 """What a training came to, to and from `summary.json`."""
 
+from contextlib import suppress
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from evacli.errors import RunError
+from evacli.errors import RunBusy, RunError
 from evacli.formats import counted, without_noise
 from evacli.messages import listed
 from evacli.paths import model_name
 from evacli.run import documents
 from evacli.run.directory import RunDir
 from evacli.run.history import Finite
+from evacli.run.locking import exclusive
 
 State = Literal["finished", "unfinished", "failed"]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -32,6 +34,20 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     source: str
     licence: str
     sha256: str
+
+
+class Advice(msgspec.Struct, frozen=True, kw_only=True):
+    """What to try next, and why.
+
+    Attributes:
+        cause: what seems to be wrong, in a few words.
+        reason: what in the run speaks for it, a sentence.
+        command: what to try.
+    """
+
+    cause: str
+    reason: str
+    command: str
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +77,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         seconds: time spent training.
         images_per_second: training images over that time.
         versions: versions and settings that the result depends on, by name.
+        advice: what to try next, once a report has looked at the run; a training that goes on forgets it.
     """
 
     state: State
@@ -86,6 +103,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     seconds: Finite
     images_per_second: Finite
     versions: dict[str, str] = {}
+    advice: tuple[Advice, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
@@ -137,6 +155,12 @@ def read(run: RunDir) -> Summary:
 def write(run: RunDir, summary: Summary) -> None:
     """Store the summary in the run."""
     documents.write(run.summary, without_noise(msgspec.to_builtins(summary)))
+
+
+def advise(run: RunDir, advice: tuple[Advice, ...]) -> None:
+    """Store what to try next, unless the run is being trained, which writes its own summary."""
+    with suppress(RunBusy), exclusive(run):
+        write(run, msgspec.structs.replace(read(run), advice=advice))
 
 
 def class_difference(expected: tuple[str, ...], found: tuple[str, ...]) -> str:
