@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import evacli
 from evacli import config, recipes
 from evacli.cli import app
-from evacli.errors import ConfigError
+from evacli.errors import ConfigError, ModelError
 from evacli.run import config_file
 from evacli.run.directory import RunDir
 
@@ -55,6 +55,23 @@ def test_options_go_before_a_recipe_and_the_run_remembers_both(tmp_path: Path) -
     stored = config_file.read(RunDir(run))
     assert stored is not None
     assert (stored.schedule, stored.model, stored.crop) == ("step", TINY, 0)
+
+
+def test_a_run_is_a_recipe_for_another_one(tmp_path: Path) -> None:
+    made = config.Config(dataset="digits", optimizer="adam", lr=0.003, cutout=0, flip=False, epochs=7)
+    config_file.write(RunDir(tmp_path), made)
+    assert config.make(evacli.recipe(str(tmp_path))) == made
+    other = config.make(config.over(evacli.recipe(str(tmp_path)), {"epochs": 9, "data": "elsewhere"}))
+    assert (other.optimizer, other.lr, other.epochs, other.data, other.dataset) == ("adam", 0.003, 9, "elsewhere", None)
+
+
+def test_the_code_that_a_strangers_run_names_is_not_run(tmp_path: Path) -> None:
+    code = tmp_path / "net.py"
+    code.write_text("raise SystemExit")
+    config_file.write(RunDir(tmp_path), config.Config(model=f"{code}:build"))
+    with pytest.raises(ModelError, match="not named in a command on this machine") as refused:
+        evacli.recipe(str(tmp_path))
+    assert "add --model" in refused.value.fix
 
 
 def test_max_lr_goes_before_the_rate_of_a_recipe(monkeypatch: pytest.MonkeyPatch) -> None:

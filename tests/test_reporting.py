@@ -32,8 +32,10 @@ from evacli.errors import ConfigError, DataError, RunError
 from evacli.explaining.explain import explain_worst, gradcam
 from evacli.reporting import page
 from evacli.reporting.report import report
-from evacli.run import config_file, history
+from evacli.run import config_file, history, summary
 from evacli.run.directory import RunDir
+from evacli.run.locking import exclusive
+from evacli.run.summary import Advice
 
 
 @pytest.fixture(autouse=True)
@@ -355,11 +357,26 @@ def test_a_picture_that_is_none_is_left_out(run, spoil):
     assert "Where the network looked" not in page_of(run).text
 
 
-def test_the_page_may_be_passed_on_without_telling_where_the_data_lies(run, tmp_path):
+def test_it_ends_with_what_to_try_next(reported, run):
+    reported_run, _, result, _ = reported
+    assert result.advice
+    shown = page_of(reported_run).text
+    assert all(advice.reason in shown and advice.command in shown for advice in result.advice)
+    assert summary.read(reported_run).advice == result.advice
+    with exclusive(run):  # being trained, so that its summary is not touched
+        before = run.summary.read_bytes()
+        assert report(run.path).advice
+        assert run.summary.read_bytes() == before
+
+
+def test_the_page_may_be_passed_on_without_telling_where_the_data_lies(run, tmp_path, monkeypatch):
     folder = tmp_path / "my-pictures"
     folder.mkdir()
     config_file.write(run, Config(data=str(folder)))
-    report(run.path)
+    start = Advice(cause="", reason="", command=f"evacli train --data {folder} --weights imagenet")
+    monkeypatch.setattr("evacli.reporting.advice.advise", lambda signs: (start,))
+    assert report(run.path).advice == (start,)
+    assert summary.read(run).advice[0].command == "evacli train --data my-pictures --weights imagenet"
     assert "my-pictures" in page_of(run).text
     assert str(folder) not in run.report.read_text(encoding="utf-8")
 

@@ -35,7 +35,7 @@ RecipeOption = Annotated[
     str | None,
     Option(
         "--recipe",
-        help="Settings from evacli recipes or your own .toml.",
+        help="Settings from evacli recipes, your .toml, or a run.",
         metavar="NAME",
         autocompletion=recipes.names,
         show_default=False,

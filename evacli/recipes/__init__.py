@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from evacli import config, paths
+from evacli import config, network_file, paths
 from evacli.errors import ConfigError
 from evacli.messages import in_words, meant
 from evacli.run import config_file
@@ -34,17 +34,21 @@ def names() -> list[str]:
 
 
 def read(name: str) -> Recipe:
-    """Return the recipe of this name, or in this `.toml` file; its settings are valid in themselves.
+    """Return the recipe of this name, in this `.toml` file, or what this run was made with; its settings are valid.
 
     Raises:
         ConfigError: if there is none, or if it is not a recipe. A recipe cannot name a network in a Python file, which
             would run the code of whoever wrote it.
+        RunError: if the configuration of the run is not one.
+        ModelError: if a run names a network in a Python file, and this user has never done so.
     """
+    if name not in names() and Path(name).is_dir() and (run := RunDir(name)).config.is_file():
+        return _of_run(run)
     path = Path(name) if name.endswith(".toml") else _OURS / f"{name}.toml"
     if path.parent == _OURS and name not in names():
         raise ConfigError(
             f"--recipe {name}: there is no such recipe.",
-            f"{meant(name, names())}Give {', '.join(names())} or a .toml file.",
+            f"{meant(name, names())}Give {', '.join(names())}, a .toml file or a run directory.",
         )
     try:
         recipe = msgspec.toml.decode(read_small(path), type=Recipe)
@@ -65,7 +69,7 @@ def recipe(name: str) -> dict[str, Any]:
     """Return the settings of a recipe, for `evacli.lr_find` and `evacli.train`.
 
     Args:
-        name: of a recipe that comes with evacli, or the path of a `.toml` file.
+        name: of a recipe that comes with evacli, or the path of a `.toml` file or of a run.
 
     Raises:
         ConfigError: see `read`.
@@ -74,6 +78,14 @@ def recipe(name: str) -> dict[str, Any]:
         train("runs/first", dataset="digits", **recipe("fast"))
     """
     return read(name).settings
+
+
+def _of_run(run: RunDir) -> Recipe:
+    made = config_file.read(run)
+    assert made is not None
+    network_file.allow(made.model, run, named=False)
+    settings = {name: value for name, value in msgspec.structs.asdict(made).items() if value is not None}
+    return Recipe(f"What {run.path} was made with.", settings)
 
 
 def implied(run: RunDir, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,8 @@ class Signs:
 
     Attributes:
         run: the option that names it, as " --run runs/a".
-        again: the options with which another run would be trained in the same way, and their values.
+        again: the options with which another run is trained in the same way, and their values.
+        anew: those with which one is trained on the same images, whatever else.
         failed: whether its loss was no longer finite.
         lr: its peak learning rate.
         customary: the one that its optimizer has by default.
@@ -49,6 +50,7 @@ class Signs:
 
     run: str
     again: Mapping[str, object]
+    anew: Mapping[str, object]
     failed: bool
     lr: float
     customary: float
@@ -144,7 +146,7 @@ def _tiny_data(s: Signs) -> Advice | None:
 
 def _from_pretrained(s: Signs) -> str:
     # Settings for a network that begins with nothing do not suit one that has learnt: the recipe has its own.
-    kept = [written(name, value) for name, value in s.again.items() if name in ("run", "data", "dataset")]
+    kept = [written(name, value) for name, value in s.anew.items()]
     return " ".join(["evacli train", *kept, "--model mobilenet_v2 --weights imagenet"])
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evacli.catalogue.optimizers import OPTIMIZERS
-from evacli.config import Config, data_name, differences, option
+from evacli.config import Config, data_name, differences, option, written
 from evacli.data.types import Data, Split
 from evacli.doubting.duplicates import Duplicate
 from evacli.errors import RunError
@@ -19,7 +19,7 @@ from evacli.pages.render import embed
 from evacli.paths import model_name
 from evacli.run.directory import RunDir
 from evacli.run.lr_result import suggestion
-from evacli.run.summary import Summary
+from evacli.run.summary import Advice, Summary
 from evacli.training.learner import decided
 
 if TYPE_CHECKING:
@@ -128,26 +128,20 @@ def cards(result: "ReportResult", trained: Summary, interval: tuple[float, float
     ]
 
 
-def chosen(settings: Config, data: Data) -> tuple[list[str], Config]:
-    """Return the settings that are not what evacli would have chosen for this data, and what that would have been."""
-    # The machine chose the precision.
-    default = decided(Config(model=settings.model, precision=settings.precision), data)
+def changed(trained: Summary, settings: Config, data: Data) -> list[tuple[str, object, object]]:
+    """Return the settings that are not what evacli would have chosen for this data: option, value, and that choice."""
+    default = decided(
+        Config(model=settings.model, precision=settings.precision), data
+    )  # the machine chose the precision
     if settings.batch_size == default.largest_batch:
         default = msgspec.structs.replace(default, batch_size=settings.batch_size)
     told = {"data", "dataset", "lr"}
     fields = [f for f in differences(settings, default) if f not in told and getattr(settings, f) is not None]
-    return ["model"] * (settings.model != Config().model) + fields, msgspec.structs.replace(
-        default, model=Config().model
-    )
-
-
-def changed(trained: Summary, settings: Config, data: Data) -> list[tuple[str, object, object]]:
-    """Return the settings that were chosen: option, value, and what it would have been."""
-    fields, default = chosen(settings, data)
-    rows = [(option(f), spelled(getattr(settings, f)), spelled(getattr(default, f))) for f in fields]
-    rows = [(name, model_name(settings.model) if name == option("model") else own, other) for name, own, other in rows]
+    found = [(option(f), spelled(getattr(settings, f)), spelled(getattr(default, f))) for f in fields]
+    if settings.model != Config().model:
+        found.insert(0, (option("model"), model_name(settings.model), Config().model))
     lr = [(option("lr"), f"{trained.lr:.4g}", OPTIMIZERS[settings.optimizer].lr)] if trained.lr_source == "--lr" else []
-    return rows + lr
+    return found + lr
 
 
 def range_test(run: RunDir, trained: Summary) -> str:
@@ -162,6 +156,14 @@ def range_test(run: RunDir, trained: Summary) -> str:
     others = [f"{rule} {lr:.3g}" for rule, lr in found.suggestions.items() if lr is not None and rule != found.rule]
     beside = f"; what other rules suggest ({', '.join(others)}) is there to compare" if others else ""
     return f"The suggestion of {found.rule}, {found.lr:.3g}, was {'' if taken else 'not '}taken{beside}."
+
+
+def advised(advice: Sequence[Advice], settings: Config) -> list[Advice]:
+    """Return what to try next, of the data its name, not where it lies."""
+    if settings.data is None:
+        return list(advice)
+    place, name = written("data", settings.data), written("data", data_name(settings))
+    return [msgspec.structs.replace(one, command=one.command.replace(place, name)) for one in advice]
 
 
 def settings_table(trained: Summary, settings: Config) -> list[tuple[str, object]]:

@@ -82,7 +82,7 @@ def report(
             explain_worst(evidence.run)
         _write_pictures(evidence)
         _write_texts(evidence, result)
-    summary.advise(stored.directory, result.advice)
+    _advise(evidence, result)
     from evacli.training.trackers.following import hand_over
 
     hand_over(stored.directory, [stored.directory.curves_png, stored.directory.report])
@@ -114,6 +114,12 @@ def _near(run: "EvaluatedRun") -> "Near | None":
 
     worst = run.test.worst_first[:NEAR]
     return Near(run.data.train, worst, neighbours(run, worst)) if worst else None
+
+
+def _advise(evidence: _Evidence, result: ReportResult) -> None:
+    from evacli.reporting.page import advised
+
+    summary.advise(evidence.run.run, tuple(advised(result.advice, evidence.run.config)))
 
 
 def _peaks(stored: Trained, rows: list[Row]) -> list[float | None]:
@@ -211,6 +217,7 @@ def _write_texts(evidence: _Evidence, result: ReportResult) -> None:
         script="report.js",
         title=page.title(trained, settings),
         result=result,
+        advised=page.advised(result.advice, settings),
         trained=trained,
         notices=evidence.notices,
         cards=page.cards(result, trained, metrics.accuracy_interval(test)),

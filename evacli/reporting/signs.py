@@ -14,7 +14,6 @@ from evacli.data.types import Data
 from evacli.errors import RunError
 from evacli.models.nested import all_layers
 from evacli.reporting.advice import Signs
-from evacli.reporting.page import chosen
 from evacli.run import history, tables
 from evacli.run.directory import RunDir
 from evacli.run.history import Row
@@ -36,10 +35,11 @@ def read(run: "EvaluatedRun", rows: Sequence[Row], confusions: NDArray[np.int64]
     found = None
     with suppress(RunError):  # the advice does without it
         found = suggestion(run.run)
-    counts = np.bincount(run.test.labels)
+    counts, following = np.bincount(run.test.labels), f"{run.run.path}-next"
     return Signs(
         run=run.run.option,
-        again=_again(run),
+        again={"run": following, "recipe": str(run.run.path)},
+        anew={"run": following, "dataset" if config.data is None else "data": config.data or config.dataset},
         failed=trained.state == "failed",
         lr=trained.lr,
         customary=OPTIMIZERS[config.optimizer].lr,
@@ -61,14 +61,6 @@ def read(run: "EvaluatedRun", rows: Sequence[Row], confusions: NDArray[np.int64]
         gentler=_gentler(config, run.data),
         pretrained=config.starts_pretrained,
     )
-
-
-def _again(run: "EvaluatedRun") -> dict[str, object]:
-    config = run.config
-    own = {field: getattr(config, field) for field in chosen(config, run.data)[0]}
-    data = {"data": config.data} if config.data is not None else {"dataset": config.dataset}
-    lr = {"lr": f"{run.trained.lr:.4g}"} if run.trained.lr_source == "--lr" else {}
-    return {"run": f"{run.run.path}-next", **data, **own, **lr}
 
 
 def _dropped(network: keras.Model) -> float:
