@@ -48,6 +48,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    # What Tab offers: the workflows, and nothing that only helps them.
+    return sorted(__all__)
+
+
 def __getattr__(name: str) -> Any:
     # Resolved on first use (PEP 562), so that `import evacli` costs no TensorFlow import.
     if name in _WORKFLOWS:

@@ -28,6 +28,14 @@ class EvacliError(Exception):
         self.message = message
         self.fix = fix
 
+    def __str__(self) -> str:
+        """Return what went wrong and what helps."""
+        return f"{self.message} {self.fix}".rstrip()
+
+    def _render_traceback_(self) -> list[str]:
+        # What IPython shows in place of a traceback, which tells nothing that the message does not.
+        return [f"{type(self).__name__}: {self}"]
+
 
 class ConfigError(EvacliError):
     """An option or a configuration that cannot be used."""

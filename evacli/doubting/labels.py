@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from evacli import console, extras, spreadsheet
+from evacli.notebook import Displayed
 from evacli.run import trained
 from evacli.run.directory import DEFAULT_RUN, RunDir, write_text_atomically
 from evacli.run.locking import drawing
@@ -59,7 +60,7 @@ class Without(msgspec.Struct, frozen=True, kw_only=True):
     accuracy_without: float | None
 
 
-class LabelsResult(msgspec.Struct, frozen=True, kw_only=True):
+class LabelsResult(Displayed, frozen=True, kw_only=True):
     """The suspected labels, and where they are.
 
     Attributes:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -10,12 +11,15 @@ import msgspec
 from evacli import console, spreadsheet
 from evacli.errors import ConfigError
 from evacli.explaining.options import TITLES, Faithfulness, Kind, Method, Of, Select, Target
+from evacli.notebook import Displayed, drawn
 from evacli.run import gradcam_files, trained
 from evacli.run.directory import DEFAULT_RUN, RunDir, write_text_atomically
 from evacli.run.locking import drawing
 from evacli.run.trained import Trained
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from evacli.backend import keras
     from evacli.evaluation import EvaluatedRun
     from evacli.figures.gradcam import Explanation
@@ -42,7 +46,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     picture: str
 
 
-class GradcamResult(msgspec.Struct, frozen=True, kw_only=True):
+class GradcamResult(Displayed, frozen=True, kw_only=True):
     """What was explained, and where the pictures are.
 
     Attributes:
@@ -138,7 +142,7 @@ def gradcam(  # noqa: PLR0913 - each parameter is an option
         files = _draw(directory, explanations, titles, alpha)
         _write(directory, measured)
         section.renew(directory)
-    return GradcamResult(
+    result = GradcamResult(
         method=method,
         layer=chosen,
         kind=choice.kind,
@@ -150,6 +154,14 @@ def gradcam(  # noqa: PLR0913 - each parameter is an option
         folder=str(directory.gradcam_folder) if files else None,
         faithfulness=measured,
     )
+    return drawn(result, partial(_grid, explanations, titles, alpha) if explanations else None)
+
+
+def _grid(explanations: "list[Explanation]", titles: tuple[str, str], alpha: float) -> "Figure":
+    from evacli.explaining.overlays import MOST_IN_GRID
+    from evacli.figures.gradcam import grid
+
+    return grid(explanations[:MOST_IN_GRID], *titles, alpha)
 
 
 def explain_worst(opened: "EvaluatedRun", n: int = 25) -> None:

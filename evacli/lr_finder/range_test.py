@@ -1,6 +1,7 @@
 """The learning-rate range test (Smith 2015, arXiv 1506.01186, section 3.3), which leaves no trace on the model."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from evacli.engine.hyperparameters import inertia
 from evacli.errors import ConfigError, NoSuggestion
 from evacli.lr_finder.suggest import CHOSEN_RULE, RULES, Watch, onset, reason_to_stop, rules_for, smooth, suggest
 from evacli.messages import field_of, in_words
-from evacli.recipes import implied
+from evacli.notebook import drawn
+from evacli.recipes import implied, with_recipe
 from evacli.run import config_file, lr_result, split_file
 from evacli.run.checkpoint import restore_config
 from evacli.run.directory import DEFAULT_RUN, RunDir
@@ -21,6 +23,8 @@ from evacli.run.locking import exclusive, refuse_if_busy
 from evacli.run.lr_result import Curve, LrFindResult, Mode, Range
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from evacli.training.learner import Learner
 
 # Below so many batches an epoch, most steps see the same images again.
@@ -35,6 +39,7 @@ def lr_find(
     max_lr: float = 10.0,
     steps: int = 100,
     mode: Mode = "exp",
+    recipe: str | None = None,
     **settings: Any,
 ) -> LrFindResult:
     """Run the range test on the run's own network, data, augmentation, optimizer and batch size.
@@ -47,6 +52,7 @@ def lr_find(
         max_lr: the last learning rate.
         steps: how many are tried, a batch each.
         mode: "exp": equal factors between them; "linear": equal differences.
+        recipe: of this name, or in this file or run, settings that go under those that are given.
         settings: fields of `Config`; what is not given comes from the run.
 
     Raises:
@@ -59,7 +65,7 @@ def lr_find(
         'foot'
     """
     swept = make_range(min_lr=min_lr, max_lr=max_lr, steps=steps, mode=mode)
-    directory = RunDir(run)
+    directory, settings = RunDir(run), with_recipe(recipe, settings)
     refuse_if_busy(directory)
     restore_config(directory)
     made_with = config_file.inherit(directory, implied(directory, settings), trained=directory.has_checkpoint)
@@ -76,6 +82,7 @@ def lr_find(
         with exclusive(directory):
             curve = sweep(learner, swept.learning_rates())
             result = conclude(curve, swept, learner.config)
+            drawn(result, partial(_draw, result, curve))
             tried = msgspec.structs.replace(made_with, batch_size=learner.config.batch_size)
             _write(directory, tried, result, curve)
             split_file.write(directory, data.drawn)
@@ -186,14 +193,17 @@ def conclude(curve: Curve, swept: Range, made_with: config.Config) -> LrFindResu
     )
 
 
+def _draw(result: LrFindResult, curve: Curve) -> "Figure":
+    from evacli.figures.lr_find import lr_find as figure
+
+    return figure(curve.learning_rates, curve.losses, smooth(curve.losses), result.suggestions, result.rule)
+
+
 def _write(run: RunDir, asked: config.Config, result: LrFindResult, curve: Curve) -> None:
-    from evacli.figures import lr_find as figure
     from evacli.figures.style import save
 
     if not run.has_checkpoint:  # else the settings are those of the training
         # Not what was decided for this network and these images: the training may have others.
         config_file.write(run, asked)
-    smoothed = smooth(curve.losses)
-    lr_result.write(run, result, curve, smoothed)
-    drawn = figure.lr_find(curve.learning_rates, curve.losses, smoothed, result.suggestions, result.rule)
-    save(drawn, run.lr_find_png)
+    lr_result.write(run, result, curve, smooth(curve.losses))
+    save(_draw(result, curve), run.lr_find_png)

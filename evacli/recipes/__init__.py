@@ -80,6 +80,11 @@ def recipe(name: str) -> dict[str, Any]:
     return read(name).settings
 
 
+def with_recipe(name: str | None, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Put the settings of a recipe, if one is named, under those that are given."""
+    return dict(settings) if name is None else config.over(recipe(name), settings)
+
+
 def _of_run(run: RunDir) -> Recipe:
     made = config_file.read(run)
     assert made is not None

@@ -2,11 +2,13 @@
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evacli import console
 from evacli.errors import RunError
+from evacli.notebook import drawn
 from evacli.reporting.result import ReportResult
 from evacli.run import history, summary, trained
 from evacli.run.directory import DEFAULT_RUN, RunDir, write_text_atomically
@@ -18,6 +20,7 @@ from evacli.run.trained import Trained
 # NumPy, Keras and matplotlib are imported once the run is known to be a trained one.
 if TYPE_CHECKING:
     import numpy as np
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from evacli.doubting.duplicates import Duplicate
@@ -76,7 +79,7 @@ def report(
     from evacli.explaining.explain import explain_worst
 
     evidence = _examine(stored, history.read_csv(stored.directory.history), shifts, nearest, data)
-    result = _conclude(evidence)
+    result = drawn(_conclude(evidence), partial(_curves, evidence))
     with drawing(stored.directory):
         if gradcam and not stored.directory.gradcam_png.exists():
             explain_worst(evidence.run)
@@ -185,14 +188,19 @@ def _conclude(evidence: _Evidence) -> ReportResult:
     )
 
 
+def _curves(evidence: _Evidence) -> "Figure":
+    from evacli.figures.curves import draw_curves
+
+    trained = evidence.run.trained
+    return draw_curves(evidence.rows, trained.top_epoch, trained.chosen_by, tta=trained.tta, peaks=evidence.peaks)
+
+
 def _write_pictures(evidence: _Evidence) -> None:
     from evacli.figures.confusion import draw_confusion
-    from evacli.figures.curves import draw_curves
     from evacli.figures.style import save
 
     run, trained = evidence.run.run, evidence.run.trained
-    curves = draw_curves(evidence.rows, trained.top_epoch, trained.chosen_by, tta=trained.tta, peaks=evidence.peaks)
-    save(curves, run.curves_png)
+    save(_curves(evidence), run.curves_png)
     save(draw_confusion(evidence.confusions, trained.class_names), run.confusion_png)
 
 

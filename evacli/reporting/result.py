@@ -2,9 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from evacli.formats import joined
+from evacli.notebook import Displayed
 
 if TYPE_CHECKING:
     from evacli.metrics import ClassScore, Confusion
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
 MANY_CLASSES = 20
 
 
-class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
+class ReportResult(Displayed, frozen=True, kw_only=True):
     """What a report says; accuracies are shares of 1.
 
     Attributes:

@@ -9,6 +9,7 @@ from msgspec import Meta
 from evacli import spreadsheet
 from evacli.config import Config, differences
 from evacli.errors import RunError
+from evacli.notebook import Displayed
 from evacli.run import config_file, documents, tables
 from evacli.run.directory import RunDir, write_text_atomically
 
@@ -57,7 +58,7 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
     losses: list[float]
 
 
-class LrFindResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LrFindResult(Displayed, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A range test and what follows from it.
 
     Attributes:

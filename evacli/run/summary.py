@@ -9,6 +9,7 @@ from msgspec import Meta
 from evacli.errors import RunBusy, RunError
 from evacli.formats import counted, without_noise
 from evacli.messages import listed
+from evacli.notebook import Displayed
 from evacli.paths import model_name
 from evacli.run import documents
 from evacli.run.directory import RunDir
@@ -50,7 +51,7 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     command: str
 
 
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
+class Summary(Displayed, frozen=True, kw_only=True):
     """The outcome of a training and what is needed to use its best model.
 
     Attributes:
@@ -102,7 +103,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     data_fingerprint: str
     seconds: Finite
     images_per_second: Finite
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = msgspec.field(default_factory=dict)
     advice: tuple[Advice, ...] = ()
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,9 @@ from evacli.catalogue.trackers import Log
 from evacli.config import Config, takes_settings
 from evacli.errors import MemoryShort, RunError
 from evacli.formats import counted
-from evacli.recipes import implied
-from evacli.run import config_file, split_file, summary
+from evacli.notebook import drawn
+from evacli.recipes import implied, with_recipe
+from evacli.run import config_file, history, split_file, summary
 from evacli.run.checkpoint import Progress, load_progress, restore_config
 from evacli.run.directory import DEFAULT_RUN, RunDir
 from evacli.run.locking import exclusive, refuse_if_busy
@@ -21,6 +23,8 @@ from evacli.run.versions import keep_threads
 from evacli.training.trackers.choice import chosen
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from evacli.training.hooks import Reached
 
 
@@ -32,6 +36,7 @@ def train(
     checkpoint_minutes: float = 5.0,
     stop_when: Callable[["Reached"], bool] = lambda reached: False,
     log: Log | None = None,
+    recipe: str | None = None,
     **settings: Any,
 ) -> Summary:
     """Train the run's network, or go on where an interrupted training of it stopped.
@@ -44,6 +49,7 @@ def train(
             training is saved and stops with `Stopped`. The same call goes on.
         log: "tensorboard" or "mlflow", to log each epoch there too; "none" not to; None: where the run has been logged
             before, if it has. A tracker that fails is left out, with a warning.
+        recipe: of this name, or in this file or run, settings that go under those that are given.
         settings: fields of `evacli.config.Config` that override what the run has stored; `data` may also be arrays,
             (x_train, y_train, x_test, y_test) or (x, y).
 
@@ -61,7 +67,7 @@ def train(
         MemoryShort: if there is not enough memory; the last checkpoint stays.
         EvacliError: if a setting, the data, the network or the run directory cannot be used.
     """
-    directory = RunDir(run)
+    directory, settings = RunDir(run), with_recipe(recipe, settings)
     refuse_if_busy(directory)
     progress = None if overwrite else load_progress(directory)
     if progress:
@@ -73,7 +79,7 @@ def train(
         console.note(
             f"{directory.path} already has its {counted(done.epochs_done, 'epoch')}; a larger --epochs trains on."
         )
-        return done
+        return drawn(done, partial(_draw, directory, done))
     network_file.allow(settled.model, directory, named="model" in settings)
     _check_clock()
     if progress:
@@ -99,7 +105,14 @@ def train(
                 forget(directory)
             state = start_or_resume(directory, learner)
             with following(trackers, state) as follow:
-                return Loop(state, checkpoint_minutes, stop_when, follow).run()
+                reached = Loop(state, checkpoint_minutes, stop_when, follow).run()
+    return drawn(reached, partial(_draw, directory, reached))
+
+
+def _draw(run: RunDir, reached: Summary) -> "Figure":
+    from evacli.figures.curves import draw_curves
+
+    return draw_curves(history.read_csv(run.history), reached.top_epoch, reached.chosen_by, tta=reached.tta)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from evacli.data.names import from_file
 from evacli.errors import DataError
 from evacli.formats import counted, without_noise
 from evacli.messages import listed
+from evacli.notebook import Displayed
 from evacli.run import documents, evaluations, trained
 from evacli.run.directory import DEFAULT_RUN, RunDir, make_folder, remove_leftovers, write_text_atomically
 from evacli.run.locking import drawing
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from evacli.metrics import ClassScore, Confusion
 
 
-class EvaluateResult(msgspec.Struct, frozen=True, kw_only=True):
+class EvaluateResult(Displayed, frozen=True, kw_only=True):
     """How well a network does on labelled pictures; accuracies are shares of 1.
 
     Attributes:

@@ -16,6 +16,7 @@ from evacli.catalogue.exports import EXPORTS, ExportSpec, Quantize
 from evacli.errors import ConfigError, ModelError
 from evacli.formats import counted, joined
 from evacli.messages import meant
+from evacli.notebook import Displayed
 from evacli.run import documents, trained
 from evacli.run.directory import DEFAULT_RUN, RunDir, remove_leftovers, write_folder_atomically
 from evacli.version import __version__
@@ -34,7 +35,7 @@ EXAMPLES = 256  # training images at most, for a converter that has to see some
 TOLERANCE, TOLERANCE_QUANTISED = 0.001, 0.01
 
 
-class ExportResult(msgspec.Struct, frozen=True, kw_only=True):
+class ExportResult(Displayed, frozen=True, kw_only=True):
     """An exported network, beside the one in Keras that it was made of.
 
     Attributes:

@@ -14,6 +14,7 @@ from evacli import console, spreadsheet
 from evacli.errors import ConfigError, DataError
 from evacli.explaining.options import Method
 from evacli.messages import listed
+from evacli.notebook import Displayed
 from evacli.run import trained
 from evacli.run.directory import DEFAULT_RUN, RunDir, beside, write_text_atomically
 from evacli.run.locking import drawing
@@ -42,7 +43,7 @@ class Skipped(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class PredictResult(msgspec.Struct, frozen=True, kw_only=True):
+class PredictResult(Displayed, frozen=True, kw_only=True):
     """What a network says about pictures.
 
     Attributes:
