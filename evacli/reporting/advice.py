@@ -87,10 +87,15 @@ class Signs:
         return self.accuracies[-1] <= self.majority + 0.03
 
     @property
-    def fell_steadily(self) -> bool:
-        """Whether the training loss went down all the time."""
-        falls = -np.diff(self.train_losses)
-        return len(falls) > 0 and -falls[falls < 0].sum() <= 0.05 * falls.sum()
+    def is_by_heart(self) -> bool:
+        """Whether much is known of the training images, and clearly less of others."""
+        return self.train >= 0.5 and self.gap >= 0.1
+
+    @property
+    def rises(self) -> float:
+        """How far the training loss rose on its way, as a share of how far it came down."""
+        steps = np.diff(self.train_losses)
+        return float(steps[steps > 0].sum() / max(-steps.sum(), 1e-3)) if len(steps) else 0.0
 
     @property
     def mistakes(self) -> NDArray[np.int64]:
@@ -113,6 +118,8 @@ def _rate_too_high(s: Signs) -> Advice | None:
         why = f"The loss was no longer finite, at a learning rate of up to {s.lr:.3g}."
     elif best - last >= 0.1:
         why = f"Accuracy fell from {best:.1%} to {last:.1%} in the end, at a learning rate of up to {s.lr:.3g}."
+    elif s.lr >= 3 * s.customary and s.rises >= 0.2:
+        why = f"The training loss rose in between, at rates of up to {s.lr:.3g}; {s.customary:.3g} is customary."
     elif s.has_learnt_nothing and s.lr >= s.customary:
         why = f"Nothing was learnt at a learning rate of up to {s.lr:.3g}; {s.customary:.3g} is customary."
     elif s.suggested and s.lr > 3 * s.suggested:
@@ -126,7 +133,7 @@ def _rate_too_high(s: Signs) -> Advice | None:
 def _rate_too_low(s: Signs) -> Advice | None:
     if s.suggested and s.lr < s.suggested / 3:
         why = f"The learning rate {s.lr:.3g} is far below the {s.suggested:.3g} that the range test suggests."
-    elif s.lr <= s.customary / 5 and s.train < 0.9 and s.fell_steadily:
+    elif s.lr <= s.customary / 5 and s.train < 0.9 and s.epochs > 1 and s.rises <= 0.05:
         why = f"The loss fell steadily and not far, at a learning rate of {s.lr:.3g}; {s.customary:.3g} is customary."
     elif s.has_learnt_nothing and s.lr < s.customary:
         why = f"Nothing was learnt at a learning rate of {s.lr:.3g}; {s.customary:.3g} is customary."
@@ -162,7 +169,7 @@ def _noisy_labels(s: Signs) -> Advice | None:
 
 
 def _overfit(s: Signs) -> Advice | None:
-    if s.gap < (0.05 if s.train >= 0.9 else 0.1):
+    if not (s.is_by_heart or (s.train >= 0.9 and s.gap >= 0.05)):
         return None
     why = f"The training images are learnt by heart{_apart(s)}."
     return Advice(cause="overfit", reason=why, command=s.otherwise(**s.gentler))
@@ -181,7 +188,7 @@ def _too_much_dropout(s: Signs) -> Advice | None:
 def _too_few_epochs(s: Signs) -> Advice | None:
     third = max(1, len(s.train_losses) // 3)
     falling = len(s.train_losses) > 1 and s.train_losses[-1 - third] >= 1.1 * s.train_losses[-1]
-    if s.train >= 0.98 or s.gap >= 0.1 or not (falling or s.epochs < 4):
+    if s.train >= 0.98 or s.is_by_heart or not (falling or s.epochs < 4):
         return None
     why = "The loss was still falling" if falling else "No network learns much"
     more = max(10, 3 * s.epochs)
@@ -190,7 +197,7 @@ def _too_few_epochs(s: Signs) -> Advice | None:
 
 
 def _underfit(s: Signs) -> Advice | None:
-    if s.train >= 0.9 or s.gap >= 0.1:
+    if s.train >= 0.9 or s.is_by_heart:
         return None
     why = f"Training and test accuracy are both low{_apart(s)}, and the loss has come to rest"
     if s.parameters < 1_000_000:
