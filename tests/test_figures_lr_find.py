@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from evacli.figures import lr_find, terminal
 from evacli.figures.style import save
-from evacli.lr_finder.suggest import smooth
+from evacli.lr_finder.suggest import end_of_fall, smooth
 
 RATES = [1e-7 * 10 ** (i / 12) for i in range(97)]
 LOSSES = [2.3 - 1 / (1 + math.exp(-2 * (math.log10(rate) + 2))) + max(0.0, rate - 0.3) * 40 for rate in RATES]
@@ -32,7 +32,7 @@ def test_every_suggestion_is_marked_where_it_lies_on_the_smoothed_curve():
         x, y = marks[label]
         assert x == rate
         nearest = min(range(len(RATES)), key=lambda i: abs(math.log(RATES[i] / rate)))
-        assert y == SMOOTHED[nearest]
+        assert y == lr_find.centred(LOSSES)[nearest]
     assert not any("steep" in label for label in marks)
     assert axes.get_xscale() == "log"
 
@@ -53,6 +53,25 @@ def test_of_rules_that_agree_each_has_an_edge_to_be_seen(chosen):
     sizes = [line.get_markersize() for line in drawn]
     assert len(drawn) == 3
     assert all(below > above for below, above in itertools.pairwise(sizes))
+
+
+@given(st.lists(st.floats(-1, 5, width=32), min_size=30, max_size=120))
+def test_the_smoothed_line_stays_among_the_dots_that_it_smooths(losses):
+    smoothed, width = lr_find.centred(losses), math.ceil(4 * max(1, len(losses) / 40)) + 1
+    for i, value in enumerate(smoothed):
+        near = losses[max(0, i - width) : i + width + 1]
+        assert min(near) - 1e-6 <= value <= max(near) + 1e-6
+
+
+def test_what_the_rule_read_is_marked_on_the_average_that_it_reads():
+    step, height = end_of_fall(LOSSES)
+    figure = lr_find.lr_find(RATES, LOSSES, SMOOTHED, {"foot": 0.03}, "foot", (step, height))
+    (mark,) = [line for line in figure.axes[0].lines if "seen by foot" in line.get_label()]
+    assert tuple(mark.get_xydata()[0]) == (RATES[step], SMOOTHED[step])
+    seen = SMOOTHED[10:-5]
+    lowest = min(seen)
+    highest = max(seen[: seen.index(lowest) + 1])
+    assert SMOOTHED[step] <= highest - 0.85 * (highest - lowest) < SMOOTHED[step - 1]
 
 
 def test_the_explosion_does_not_flatten_the_descent():
@@ -84,24 +103,24 @@ def test_a_curve_with_a_bad_end_and_no_suggestion_is_drawn(tmp_path, last):
 
 @pytest.mark.parametrize("columns", [30, 57, 80, 100, 300])
 def test_no_line_is_wider_than_the_terminal(columns):
-    lines = lines_of(terminal.lr_find(RATES, SMOOTHED, SUGGESTIONS, columns))
+    lines = lines_of(terminal.lr_find(RATES, LOSSES, SUGGESTIONS, columns))
     assert 10 < len(lines) <= 20
     assert max(map(len, lines)) <= columns
 
 
 def test_axes_and_rules_are_named():
-    text = "\n".join(lines_of(terminal.lr_find(RATES, SMOOTHED, SUGGESTIONS, 90)))
+    text = "\n".join(lines_of(terminal.lr_find(RATES, LOSSES, SUGGESTIONS, 90)))
     for name in ("learning rate", "smoothed loss", "1e-3", "valley", "minimum/10", "slide"):
         assert name in text
     assert "steep" not in text
 
 
 def test_every_suggestion_is_a_line_of_its_own_colour():
-    text = terminal.lr_find(RATES, SMOOTHED, SUGGESTIONS, 90)
+    text = terminal.lr_find(RATES, LOSSES, SUGGESTIONS, 90)
     assert len(set(re.findall(r"\x1b\[38;5;(\d+)m", text))) == 3
     assert "\x1b[48" not in text  # the terminal's own background
 
 
 def test_a_curve_with_a_bad_end_is_drawn_in_the_terminal():
-    smoothed = [*SMOOTHED[:80], math.nan]
-    assert lines_of(terminal.lr_find(RATES[:81], smoothed, dict.fromkeys(SUGGESTIONS), 80))
+    losses = [*LOSSES[:80], math.nan]
+    assert lines_of(terminal.lr_find(RATES[:81], losses, dict.fromkeys(SUGGESTIONS), 80))

@@ -406,7 +406,10 @@ def test_a_run_in_training_is_left_alone(found, tmp_path):
 def test_the_command_prints_the_suggestions_side_by_side(found, monkeypatch):
     run, result = found
     monkeypatch.setattr(range_test, "lr_find", lambda *_, **__: result)
-    printed = CliRunner().invoke(app, ["lr-find", "--run", str(run.path), "--min-lr", "1e-5"])
+    alone = CliRunner().invoke(app, ["lr-find", "--run", str(run.path), "--min-lr", "1e-5"])
+    assert "foot" in alone.stdout
+    assert "valley" not in alone.stdout
+    printed = CliRunner().invoke(app, ["lr-find", "--run", str(run.path), "--min-lr", "1e-5", "--all-rules"])
     assert printed.exit_code == 0
     for rule in RULES:
         assert rule in printed.stdout

@@ -16,23 +16,29 @@ _MARKS = (("P", "black"), ("o", VERMILION), ("s", GREEN), ("^", ORANGE), ("v", S
 def lr_find(
     learning_rates: Sequence[float],
     losses: Sequence[float],
-    smoothed: Sequence[float],
+    running: Sequence[float],
     suggestions: Mapping[str, float | None],
     chosen: str,
+    read: tuple[int, float] | None = None,
 ) -> Figure:
-    """Loss against learning rate, on a logarithmic axis, with every suggestion marked on the smoothed curve.
+    """Loss against learning rate, on a logarithmic axis, with suggestions marked on the smoothed curve.
 
     Args:
         learning_rates: of each step.
         losses: of each step's batch in nats.
-        smoothed: the same smoothed.
+        running: the running average of these, which the rules read and which comes late.
         suggestions: a learning rate, or None, by rule.
         chosen: the rule whose suggestion `train` takes.
+        read: the step and the running average at which the chosen rule sees the end of the fall.
     """
     figure = Figure(figsize=(8, 4.5))
     axes = figure.subplots()
+    smoothed = centred(losses)
     axes.plot(learning_rates, losses, ".", color=GREY, markersize=3, alpha=0.6, label="loss of each batch")
+    axes.plot(learning_rates, running, "--", color=GREY, linewidth=1, label="average so far, which rules read")
     axes.plot(learning_rates, smoothed, color=BLUE, linewidth=2, label="smoothed")
+    if read is not None:
+        axes.plot(learning_rates[read[0]], read[1], "x", color="black", label=f"85 % of its fall, seen by {chosen}")
     rates = {rule: rate for rule, rate in suggestions.items() if rate is not None}
     for rule, (marker, color) in zip(suggestions, _MARKS, strict=False):
         if rule in rates:
@@ -42,6 +48,16 @@ def lr_find(
     axes.set_ylim(limits(losses, smoothed))
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
+
+
+def centred(losses: Sequence[float]) -> list[float]:
+    """Smooth losses with a Gaussian around each step, a fortieth of all steps wide; from a bad one on, leave them."""
+    import numpy as np
+    from scipy.ndimage import gaussian_filter1d
+
+    good = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
+    smoothed = gaussian_filter1d(np.asarray(losses[:good], float), max(1.0, len(losses) / 40), mode="nearest")
+    return [*smoothed.tolist(), *losses[good:]] if good else list(losses)
 
 
 def _size(rule: str, rates: Mapping[str, float], chosen: str) -> int:

@@ -3,20 +3,20 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from evacli.figures.lr_find import limits
+from evacli.figures.lr_find import centred, limits
 
 _COLORS = "red", "green", "blue", "magenta", "cyan", "orange"
 _NARROWEST, _WIDEST, _HEIGHT = 30, 100, 18
 
 
 def lr_find(
-    learning_rates: Sequence[float], smoothed: Sequence[float], suggestions: Mapping[str, float | None], columns: int
+    learning_rates: Sequence[float], losses: Sequence[float], suggestions: Mapping[str, float | None], columns: int
 ) -> str:
     """Draw the smoothed loss against the learning rate, with every suggestion as a vertical line.
 
     Args:
         learning_rates: of each step.
-        smoothed: loss of each step in nats.
+        losses: of each step's batch in nats.
         suggestions: a learning rate, or None, by rule.
         columns: width of the terminal; no line is wider, unless it is narrower than 30.
 
@@ -25,6 +25,7 @@ def lr_find(
     """
     import plotext
 
+    smoothed = centred(losses)
     low, high = limits(smoothed, smoothed)
     points = [(math.log10(x), y) for x, y in zip(learning_rates, smoothed, strict=True) if low <= y <= high]
     decades = range(math.ceil(points[0][0]), math.floor(points[-1][0]) + 1)

@@ -12,7 +12,17 @@ from evacli.data import load
 from evacli.engine.base import Controls, Figures
 from evacli.engine.hyperparameters import inertia
 from evacli.errors import ConfigError, NoSuggestion
-from evacli.lr_finder.suggest import CHOSEN_RULE, RULES, Watch, onset, reason_to_stop, rules_for, smooth, suggest
+from evacli.lr_finder.suggest import (
+    CHOSEN_RULE,
+    RULES,
+    Watch,
+    end_of_fall,
+    onset,
+    reason_to_stop,
+    rules_for,
+    smooth,
+    suggest,
+)
 from evacli.messages import field_of, in_words
 from evacli.notebook import drawn
 from evacli.recipes import implied, with_recipe
@@ -39,6 +49,7 @@ def lr_find(
     max_lr: float = 10.0,
     steps: int = 100,
     mode: Mode = "exp",
+    all_rules: bool = False,
     recipe: str | None = None,
     **settings: Any,
 ) -> LrFindResult:
@@ -52,6 +63,7 @@ def lr_find(
         max_lr: the last learning rate.
         steps: how many are tried, a batch each.
         mode: "exp": equal factors between them; "linear": equal differences.
+        all_rules: whether the picture shows what other rules suggest, too.
         recipe: of this name, or in this file or run, settings that go under those that are given.
         settings: fields of `Config`; what is not given comes from the run.
 
@@ -82,9 +94,9 @@ def lr_find(
         with exclusive(directory):
             curve = sweep(learner, swept.learning_rates())
             result = conclude(curve, swept, learner.config)
-            drawn(result, partial(_draw, result, curve))
+            drawn(result, partial(_draw, result, curve, all_rules=all_rules))
             tried = msgspec.structs.replace(made_with, batch_size=learner.config.batch_size)
-            _write(directory, tried, result, curve)
+            _write(directory, tried, result, curve, all_rules=all_rules)
             split_file.write(directory, data.drawn)
     if result.problem:
         raise NoSuggestion(result.problem, f"The curve is in {directory.lr_find_png}.")
@@ -193,17 +205,24 @@ def conclude(curve: Curve, swept: Range, made_with: config.Config) -> LrFindResu
     )
 
 
-def _draw(result: LrFindResult, curve: Curve) -> "Figure":
+def shown(result: LrFindResult, *, all_rules: bool) -> dict[str, float | None]:
+    """Return the suggestions that are shown: that of the chosen rule, or all."""
+    return result.suggestions if all_rules else {result.rule: result.lr}
+
+
+def _draw(result: LrFindResult, curve: Curve, *, all_rules: bool) -> "Figure":
     from evacli.figures.lr_find import lr_find as figure
 
-    return figure(curve.learning_rates, curve.losses, smooth(curve.losses), result.suggestions, result.rule)
+    suggestions = shown(result, all_rules=all_rules)
+    read = end_of_fall(curve.losses) if result.lr is not None else None
+    return figure(curve.learning_rates, curve.losses, smooth(curve.losses), suggestions, result.rule, read)
 
 
-def _write(run: RunDir, asked: config.Config, result: LrFindResult, curve: Curve) -> None:
+def _write(run: RunDir, asked: config.Config, result: LrFindResult, curve: Curve, *, all_rules: bool) -> None:
     from evacli.figures.style import save
 
     if not run.has_checkpoint:  # else the settings are those of the training
         # Not what was decided for this network and these images: the training may have others.
         config_file.write(run, asked)
     lr_result.write(run, result, curve, smooth(curve.losses))
-    save(_draw(result, curve), run.lr_find_png)
+    save(_draw(result, curve, all_rules=all_rules), run.lr_find_png)

@@ -157,6 +157,24 @@ def foot(
     return suggestion if suggestion >= learning_rates[0] else None
 
 
+def end_of_fall(losses: Sequence[float], share: float = 0.85) -> tuple[int, float] | None:
+    """Return what `foot` reads off a sweep: the step at which a share of the fall of the running average is over.
+
+    Args:
+        losses: of each step's batch, as for `suggest`.
+        share: of the fall.
+
+    Returns:
+        The step, from 0, and the running average there; None where it never falls.
+    """
+    losses = _finite_start(losses)
+    kept = smooth(losses)[SKIP_FIRST : len(losses) - SKIP_LAST]
+    if len(losses) < MIN_STEPS or kept.index(min(kept)) == 0:
+        return None
+    step = round(_fallen(range(len(kept)), kept, share))
+    return SKIP_FIRST + step, kept[step]
+
+
 def onset(learning_rates: Sequence[float], losses: Sequence[float], share: float = 0.1) -> float | None:
     """Where the loss begins to fall, Smith's lower bound for a cyclical rate: after a tenth of its whole fall.
 

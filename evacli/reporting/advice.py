@@ -176,7 +176,7 @@ def _overfit(s: Signs) -> Advice | None:
 
 
 def _too_much_dropout(s: Signs) -> Advice | None:
-    if s.dropout < 0.5 or s.gap >= 0.05 or s.train - s.learning < 0.03:
+    if s.dropout < 0.5 or s.is_by_heart or s.train - s.learning < 0.03:
         return None
     why = (
         f"The network drops {s.dropout:.0%} while it learns: {s.learning:.1%} of the training images were right with "

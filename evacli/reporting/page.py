@@ -153,9 +153,7 @@ def range_test(run: RunDir, trained: Summary) -> str:
     if found is None:
         return ""
     taken = trained.lr_source.startswith("lr-find")
-    others = [f"{rule} {lr:.3g}" for rule, lr in found.suggestions.items() if lr is not None and rule != found.rule]
-    beside = f"; what other rules suggest ({', '.join(others)}) is there to compare" if others else ""
-    return f"The suggestion of {found.rule}, {found.lr:.3g}, was {'' if taken else 'not '}taken{beside}."
+    return f"The suggestion of {found.rule}, {found.lr:.3g}, was {'' if taken else 'not '}taken."
 
 
 def advised(advice: Sequence[Advice], settings: Config) -> list[Advice]:
