@@ -36,6 +36,14 @@ def test_it_prints_the_figures_and_where_the_report_is(tmp_path, monkeypatch):
     assert str(run.report) in done.stdout
 
 
+def test_it_ends_with_what_to_try_next_on_lines_of_their_own(tmp_path, monkeypatch):
+    run, done = call(tmp_path, monkeypatch, make_data())
+    _, _, end = done.stdout.partition("What to try next:\n")
+    reason, command, *_ = end.splitlines()
+    assert reason.startswith("1. ")
+    assert command.startswith(f"   evacli train --run {run.path}-next --recipe {run.path} --")
+
+
 def test_it_says_if_images_were_evaluated_with_their_mirror_images(tmp_path, monkeypatch):
     run = make_run(tmp_path / "run", make_data())
     run.config.write_text('{"tta": true, "flip": true}')

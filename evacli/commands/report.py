@@ -46,7 +46,8 @@ def report_command(
     if result.advice:
         console.result("What to try next:")
     for number, advice in enumerate(result.advice, 1):
-        console.result(console.printable(f"{number}. {advice.reason}\n   {advice.command}"))
+        console.result(console.printable(f"{number}. {advice.reason}"))
+        console.result(console.printable(f"   {advice.command}"))
     console.json(result)
 
 
