@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from evacli.evaluation import Predictions
+from evacli.reporting import signs as signs_module
 from evacli.reporting.advice import MOST, Signs, advise
 
 EVEN = np.full((10, 10), 7) + np.diag([60] * 10)
@@ -30,6 +32,7 @@ FINE = Signs(
     images_per_class=500.0,
     dropout=0.1,
     parameters=450_000,
+    rank=0.1,
     confusions=np.diag([100] * 10),
     class_names=tuple("abcdefghij"),
     suspects=None,
@@ -74,8 +77,8 @@ def test_nothing_is_advised_where_nothing_stands_out():
         ),
         (
             "noisy labels",
-            {"confusions": EVEN, "test": 0.5},
-            "The 630 mistakes are spread",
+            {"confusions": EVEN, "train": 0.6, "test": 0.55, "rank": 0.4},
+            "Of the 630 mistakes the labels",
             "evacli labels --run runs/a",
         ),
         ("overfit", {"test": 0.9, "confusions": LIKE_CIFAR}, "learnt by heart", "--recipe runs/a --flip --cutout 16"),
@@ -136,13 +139,12 @@ def test_a_network_that_has_learnt_nothing_is_not_asked_about_classes_or_labels(
     assert [line.cause for line in advise(signs(accuracies=(0.1,), suspects=9, lr=0.5))] == ["rate too high"]
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_mistakes_that_chance_spreads_are_told_from_those_between_like_classes(seed):
-    rng = np.random.default_rng(seed)
-    even = np.ones(90) / 90
-    uneven = rng.dirichlet(np.ones(90))  # a variance of its mean's square
-    for shares, noisy in ((even, True), (uneven, False)):
-        confusions = np.diag([60] * 10)
-        confusions[~np.eye(10, dtype=bool)] = rng.multinomial(400, shares)
-        found = advise(signs(train=0.7, test=0.6, confusions=confusions))
-        assert (found[0].cause == "noisy labels") is noisy
+@pytest.mark.parametrize(("wrong_labels", "least", "most"), [(0.0, 0.0, 0.1), (1.0, 0.4, 0.6)])
+def test_the_rank_tells_second_choices_from_any(wrong_labels, least, most):
+    rng = np.random.default_rng(1)
+    probabilities = rng.dirichlet(np.full(10, 0.3), 2000).astype(np.float32)
+    order = np.argsort(-probabilities, axis=1)
+    any_other = order[np.arange(2000), rng.integers(1, 10, 2000)]
+    labels = np.where(rng.random(2000) < wrong_labels, any_other, order[:, 1])
+    assert least <= signs_module._rank(Predictions(probabilities, labels)) <= most
+    assert signs_module._rank(Predictions(probabilities, order[:, 0])) == 0  # no mistakes

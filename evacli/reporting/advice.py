@@ -41,6 +41,8 @@ class Signs:
         images_per_class: training images.
         dropout: the largest share that a layer drops.
         parameters: of the network.
+        rank: mean place of a mistake's label among the classes that were not said, by their probability: 0 is the
+            first of them, 1 the last, 0.5 chance.
         confusions: (C, C) counts on test images; row: true class.
         class_names: C names.
         suspects: how many of the mistakes have a suspected label; None where nobody has looked.
@@ -66,6 +68,7 @@ class Signs:
     images_per_class: float
     dropout: float
     parameters: int
+    rank: float
     confusions: NDArray[np.int64]
     class_names: tuple[str, ...]
     suspects: int | None
@@ -90,6 +93,12 @@ class Signs:
     def is_by_heart(self) -> bool:
         """Whether much is known of the training images, and clearly less of others."""
         return self.train >= 0.5 and self.gap >= 0.1
+
+    @property
+    def skill(self) -> float:
+        """How far test accuracy is from guessing, 0, to perfect, 1."""
+        guessing = 1 / len(self.confusions)
+        return (self.test - guessing) / (1 - guessing)
 
     @property
     def rises(self) -> float:
@@ -158,13 +167,13 @@ def _from_pretrained(s: Signs) -> str:
 
 
 def _noisy_labels(s: Signs) -> Advice | None:
-    pairs, wrong = s.mistakes, s.mistakes.sum()
-    if len(pairs) < 4 or wrong < max(pairs.size, 0.05 * s.confusions.sum()):
+    wrong = s.mistakes.sum()
+    if len(s.mistakes) < 4 or wrong < max(20, 0.05 * s.confusions.sum()):
         return None
-    # The variance of the counts beyond that of chance (Poisson's), over their squared mean: 0 if all pairs are alike.
-    if (pairs.var() - pairs.mean()) / pairs.mean() ** 2 >= 0.45:
+    # What a good network confuses is alike, so that the label is mostly its second choice; a wrong label is any.
+    if s.is_by_heart or s.skill < 0.2 or s.rank < 0.3:
         return None
-    why = f"The {wrong:,} mistakes are spread evenly over all pairs of classes, as labels that are wrong at random are."
+    why = f"Of the {wrong:,} mistakes the labels are hardly likelier than other classes, as wrong labels are."
     return Advice(cause="noisy labels", reason=why, command=f"evacli labels{s.run}")
 
 

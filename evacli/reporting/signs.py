@@ -20,7 +20,7 @@ from evacli.run.history import Row
 from evacli.run.lr_result import suggestion
 
 if TYPE_CHECKING:
-    from evacli.evaluation import EvaluatedRun
+    from evacli.evaluation import EvaluatedRun, Predictions
 
 
 def read(run: "EvaluatedRun", rows: Sequence[Row], confusions: NDArray[np.int64]) -> Signs:
@@ -55,12 +55,24 @@ def read(run: "EvaluatedRun", rows: Sequence[Row], confusions: NDArray[np.int64]
         images_per_class=len(run.data.train) / run.data.num_classes,
         dropout=_dropped(run.network),
         parameters=trained.parameters,
+        rank=_rank(run.test),
         confusions=confusions,
         class_names=trained.class_names,
         suspects=_suspects(run.run, set(run.test.mistakes.tolist())),
         gentler=_gentler(config, run.data),
         pretrained=config.starts_pretrained,
     )
+
+
+def _rank(said: "Predictions") -> float:
+    """Return the mean place of the label among the classes that were not said, of mistakes; 0 without any."""
+    classes = said.probabilities.shape[1]
+    if not len(said.mistakes) or classes < 3:
+        return 0.0
+    wrong, labels = said.probabilities[said.mistakes], said.labels[said.mistakes]
+    order = np.argsort(-wrong, axis=1, kind="stable")
+    places = (order == labels[:, None]).argmax(axis=1)  # 1 is the second choice
+    return float(np.mean((places - 1) / (classes - 2)))
 
 
 def _dropped(network: keras.Model) -> float:
