@@ -9,7 +9,7 @@ from evacli.pages.charts import Axis, Chart, chart
 from evacli.sweeping.result import SweepResult, TrialResult
 from evacli.sweeping.search import Choices, Range, Space
 
-_LEFT, _RIGHT, _FIRST, _STEP = 14, 346, 30, 50  # of the axes, which lie below each other, in 360 columns
+_LEFT, _RIGHT, _FIRST, _STEP = 14, 346, 30, 60  # of the axes, which lie below each other, in 360 columns
 _LONGEST = 14  # letters of a choice
 LOOKS = (("other", "others"), ("good", "best quarter"), ("winner", "best"))
 

@@ -52,7 +52,7 @@ class RepeatWork:
             test_accuracies=accuracies,
             test_accuracy=statistics.fmean(accuracies),
             deviation=statistics.stdev(accuracies) if len(accuracies) > 1 else None,
-            chosen_by="the last epoch" if found[0].tested_once else f"{found[0].chosen_by} accuracy",
+            chosen_by="after the last epoch" if found[0].tested_once else f"in the epoch chosen by {found[0].chosen_by}",
         )
 
 

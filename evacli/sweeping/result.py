@@ -47,7 +47,7 @@ class Repeated(msgspec.Struct, frozen=True, kw_only=True):
         test_accuracies: of each, a share of 1.
         test_accuracy: their mean.
         deviation: their standard deviation, of a sample; None for a single one.
-        chosen_by: "the last epoch", or what chose the epoch that was tested.
+        chosen_by: of which epoch, in words: after the last, or the one that validation chose.
     """
 
     runs: list[str]

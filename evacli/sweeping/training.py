@@ -18,6 +18,7 @@ from evacli.run.history import Row
 
 # How a training that was asked to stop, and has saved everything, ends.
 STOPPED = tuple(128 + signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+TRAIN = (sys.executable, "-m", "evacli", "train")
 _THREADS = "TF_NUM_INTRAOP_THREADS"
 _MOST_LOG = 2**16  # bytes at the end of a log in which an error is looked for
 
@@ -40,7 +41,7 @@ class Training:
             self._begin = out.tell()
             # In a session of its own: Ctrl-C in the terminal is for the sweep, which passes it on, once.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "evacli", "train", "--run", str(run.path), *options(settings)],
+                [*TRAIN, "--run", str(run.path), *options(settings)],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
