@@ -48,7 +48,7 @@ def main() -> None:
                 write_summary(run, rows, "failed")
                 sys.exit("error: The loss is not finite any more.")
             value = accuracy(lr, len(rows) + 1)
-            judged = None if asked.val_split in (None, "0.0") else value
+            judged = value if float(asked.val_split or 0) else None
             rows.append(make_row(len(rows) + 1, lr, judged))
             write_text_atomically(run.history, history.to_csv(rows))
             sys.stderr.write(f"    {len(rows)}/{epochs}  {lr:g}  {value:.2%}\n")

@@ -8,6 +8,7 @@ from filelock import FileLock
 
 from evacli import console, extras, spreadsheet
 from evacli.config import takes_settings
+from evacli.errors import RunError
 from evacli.run.directory import remove_leftovers, write_text_atomically
 from evacli.sweeping import plan as plans
 from evacli.sweeping.files import DEFAULT_SWEEP, SweepDir
@@ -79,10 +80,16 @@ def sweep(
 
     tried = Trials(files, plan)
     over = sum(trial.state.is_finished() for trial in tried.all())
-    with SweepDisplay(plan.trials, over, plan.config.epochs) as display:
-        driver = Driver(files, jobs, display)
-        driver.work(TrialWork(files, plan, tried, display))
-        repeated = _repeat(files, plan, tried, driver, seeds)
+    try:
+        with SweepDisplay(plan.trials, over, plan.config.epochs) as display:
+            driver = Driver(files, jobs, display)
+            driver.work(TrialWork(files, plan, tried, display))
+            repeated = _repeat(files, plan, tried, driver, seeds)
+    except OSError as e:
+        raise RunError(
+            f"{files.path} cannot be written to: {e.strerror or e}.",
+            f"Free some space or fix the path, and go on: evacli sweep{files.option}",
+        ) from e
     result = conclude(files, plan, tried, repeated)
     _write(files, result)
     return result
