@@ -19,8 +19,9 @@ OPTIMIZERS = ("sgdw", "adamw", "muon")
 def make_trial(number: int, state: State = "finished", **changes: Any) -> TrialResult:
     """The higher its number, the worse."""
     optimizer = OPTIMIZERS[number % 3]
-    momentum = {} if optimizer == "adamw" else {"momentum": 0.5 + number / 100}
-    drawn = {"lr": 0.1 / (number + 1), "cutout": number % 17, "optimizer": optimizer, **momentum, "flip": number % 2 == 0}
+    drawn = {"lr": 0.1 / (number + 1), "cutout": number % 17, "optimizer": optimizer}
+    drawn |= {} if optimizer == "adamw" else {"momentum": 0.5 + number / 100}
+    drawn |= {"flip": number % 2 == 0}
     curve = {epoch: 0.9 - number / 100 - 0.3 / epoch for epoch in range(1, 5 if state == "finished" else 2)}
     values: dict[str, Any] = {
         "number": number,

@@ -23,7 +23,7 @@ from evacli import extras
 from evacli.cli import app
 from evacli.errors import ConfigError, Contradiction, DataError, EvacliError
 from evacli.run import locking
-from evacli.sweeping import training
+from evacli.sweeping import plan, training
 from evacli.sweeping.driver import PAUSE
 from evacli.sweeping.files import SweepDir
 from evacli.sweeping.result import SweepResult
@@ -132,6 +132,17 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_searched_takes_the_place_of_a_recipe(tmp_path: Path) -> None:
+    files, recipe = SweepDir(tmp_path), evacli.recipe("fast")
+    begun = plan.settle(files, "lr=1e-3..1e-1:log,optimizer=muon|sgdw", {"epochs": 2}, recipe)
+    expected = {name: value for name, value in recipe.items() if name not in ("lr", "optimizer")}
+    assert begun.settings == {**expected, "epochs": 2, "val_split": 0.1}
+    plan.write(files, begun)
+    assert plan.settle(files, None, {"epochs": 2}, recipe) == begun
+    assert begun.of_trial({"optimizer": "muon"})["momentum"] == recipe["momentum"]
+    assert begun.on_all_images({"lr": 0.1})["test_every"] == 2
+
+
 def test_a_run_is_no_sweep(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(EvacliError, match="is a run, not a sweep"):
@@ -217,9 +228,7 @@ def test_asked_to_stop_a_sweep_saves_everything_and_says_how_to_go_on(tmp_path: 
 
 
 def test_two_drivers_share_the_work_and_no_kill_loses_or_doubles_a_trial(tmp_path: Path) -> None:
-    killed, _, wrong = torture(
-        tmp_path, ("--dataset", "digits"), fake=True, kills=4, trials=6, epochs=5, seed=1
-    )
+    killed, _, wrong = torture(tmp_path, ("--dataset", "digits"), fake=True, kills=4, trials=6, epochs=5, seed=1)
     assert wrong == []
     assert killed.total() == 4
     assert min(killed.values()) > 0

@@ -58,7 +58,8 @@ def test_what_is_spelled_is_read_back(space: dict[str, Range | Choices]) -> None
 
 def test_a_file_says_the_same(tmp_path: Path) -> None:
     file = tmp_path / "s.toml"
-    file.write_text('[search]\nlr = "1e-3..1e-1:log"\noptimizer = ["sgdw", "adamw"]\nflip = [true, false]\ncrop = [0, 4]\n')
+    lines = 'lr = "1e-3..1e-1:log"', 'optimizer = ["sgdw", "adamw"]', "flip = [true, false]", "crop = [0, 4]"
+    file.write_text("\n".join(["[search]", *lines]))
     expected = read("lr=1e-3..1e-1:log,optimizer=sgdw|adamw,flip=yes|no,crop=0|4")
     assert read(str(file)) == expected
     assert expected["lr"] == Range(0.001, 0.1, log=True)

@@ -9,7 +9,6 @@ from typer import Option
 
 from evacli import console
 from evacli.commands.options import JsonOption, QuietOption, configure_output, with_settings
-from evacli.config import over
 from evacli.formats import DASH, counted, percent, spelled
 from evacli.sweeping.files import DEFAULT_SWEEP
 from evacli.sweeping.plan import TRIALS, Prune
@@ -68,7 +67,7 @@ def sweep_command(  # noqa: PLR0913 - each parameter is an option
     from evacli.sweeping.sweep import sweep as run
 
     result = run(
-        sweep, search=search or None, trials=trials, jobs=jobs, prune=prune, seeds=seeds, **over(recipe, settings)
+        sweep, search=search or None, trials=trials, jobs=jobs, prune=prune, seeds=seeds, recipe=recipe, **settings
     )
     _show(result)
     console.json(result)

@@ -75,10 +75,19 @@ def settle(
     files: SweepDir,
     asked: str | Mapping[str, Any] | Iterable[str] | None,
     settings: Mapping[str, Any],
+    recipe: Mapping[str, Any],
     trials: int | None = None,
     prune: Prune | None = None,
 ) -> Plan:
     """Return the plan of a sweep, new or as it is stored; one that is there accepts no contradiction.
+
+    Args:
+        files: of the sweep.
+        asked: what is to be searched; None: as it is stored.
+        settings: those that all trials share.
+        recipe: what lies under these, and under what is searched.
+        trials: how many there are to be.
+        prune: by what rule they are stopped.
 
     Raises:
         ConfigError: if something cannot be searched or used, or is missing for a new sweep.
@@ -87,8 +96,10 @@ def settle(
         ModelError: if the network is not there.
     """
     space = None if asked is None or asked in ((), []) else search.read(asked)
-    given = config_file.from_root(settings)
     stored = _read(files)
+    searched = space or (stored.search if stored else {})
+    under = {name: value for name, value in recipe.items() if name not in searched}
+    given = config_file.from_root(config.over(under, settings))
     plan = _begun(files, space, given, prune) if stored is None else _gone_on(files, stored, space, given, prune)
     plan = msgspec.structs.replace(plan, trials=trials or plan.trials)
     _require(plan.config)

@@ -46,13 +46,14 @@ class RepeatWork:
         """Return what they came to."""
         found = [summary.read(run) for run in self.runs.values()]
         accuracies = [each.test_accuracy for each in found]
+        when = "after the last epoch" if found[0].tested_once else f"in the epoch chosen by {found[0].chosen_by}"
         return Repeated(
             runs=[str(run.path) for run in self.runs.values()],
             seeds=self.seeds,
             test_accuracies=accuracies,
             test_accuracy=statistics.fmean(accuracies),
             deviation=statistics.stdev(accuracies) if len(accuracies) > 1 else None,
-            chosen_by="after the last epoch" if found[0].tested_once else f"in the epoch chosen by {found[0].chosen_by}",
+            chosen_by=when,
         )
 
 

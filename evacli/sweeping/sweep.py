@@ -30,6 +30,7 @@ def sweep(
     jobs: int = 1,
     prune: Prune | None = None,
     seeds: int = 0,
+    recipe: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> SweepResult:
     """Train with many settings, each in a process and a run directory of its own, or go on where a sweep stopped.
@@ -45,6 +46,7 @@ def sweep(
         prune: "median" or "hyperband", by which trials that promise nothing are stopped, or "none"; None: as before,
             else by the median.
         seeds: how often the best settings are then trained on all training images, each time with another seed.
+        recipe: settings under all others, as `evacli.recipe("fast")`; what is searched takes their place.
         settings: fields of `evacli.config.Config` that all trials share.
 
     Returns:
@@ -64,7 +66,7 @@ def sweep(
     files = SweepDir(sweep)
 
     def settle() -> Plan:
-        return plans.settle(files, search, settings, trials, prune)
+        return plans.settle(files, search, settings, recipe or {}, trials, prune)
 
     settle()  # what cannot be used is refused before anything is written
     files.create()
