@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 import evacli
 from evacli import extras
 from evacli.cli import app
-from evacli.errors import ConfigError, Contradiction, DataError, EvacliError
+from evacli.errors import ConfigError, Contradiction, DataError, EvacliError, ModelError
 from evacli.run import locking
 from evacli.sweeping import plan, training
 from evacli.sweeping.driver import PAUSE
@@ -141,6 +141,23 @@ def test_what_is_searched_takes_the_place_of_a_recipe(tmp_path: Path) -> None:
     assert plan.settle(files, None, {"epochs": 2}, recipe) == begun
     assert begun.of_trial({"optimizer": "muon"})["momentum"] == recipe["momentum"]
     assert begun.on_all_images({"lr": 0.1})["test_every"] == 2
+
+
+@pytest.mark.parametrize("where", ["settings", "search"])
+def test_a_network_file_that_only_the_sweep_of_a_stranger_names_does_not_run(tmp_path: Path, where: str) -> None:
+    model = tmp_path / "theirs.py"
+    model.write_text("1 / 0")
+    files = SweepDir(tmp_path / "theirs")
+    files.create()
+    search, settings = {"lr": "0.1|0.2"}, {"val_split": 0.1}
+    if where == "settings":
+        settings["model"] = f"{model}:build"
+    else:
+        search["model"] = f"eva|{model}:build"
+    plan.write(files, plan.Plan(search=search, settings=settings))
+    with pytest.raises(ModelError, match=r"asks to run .*theirs\.py:build, a file that you have not named"):
+        evacli.sweep(files.path)
+    assert not files.journal.exists()
 
 
 def test_a_run_is_no_sweep(tmp_path: Path) -> None:

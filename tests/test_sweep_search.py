@@ -97,7 +97,12 @@ def test_what_cannot_be_searched_is_refused_with_the_way_on(text: str, said: str
     assert said in f"{refused.value.message} {refused.value.fix}"
 
 
-@pytest.mark.parametrize("text", ["", "[other]", "search = 1", "lr = [", "[search]\nlr = {}", "[search]\nlr = 0.1"])
+RUNS_CODE = '[search]\nmodel = ["eva", "theirs.py:build"]'
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[other]", "search = 1", "lr = [", "[search]\nlr = {}", "[search]\nlr = 0.1", RUNS_CODE]
+)
 def test_a_file_that_says_no_search_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "s.toml"
     file.write_text(text)

@@ -102,7 +102,7 @@ def settle(
     given = config_file.from_root(config.over(under, settings))
     plan = _begun(files, space, given, prune) if stored is None else _gone_on(files, stored, space, given, prune)
     plan = msgspec.structs.replace(plan, trials=trials or plan.trials)
-    _require(plan.config)
+    _require(files, plan, named="model" in given or (space is not None and "model" in space))
     if stored is None:
         _try_out(plan)
     return plan
@@ -162,11 +162,13 @@ def _or_nothing(spelled: Mapping[str, str], name: str) -> str:
     return spelled.get(name, "nothing")
 
 
-def _require(base: Config) -> None:
-    """Refuse what no trial could be trained with, before any is."""
+def _require(files: SweepDir, plan: Plan, *, named: bool) -> None:
+    """Refuse what no trial could be trained with, before any is; and a network file that only the folder names."""
+    base, models = plan.config, plan.space.get("model")
     if base.data is not None and not Path(base.data).exists():
         raise DataError(f"--data {paths.shown(base.data)}: there is no such file or folder.", "Name where it lies.")
-    network_file.require(base.model)
+    for model in models.ends if models else [base.model]:
+        network_file.allow(str(model), RunDir(files.path), named=named)
 
 
 def _try_out(plan: Plan) -> None:

@@ -15,6 +15,7 @@ from evacli.config import BELONGS_TO, FINE_TUNING, FORMER_NAMES, SETTINGS, Confi
 from evacli.errors import ConfigError
 from evacli.formats import spelled
 from evacli.messages import meant, short
+from evacli.paths import is_reference
 from evacli.run.directory import read_small
 from evacli.settings import Described
 
@@ -185,12 +186,18 @@ def _file(path: Path) -> dict[str, Any]:
         found = msgspec.toml.decode(read_small(path))["search"]
         if not isinstance(found, dict):
             raise ValueError("[search] is not a table")
+        if any(is_reference(str(model)) for model in _listed(found.get("model", []))):
+            raise ValueError("it names a network in a Python file, which only the command line may")
     except KeyError as e:
         raise ConfigError(f"--search {path} has no table [search].", _SHAPE) from e
     except (OSError, ValueError, RecursionError) as e:
         reason = getattr(e, "strerror", None) or str(e).rstrip(".")
         raise ConfigError(f"--search {path} cannot be used: {reason}.", _SHAPE) from e
     return found
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list) else str(value).split("|")
 
 
 def _setting(spelling: str) -> Described:

@@ -1,6 +1,7 @@
 """Trying many settings: which of them should I use?"""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,10 +71,29 @@ def sweep(
 
     settle()  # what cannot be used is refused before anything is written
     files.create()
-    with FileLock(files.lock):  # another driver may have come first
-        plan = settle()
-        plans.write(files, plan)
-    console.note(_judged(plan))
+    with _writing_to(files):
+        with FileLock(files.lock):  # another driver may have come first
+            plan = settle()
+            plans.write(files, plan)
+        console.note(_judged(plan))
+        result = _go_on(files, plan, jobs, seeds)
+        _write(files, result)
+    return result
+
+
+@contextmanager
+def _writing_to(files: SweepDir) -> Iterator[None]:
+    try:
+        yield
+    except OSError as e:
+        raise RunError(
+            f"{files.path} cannot be written to: {e.strerror or e}.",
+            f"Free some space or fix the path, and go on: evacli sweep{files.option}",
+        ) from e
+
+
+def _go_on(files: SweepDir, plan: Plan, jobs: int, seeds: int) -> SweepResult:
+    """Do what there is to do, if anything, and return what all of it comes to."""
     from evacli.sweeping.conclude import conclude
     from evacli.sweeping.display import SweepDisplay
     from evacli.sweeping.driver import Driver
@@ -82,19 +102,11 @@ def sweep(
 
     tried = Trials(files, plan)
     over = sum(trial.state.is_finished() for trial in tried.all())
-    try:
-        with SweepDisplay(plan.trials, over, plan.config.epochs) as display:
-            driver = Driver(files, jobs, display)
-            driver.work(TrialWork(files, plan, tried, display))
-            repeated = _repeat(files, plan, tried, driver, seeds)
-    except OSError as e:
-        raise RunError(
-            f"{files.path} cannot be written to: {e.strerror or e}.",
-            f"Free some space or fix the path, and go on: evacli sweep{files.option}",
-        ) from e
-    result = conclude(files, plan, tried, repeated)
-    _write(files, result)
-    return result
+    with SweepDisplay(plan.trials, over, plan.config.epochs) as display:
+        driver = Driver(files, jobs, display)
+        driver.work(TrialWork(files, plan, tried, display))
+        repeated = _repeat(files, plan, tried, driver, seeds)
+    return conclude(files, plan, tried, repeated)
 
 
 def _judged(plan: Plan) -> str:
