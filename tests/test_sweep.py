@@ -1,6 +1,7 @@
 """Sweeps whose trainings only look so, for what must be quick; tests/test_sweep_trained.py has real ones."""
 
 import json
+import shlex
 import signal
 import statistics
 import subprocess
@@ -21,6 +22,7 @@ from typer.testing import CliRunner
 import evacli
 from evacli import extras
 from evacli.cli import app
+from evacli.commands.sweep import folded
 from evacli.errors import ConfigError, Contradiction, DataError, EvacliError, ModelError
 from evacli.run import locking
 from evacli.sweeping import plan, training
@@ -278,6 +280,17 @@ def test_settings_become_the_options_that_mean_them() -> None:
     given = {"lr": 0.1, "flip": False, "tta": True, "spatial_dropout": False, "cutout": None, "data": "-a b"}
     assert options(given) == ["--lr", "0.1", "--no-flip", "--tta", "--data=-a b"]
     assert command("runs/a b", {"crop": 4}) == "evacli train --run 'runs/a b' --crop 4"
+
+
+def test_a_command_line_in_several_lines_is_one_to_a_shell() -> None:
+    whole = command("runs/a b", dict.fromkeys(("data", "model", "freeze_until", "weights"), "x" * 9 + " y"))
+    lines = folded(whole)
+    assert max(map(len, lines.splitlines())) <= 80
+    assert lines.count("\n") > 0
+    printed = subprocess.run(
+        ["bash", "-c", f"printf '%s\n' {lines}"], capture_output=True, text=True, check=True
+    ).stdout
+    assert printed.splitlines() == shlex.split(whole)
 
 
 def test_each_training_has_a_gpu_or_its_part_of_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote, split
 from typing import Annotated, Any
 
+from rich.table import Table
 from rich.text import Text
 from typer import Option
 
@@ -14,7 +16,8 @@ from evacli.sweeping.files import DEFAULT_SWEEP
 from evacli.sweeping.plan import TRIALS, Prune
 from evacli.sweeping.result import Repeated, SweepResult, TrialResult
 
-_ROWS = 20
+_ROWS, _WIDTH = 20, 78
+_VALUE = 12  # letters that most values do with
 _STYLE = {"finished": "", "pruned": "dim", "diverged": "yellow", "failed": "bold red", "under way": "dim"}
 
 
@@ -75,7 +78,7 @@ def sweep_command(  # noqa: PLR0913 - each parameter is an option
 
 def _show(result: SweepResult) -> None:
     title = f"{counted(len(result.trials), 'trial')} of {result.sweep}, the best first"
-    console.result(console.table(title, *_table(result)))
+    console.result(_table(title, result))
     if len(result.trials) > _ROWS:
         console.result(f"The first {_ROWS} of {len(result.trials)}.")
     if result.importance:
@@ -84,12 +87,28 @@ def _show(result: SweepResult) -> None:
     if result.winner:
         console.result("")
         console.result(f"To train with the settings of trial {result.best}, on all training images:")
-        console.result(console.printable(result.command))
+        console.result(console.printable(folded(result.command)))
         console.result("To train that trial itself on:")
-        console.result(console.printable(result.train_on))
+        console.result(console.printable(folded(result.train_on)))
     if result.repeated:
         console.result(_tested(result.repeated))
     console.result(console.printable(f"{result.page} shows it all; {result.table} has the numbers."))
+
+
+def folded(command: str, width: int = _WIDTH) -> str:
+    """Return a command line as several, which a shell takes for one.
+
+    Example:
+        >>> print(folded("evacli train --run runs/best --lr 0.1", width=32))
+        evacli train --run runs/best \\
+          --lr 0.1
+    """
+    lines = [""]
+    for word in map(quote, split(command)):
+        if word.startswith("--") and len(lines[-1]) + len(word) + _VALUE > width:
+            lines.append(" ")
+        lines[-1] += f" {word}"
+    return " \\\n".join(lines)[1:]
 
 
 def _doubt(result: SweepResult) -> str:
@@ -104,12 +123,14 @@ def _tested(repeated: Repeated) -> str:
     )
 
 
-def _table(result: SweepResult) -> tuple[Sequence[str], list[Sequence[str | Text]]]:
-    """Headings and rows; settings that are many share a column."""
+def _table(title: str, result: SweepResult) -> Table:
+    """Return the trials; settings that are many share a column."""
     names = list(result.search)
     together = len(names) > 4
     columns = ["trial", "validation", "epoch", "state", *(["settings"] if together else names)]
-    return columns, [_row(trial, names, together) for trial in result.trials[:_ROWS]]
+    grid = console.table(title, columns, [_row(trial, names, together) for trial in result.trials[:_ROWS]])
+    grid.columns[-1].justify = "left" if together else "right"
+    return grid
 
 
 def _row(trial: TrialResult, names: list[str], together: bool) -> Sequence[str | Text]:

@@ -15,7 +15,7 @@ from evacli import console
 from evacli.formats import percent, spelled
 from evacli.run.history import Row, best
 
-_WIDTH = 80
+_WIDTH, _SHORT = 80, 40  # columns of a line, and those beside a bar
 _STYLE = {"finished": "", "pruned": "dim", "diverged": "yellow", "failed": "bold red"}
 
 
@@ -52,7 +52,7 @@ class SweepDisplay:
 
     def begins(self, name: str, settings: Mapping[str, Any]) -> None:
         """Show a bar for a training."""
-        self._tasks[name] = self._bars.add_task(name, total=self._epochs, said=in_short(settings))
+        self._tasks[name] = self._bars.add_task(name, total=self._epochs, said=in_short(settings, _SHORT))
 
     def goes_on(self, name: str, rows: list[Row]) -> None:
         """Move the bar of a training."""

@@ -112,7 +112,7 @@ def _go_on(files: SweepDir, plan: Plan, jobs: int, seeds: int) -> SweepResult:
 def _judged(plan: Plan) -> str:
     split = plan.config.val_split
     by = f"by training images held back, --val-split {split:g}" if split else "by the data's own validation images"
-    return f"Trials are judged {by}; never by test images."
+    return f"Judged {by}; never by test images."
 
 
 def _repeat(files: SweepDir, plan: Plan, trials: "Trials", driver: "Driver", count: int) -> "Repeated | None":
