@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import msgspec
 import pandas as pd
@@ -17,6 +18,7 @@ import pytest
 import sweep_torture
 from fake_train import accuracy
 from sweep_torture import FAKE, driver, torture
+from tiny_run import make_rows
 from typer.testing import CliRunner
 
 import evacli
@@ -30,6 +32,7 @@ from evacli.sweeping.driver import PAUSE
 from evacli.sweeping.files import SweepDir
 from evacli.sweeping.result import SweepResult
 from evacli.sweeping.training import command, environments, options
+from evacli.sweeping.trying import TrialJob, TrialWork
 
 pytestmark = pytest.mark.slow
 SEARCH, EPOCHS = "lr=1e-3..1e-1:log,optimizer=sgdw|adamw", 4
@@ -190,6 +193,22 @@ def test_what_promises_nothing_is_stopped_and_can_be_trained_on(
         assert trial.state == ("pruned" if low else "finished")
         assert (trial.epochs < EPOCHS) == low
     assert found.count("pruned") > 0
+
+
+def test_a_trial_that_ends_another_epoch_before_it_stops_stays_pruned(tmp_path: Path) -> None:
+    """A rule may think better of it: hyperband asks in some epochs only."""
+    trials, display = Mock(), Mock()
+    trials.promises_nothing.side_effect = [False, True, False]
+    trials.all.return_value = []
+    settings = {"epochs": 9, "val_split": 0.1}
+    work = TrialWork(SweepDir(tmp_path), plan.Plan(search={"lr": "1|2"}, settings=settings), trials, display)
+    job = TrialJob(work, Mock(number=0, drawn={}), settings)
+    rows = make_rows(4, validated=True)
+    assert [job.goes_on(rows[:epoch]) for epoch in (1, 2, 3)] == [True, False, False]
+    assert [call.args[1] for call in trials.report.call_args_list][-1] == 3
+    job.is_over(Mock(), rows[:3])
+    trials.prune.assert_called_once()
+    trials.fail.assert_not_called()
 
 
 def test_a_trial_that_diverges_is_told_and_the_sweep_goes_on(tmp_path: Path) -> None:

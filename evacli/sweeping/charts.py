@@ -22,7 +22,7 @@ class Scale(NamedTuple):
     ticks: list[tuple[float, str]]
 
 
-class Path(NamedTuple):
+class Crossing(NamedTuple):
     """A trial across the axes: its style in the page, what it is, and its points."""
 
     look: str
@@ -35,7 +35,7 @@ class Parallel(NamedTuple):
 
     height: float
     scales: list[Scale]
-    paths: list[Path]
+    paths: list[Crossing]
 
 
 def looks(result: SweepResult) -> dict[int, str]:
@@ -60,7 +60,7 @@ def parallel(result: SweepResult, space: Space) -> Parallel:
     of_accuracy = [(ends(value), percent(value)) for value in dict.fromkeys((low, high))]
     style = looks(result)
     paths = [
-        Path(
+        Crossing(
             style[trial.number],
             f"trial {trial.number}: {percent(trial.val_accuracy)}",
             [f"{places[name](value)},{at[name]}" for name, value in trial.settings.items()]

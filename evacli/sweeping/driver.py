@@ -123,7 +123,7 @@ class Driver:
         if len(rows) > slot.seen:
             slot.seen = len(rows)
             self._display.goes_on(job.run.path.name, rows)
-            slot.unwanted = not job.goes_on(rows)
+            slot.unwanted |= not job.goes_on(rows)
         if has_ended:
             slot.job = slot.training = None
             self._display.leaves(job.run.path.name)

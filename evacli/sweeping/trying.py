@@ -79,8 +79,8 @@ class TrialJob:
                     "--val-split 0, and the data has no validation images: only test images could judge the trials.",
                     "Name a new --sweep, with --val-split 0.1.",
                 )
-        is_last = len(rows) >= self._work.epochs
-        self._is_pruned = not is_last and self._work.trials.promises_nothing(self._claim)
+        if len(rows) < self._work.epochs and not self._is_pruned:  # it may end one more before it heeds that
+            self._is_pruned = self._work.trials.promises_nothing(self._claim)
         return not self._is_pruned
 
     def is_over(self, training: Training, rows: list[Row]) -> None:
