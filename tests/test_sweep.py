@@ -122,6 +122,8 @@ REFUSED: list[tuple[dict[str, Any], type[EvacliError], str]] = [
     ({"search": "lr=0.1..1", "data": "nowhere"}, DataError, "--data nowhere: there is no such file or folder"),
     ({"search": "lr=0.1..1", "model": "evaa"}, EvacliError, "--model evaa: there is no such network"),
     ({"search": "momentum=0.1..0.5", "optimizer": "lionn"}, ConfigError, "--optimizer lionn: there is no such choice"),
+    ({"search": "lr=0.1..1", "jobs": 0}, ConfigError, "--jobs 0: must be at least 1"),
+    ({"search": "lr=0.1..1", "prune": "mean"}, ConfigError, "--prune mean: there is no such choice"),
     ({"search": "warmup_epochs=20..30", "epochs": 9}, ConfigError, "--warmup-epochs 20 is more than --epochs 9"),
 ]
 

@@ -108,8 +108,8 @@ class Driver:
         for slot in self._slots:
             if slot.job or not (job := work.next()):
                 continue
-            slot.job, slot.seen, slot.unwanted = job, 0, False
             slot.training = Training(job.run, job.settings, self._files.log(job.run), slot.environment)
+            slot.job, slot.seen, slot.unwanted = job, 0, False
             self._display.begins(job.run.path.name, job.drawn)
 
     def _look_at_all(self) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -95,6 +95,8 @@ def settle(
         DataError: if the data is not there.
         ModelError: if the network is not there.
     """
+    if prune not in (None, *get_args(Prune)):
+        raise ConfigError(f"--prune {prune}: there is no such choice.", f"Choose one of {', '.join(get_args(Prune))}.")
     space = None if asked is None or asked in ((), []) else search.read(asked)
     stored = _read(files)
     searched = space or (stored.search if stored else {})

@@ -9,7 +9,7 @@ from filelock import FileLock
 
 from evacli import console, extras, spreadsheet
 from evacli.config import takes_settings
-from evacli.errors import RunError
+from evacli.errors import ConfigError, RunError
 from evacli.run.directory import remove_leftovers, write_text_atomically
 from evacli.sweeping import plan as plans
 from evacli.sweeping.files import DEFAULT_SWEEP, SweepDir
@@ -64,6 +64,7 @@ def sweep(
         {'lr': 0.02135}
     """
     extras.require("evacli sweep", ["optuna"], "sweep")
+    _check(trials=(trials, 1), jobs=(jobs, 1), seeds=(seeds, 0))
     files = SweepDir(sweep)
 
     def settle() -> Plan:
@@ -79,6 +80,13 @@ def sweep(
         result = _go_on(files, plan, jobs, seeds)
         _write(files, result)
     return result
+
+
+def _check(**counts: tuple[int | None, int]) -> None:
+    """Refuse numbers below the least that they may be."""
+    for name, (number, least) in counts.items():
+        if number is not None and number < least:
+            raise ConfigError(f"--{name} {number}: must be at least {least}.")
 
 
 @contextmanager
