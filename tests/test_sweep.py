@@ -223,6 +223,7 @@ def test_a_trial_that_diverges_is_told_and_the_sweep_goes_on(tmp_path: Path) -> 
     for trial in found.trials:
         assert trial.state == ("diverged" if trial.settings["lr"] == 0.9 else "finished")
     assert found.count("diverged") > 0
+    assert shlex.split(found.command) == shlex.split(done.stdout.split("images:\n")[1].split("\nTo train")[0])
     table = [line for line in done.stdout.splitlines() if line.startswith(("│", "┃"))]
     told = done.stderr.splitlines()[1:]
     assert len(told) == len(table) == 4

@@ -87,9 +87,9 @@ def _show(result: SweepResult) -> None:
     if result.winner:
         console.result("")
         console.result(f"To train with the settings of trial {result.best}, on all training images:")
-        console.result(console.printable(folded(result.command)))
+        console.result(folded(result.command))
         console.result("To train that trial itself on:")
-        console.result(console.printable(folded(result.train_on)))
+        console.result(folded(result.train_on))
     if result.repeated:
         console.result(_tested(result.repeated))
     console.result(console.printable(f"{result.page} shows it all; {result.table} has the numbers."))
@@ -108,7 +108,7 @@ def folded(command: str, width: int = _WIDTH) -> str:
         if word.startswith("--") and len(lines[-1]) + len(word) + _VALUE > width:
             lines.append(" ")
         lines[-1] += f" {word}"
-    return " \\\n".join(lines)[1:]
+    return " \\\n".join(map(console.printable, lines))[1:]
 
 
 def _doubt(result: SweepResult) -> str:
