@@ -26,7 +26,7 @@ def render_page(result: SweepResult) -> str:
         looks=charts.LOOKS,
         rows=[(trial, _cells(trial, result)) for trial in result.trials[:MOST_ROWS]],
         searched=[(option(name), spelling) for name, spelling in result.search.items()],
-        shared=[(option(name), spelled(value)) for name, value in result.settings.items()],
+        shared=[(option(name), spelled(value)) for name, value in result.settings.items() if value is not None],
     )
 
 
