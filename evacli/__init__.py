@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from evacli.recipes import recipe
     from evacli.reporting.report import report
     from evacli.run.listing import runs
+    from evacli.sweeping.sweep import sweep
     from evacli.training.train import train
     from evacli.using.evaluate import evaluate
     from evacli.using.export import export
@@ -28,6 +29,7 @@ _WORKFLOWS = {
     "evaluate": "evacli.using.evaluate",
     "export": "evacli.using.export",
     "compare": "evacli.comparing.compare",
+    "sweep": "evacli.sweeping.sweep",
     "runs": "evacli.run.listing",
     "recipe": "evacli.recipes",
 }
@@ -44,6 +46,7 @@ __all__ = [
     "recipe",
     "report",
     "runs",
+    "sweep",
     "train",
 ]
 

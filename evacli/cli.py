@@ -24,6 +24,7 @@ from evacli.commands.predict import predict_command
 from evacli.commands.recipes import recipes_command
 from evacli.commands.report import report_command
 from evacli.commands.runs import runs_command
+from evacli.commands.sweep import sweep_command
 from evacli.commands.train import train_command
 from evacli.config import with_current_name
 from evacli.errors import EvacliError, Stopped
@@ -134,6 +135,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate_command,
     "export": export_command,
     "compare": compare_command,
+    "sweep": sweep_command,
     "runs": runs_command,
     "recipes": recipes_command,
     "cache": cache_command,

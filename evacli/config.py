@@ -534,14 +534,15 @@ def _config_error(reason: str, values: Mapping[str, Any]) -> ConfigError:
     return ConfigError(f"{setting.option} {short(values[field])}: {problem}.", fix)
 
 
-def contradictions(stored: Config, wanted: Config) -> str:
+def contradictions(stored: Config, wanted: Config, changeable: frozenset[str] = CHANGEABLE) -> str:
     """Return the settings in which two configurations differ and must not, as a person reads them; empty if none.
 
-    Two files may build the same network, or have the same weights; whether they do is for their fingerprint to say.
+    Those that are `changeable` may. Two files may build the same network, or have the same weights; whether they do is
+    for their fingerprint to say.
     """
     files = {"model"} if paths.is_reference(stored.model) and paths.is_reference(wanted.model) else set()
     files |= {"weights"} if _is_file(stored.weights) and _is_file(wanted.weights) else set()
-    differing = [f for f in differences(stored, wanted) if f not in CHANGEABLE | files]
+    differing = [f for f in differences(stored, wanted) if f not in changeable | files]
     return "; ".join(f"{option(f)} {_spelled(wanted, f)} (run: {_spelled(stored, f)})" for f in differing)
 
 

@@ -53,6 +53,7 @@ CASES = [
     (("gradcam", "--target", ""), {"pred", "true", "both"}),
     (("lr-find", "--mode", "e"), {"exp"}),
     (("train", "--label"), {"--label-smoothing"}),
+    (("sweep", "--prune", ""), {"median", "hyperband", "none"}),
 ]
 
 

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 from compared_runs import write_run
+from made_sweep import make_sweep
 from PIL import Image
 from tiny_run import HOSTILE, make_data, make_rows, make_run
 
 import evacli.data
 from evacli.comparing.compare import compare
 from evacli.reporting.report import report
+from evacli.sweeping.page import render_page
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
@@ -39,7 +41,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """Reports of a plain run with all pictures, of hostile names and of a hundred classes; two and twenty runs."""
+    """Reports of a plain run with all pictures, of hostile names and of a hundred classes; comparisons; a sweep."""
     cases = {
         "plain": make_data(),
         "hostile": make_data(HOSTILE, num_test=60),
@@ -62,12 +64,14 @@ def pages(tmp_path_factory):
             for i, name in enumerate(names)
         ]
         written[key] = Path(compare(paths).page).as_uri()
-    return written
+    page = tmp_path_factory.mktemp("sweep") / "sweep.html"
+    page.write_text(render_page(make_sweep()), encoding="utf-8")
+    return written | {"sweep": page.as_uri()}
 
 
 @pytest.mark.parametrize("width", [375, 1100, 1300, 1600])
 @pytest.mark.parametrize(
-    ("name", "pictures"), [("plain", 5), ("hostile", 5), ("many", 5), ("two runs", 2), ("twenty runs", 2)]
+    ("name", "pictures"), [("plain", 5), ("hostile", 5), ("many", 5), ("two runs", 2), ("twenty runs", 2), ("sweep", 0)]
 )
 def test_the_page_opens_cleanly_and_fits(browser, pages, name, pictures, width):
     screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
@@ -96,7 +100,7 @@ def test_the_page_opens_cleanly_and_fits(browser, pages, name, pictures, width):
     assert measured["sideways"] == []
     assert measured["images"] >= pictures
     assert (measured["broken"], measured["handlers"]) == (0, 0)
-    assert measured["scripts"] == (0 if "runs" in name else 1)
+    assert measured["scripts"] == (0 if "runs" in name or name == "sweep" else 1)
 
 
 def open_page(browser, address, width=1300, dark=False):

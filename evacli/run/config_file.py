@@ -85,12 +85,7 @@ def inherit(run: RunDir, settings: Mapping[str, Any], *, trained: bool | None = 
         Contradiction: showing each setting that differs from what the trained run was made with.
     """
     stored = read(run)
-    settings = _from_root(given_arrays.kept(run, settings))
-    if settings.get("dataset") is not None and settings.setdefault("data", None) is not None:
-        raise ConfigError(
-            f"--dataset {settings['dataset']} and --data {paths.shown(settings['data'])} name two data sets.",
-            "Leave one of them out.",
-        )
+    settings = from_root(given_arrays.kept(run, settings))
     trained = run.has_checkpoint if trained is None else trained
     if stored is None:
         return config.make(settings)
@@ -117,9 +112,19 @@ def _within(limit: object, size: int | str) -> bool:
     return largest != limit and isinstance(largest, int) and isinstance(size, int) and size <= largest
 
 
-def _from_root(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings with what names a file spelled such that it means the same in any folder."""
-    return {
+def from_root(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings with what names a file spelled such that it means the same in any folder.
+
+    Raises:
+        ConfigError: if they name two data sets.
+    """
+    rooted = {
         name: _PATHS[name](os.fspath(value)) if name in _PATHS and isinstance(value, str | os.PathLike) else value
         for name, value in settings.items()
     }
+    if rooted.get("dataset") is not None and rooted.setdefault("data", None) is not None:
+        raise ConfigError(
+            f"--dataset {rooted['dataset']} and --data {paths.shown(rooted['data'])} name two data sets.",
+            "Leave one of them out.",
+        )
+    return rooted
