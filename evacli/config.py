@@ -359,16 +359,33 @@ def option(field: str) -> str:
     return "--" + field.replace("_", "-")
 
 
-def written(field: str, value: object) -> str:
-    """Return a setting as on a command line.
+def options(settings: Mapping[str, Any]) -> list[str]:
+    """Return settings as options of `evacli train`.
 
     Example:
-        >>> written("batch_size", 64), written("flip", False)
-        ('--batch-size 64', '--no-flip')
+        >>> options({"lr": 0.1, "flip": False, "spatial_dropout": False, "cutout": None})
+        ['--lr', '0.1', '--no-flip']
     """
-    if isinstance(value, bool):
-        return option(field if value else f"no_{field}")
-    return f"{option(field)} {quote(str(value))}"
+    words: list[str] = []
+    for name, value in settings.items():
+        setting = SETTINGS[name]
+        if setting.kind is bool:
+            no = [f"--no-{setting.option[2:]}"] if setting.says.negated and value is False else []
+            words += [setting.option] if value else no
+        elif value is not None:
+            words += [f"{setting.option}={value}"] if str(value).startswith("-") else [setting.option, str(value)]
+    return words
+
+
+def command(run: str, settings: Mapping[str, Any], *, recipe: str | None = None) -> str:
+    """Return the command line that trains a run with these settings, over those of a recipe, to copy.
+
+    Example:
+        >>> command("runs/best", {"lr": 0.1}, recipe="fast")
+        'evacli train --run runs/best --recipe fast --lr 0.1'
+    """
+    words = [*(["--recipe", recipe] if recipe else []), *options(settings)]
+    return " ".join(["evacli train --run", *map(quote, (run, *words))])
 
 
 def takes_settings(workflow: Function) -> Function:

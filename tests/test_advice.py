@@ -14,9 +14,9 @@ LIKE_CIFAR = np.diag([90] * 10)
 LIKE_CIFAR[3, 5] = LIKE_CIFAR[5, 3] = 60  # cats and dogs
 
 FINE = Signs(
+    path="runs/a",
     run=" --run runs/a",
-    again={"run": "runs/a-next", "recipe": "runs/a"},
-    anew={"run": "runs/a-next", "data": "my photos"},
+    data={"data": "my photos"},
     failed=False,
     lr=0.05,
     customary=0.05,

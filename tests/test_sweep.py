@@ -25,13 +25,14 @@ import evacli
 from evacli import extras
 from evacli.cli import app
 from evacli.commands.sweep import folded
+from evacli.config import command, options
 from evacli.errors import ConfigError, Contradiction, DataError, EvacliError, ModelError
 from evacli.run import locking
 from evacli.sweeping import plan, training
 from evacli.sweeping.driver import PAUSE
 from evacli.sweeping.files import SweepDir
 from evacli.sweeping.result import SweepResult
-from evacli.sweeping.training import command, environments, options
+from evacli.sweeping.training import environments
 from evacli.sweeping.trying import TrialJob, TrialWork
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ from shlex import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from evacli.config import written
+from evacli.config import command
 from evacli.formats import counted
 from evacli.run.summary import Advice
 
@@ -23,9 +23,9 @@ class Signs:
     """What of a run the rules look at; accuracies are shares of 1.
 
     Attributes:
+        path: its directory.
         run: the option that names it, as " --run runs/a".
-        again: the options with which another run is trained in the same way, and their values.
-        anew: those with which one is trained on the same images, whatever else.
+        data: the settings that say which images it learns from.
         failed: whether its loss was no longer finite.
         lr: its peak learning rate.
         customary: the one that its optimizer has by default.
@@ -50,9 +50,9 @@ class Signs:
         pretrained: whether it began with weights of others.
     """
 
+    path: str
     run: str
-    again: Mapping[str, object]
-    anew: Mapping[str, object]
+    data: Mapping[str, object]
     failed: bool
     lr: float
     customary: float
@@ -77,7 +77,7 @@ class Signs:
 
     def otherwise(self, **changed: object) -> str:
         """Return the command that trains another run in the same way but for some settings."""
-        return " ".join(["evacli train", *(written(name, value) for name, value in {**self.again, **changed}.items())])
+        return command(f"{self.path}-next", changed, recipe=self.path)
 
     @property
     def gap(self) -> float:
@@ -162,8 +162,7 @@ def _tiny_data(s: Signs) -> Advice | None:
 
 def _from_pretrained(s: Signs) -> str:
     # Settings for a network that begins with nothing do not suit one that has learnt: the recipe has its own.
-    kept = [written(name, value) for name, value in s.anew.items()]
-    return " ".join(["evacli train", *kept, "--model mobilenet_v2 --weights imagenet"])
+    return command(f"{s.path}-next", {**s.data, "model": "mobilenet_v2", "weights": "imagenet"})
 
 
 def _noisy_labels(s: Signs) -> Advice | None:

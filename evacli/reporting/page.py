@@ -1,6 +1,7 @@
 """What the page of a report shows."""
 
 from collections.abc import Sequence
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evacli.catalogue.optimizers import OPTIMIZERS
-from evacli.config import Config, data_name, differences, option, written
+from evacli.config import Config, data_name, differences, option
 from evacli.data.types import Data, Split
 from evacli.doubting.duplicates import Duplicate
 from evacli.errors import RunError
@@ -160,7 +161,7 @@ def advised(advice: Sequence[Advice], settings: Config) -> list[Advice]:
     """Return what to try next, of the data its name, not where it lies."""
     if settings.data is None:
         return list(advice)
-    place, name = written("data", settings.data), written("data", data_name(settings))
+    place, name = quote(settings.data), quote(data_name(settings))
     return [msgspec.structs.replace(one, command=one.command.replace(place, name)) for one in advice]
 
 

@@ -35,11 +35,11 @@ def read(run: "EvaluatedRun", rows: Sequence[Row], confusions: NDArray[np.int64]
     found = None
     with suppress(RunError):  # the advice does without it
         found = suggestion(run.run)
-    counts, following = np.bincount(run.test.labels), f"{run.run.path}-next"
+    counts = np.bincount(run.test.labels)
     return Signs(
+        path=str(run.run.path),
         run=run.run.option,
-        again={"run": following, "recipe": str(run.run.path)},
-        anew={"run": following, "dataset" if config.data is None else "data": config.data or config.dataset},
+        data={"dataset" if config.data is None else "data": config.data or config.dataset},
         failed=trained.state == "failed",
         lr=trained.lr,
         customary=OPTIMIZERS[config.optimizer].lr,

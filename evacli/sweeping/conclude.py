@@ -5,11 +5,11 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from evacli.config import command
 from evacli.sweeping.files import SweepDir
 from evacli.sweeping.plan import Plan
 from evacli.sweeping.result import Repeated, State, SweepResult, TrialResult
 from evacli.sweeping.search import Range
-from evacli.sweeping.training import command
 from evacli.sweeping.trials import DIVERGED, WHY, Trials, importance
 
 BEST_RUN = "runs/best"

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from evacli.notebook import Displayed
+
 FEW = 40  # finished trials, below which the best quarter has fewer than ten
 State = Literal["finished", "pruned", "diverged", "failed", "under way"]
 
@@ -58,7 +60,7 @@ class Repeated(msgspec.Struct, frozen=True, kw_only=True):
     chosen_by: str
 
 
-class SweepResult(msgspec.Struct, frozen=True, kw_only=True):
+class SweepResult(Displayed, frozen=True, kw_only=True):
     """The trials of a sweep, and what follows from them.
 
     Attributes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from evacli import console, extras, spreadsheet
+from evacli import console, extras, recipes, spreadsheet
 from evacli.config import takes_settings
 from evacli.errors import ConfigError, RunError
 from evacli.run.directory import remove_leftovers, write_text_atomically
@@ -31,7 +31,7 @@ def sweep(
     jobs: int = 1,
     prune: Prune | None = None,
     seeds: int = 0,
-    recipe: Mapping[str, Any] | None = None,
+    recipe: str | Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> SweepResult:
     """Train with many settings, each in a process and a run directory of its own, or go on where a sweep stopped.
@@ -47,7 +47,8 @@ def sweep(
         prune: "median" or "hyperband", by which trials that promise nothing are stopped, or "none"; None: as before,
             else by the median.
         seeds: how often the best settings are then trained on all training images, each time with another seed.
-        recipe: settings under all others, as `evacli.recipe("fast")`; what is searched takes their place.
+        recipe: of this name, or in this file or run, settings under all others, or these themselves; what is searched
+            takes their place.
         settings: fields of `evacli.config.Config` that all trials share.
 
     Returns:
@@ -66,9 +67,10 @@ def sweep(
     extras.require("evacli sweep", ["optuna"], "sweep")
     _check(trials=(trials, 1), jobs=(jobs, 1), seeds=(seeds, 0))
     files = SweepDir(sweep)
+    under = recipes.recipe(recipe) if isinstance(recipe, str) else recipe or {}
 
     def settle() -> Plan:
-        return plans.settle(files, search, settings, recipe or {}, trials, prune)
+        return plans.settle(files, search, settings, under, trials, prune)
 
     settle()  # what cannot be used is refused before anything is written
     files.create()

@@ -7,10 +7,9 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
-from evacli.config import SETTINGS
+from evacli.config import options
 from evacli.errors import RunError
 from evacli.run import history, summary
 from evacli.run.directory import RunDir
@@ -101,34 +100,6 @@ def has_diverged(run: RunDir) -> bool:
         return summary.read(run).state == "failed"
     except RunError:
         return False
-
-
-def options(settings: Mapping[str, Any]) -> list[str]:
-    """Return settings as options of `evacli train`.
-
-    Example:
-        >>> options({"lr": 0.1, "flip": False, "spatial_dropout": False, "cutout": None})
-        ['--lr', '0.1', '--no-flip']
-    """
-    words: list[str] = []
-    for name, value in settings.items():
-        setting = SETTINGS[name]
-        if setting.kind is bool:
-            no = [f"--no-{setting.option[2:]}"] if setting.says.negated and value is False else []
-            words += [setting.option] if value else no
-        elif value is not None:
-            words += [f"{setting.option}={value}"] if str(value).startswith("-") else [setting.option, str(value)]
-    return words
-
-
-def command(run: str, settings: Mapping[str, Any]) -> str:
-    """Return the command line that trains a run with these settings, to copy.
-
-    Example:
-        >>> command("runs/best", {"lr": 0.1})
-        'evacli train --run runs/best --lr 0.1'
-    """
-    return " ".join(["evacli train --run", quote(run), *map(quote, options(settings))])
 
 
 def environments(jobs: int) -> list[dict[str, str]]:
