@@ -55,7 +55,9 @@ def want(device: Device = "auto", *, deterministic: bool = False) -> None:
         want("gpu")
     """
     if device not in get_args(Device):
-        raise ConfigError(f"--device {device}: there is no such choice.", f"Choose one of {', '.join(get_args(Device))}.")
+        raise ConfigError(
+            f"--device {device}: there is no such choice.", f"Choose one of {', '.join(get_args(Device))}."
+        )
     if not _Process.started:
         _Process.wanted, _Process.deterministic = device, deterministic
         return

@@ -6,7 +6,15 @@ from rich.text import Text
 from typer import Option
 
 from evacli import console
-from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output, with_settings
+from evacli.commands.options import (
+    RUN,
+    DeviceOption,
+    JsonOption,
+    QuietOption,
+    RunOption,
+    configure_output,
+    with_settings,
+)
 from evacli.config import over
 from evacli.lr_finder.suggest import smooth
 from evacli.run.directory import RunDir
@@ -22,6 +30,7 @@ def lr_find_command(  # noqa: PLR0913 - each parameter is an option
     max_lr: Annotated[float, Option(help="Last learning rate.")] = 10.0,
     steps: Annotated[int, Option(help="How many learning rates to try, a batch each.", metavar="N")] = 100,
     mode: Annotated[Mode, Option(help="Equal factors between them, or equal differences.")] = "exp",
+    device: DeviceOption = "auto",
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -32,7 +41,7 @@ def lr_find_command(  # noqa: PLR0913 - each parameter is an option
     configure_output(json, quiet)
     from evacli.lr_finder.range_test import lr_find
 
-    result = lr_find(run, min_lr=min_lr, max_lr=max_lr, steps=steps, mode=mode, **over(recipe, settings))
+    result = lr_find(run, min_lr=min_lr, max_lr=max_lr, steps=steps, mode=mode, device=device, **over(recipe, settings))
     _show(result, RunDir(run))
     console.json(result)
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from evacli import console, extras, spreadsheet
+from evacli import console, devices, extras, spreadsheet
+from evacli.devices import Device
 from evacli.run import trained
 from evacli.run.directory import DEFAULT_RUN, RunDir, write_text_atomically
 from evacli.run.locking import drawing
@@ -77,7 +78,9 @@ class LabelsResult(msgspec.Struct, frozen=True, kw_only=True):
     picture: str | None
 
 
-def labels(run: str | Path = DEFAULT_RUN, *, data: str | os.PathLike[str] | None = None) -> LabelsResult:
+def labels(
+    run: str | Path = DEFAULT_RUN, *, data: str | os.PathLike[str] | None = None, device: Device = "auto"
+) -> LabelsResult:
     """Find test and validation images whose labels are suspected to be wrong, by confident learning.
 
     Training images are left out: what a network has learnt by heart, it does not contradict.
@@ -85,6 +88,7 @@ def labels(run: str | Path = DEFAULT_RUN, *, data: str | os.PathLike[str] | None
     Args:
         run: the run directory, with a trained model.
         data: where the data of the run lies now, if it has moved; the run remembers.
+        device: "cpu", "gpu", or "auto": a GPU where TensorFlow can use one.
 
     Raises:
         ConfigError: if cleanlab is not installed.
@@ -95,6 +99,7 @@ def labels(run: str | Path = DEFAULT_RUN, *, data: str | os.PathLike[str] | None
         >>> labels("runs/first").suspects[0].suggested
         'frog'
     """
+    devices.want(device)
     extras.require("evacli labels", ["cleanlab"], "labels")
     directory = RunDir(run)
     stored = trained.read(directory)

@@ -114,7 +114,7 @@ class GpuEngine(SingleEngine):
         return EpochFigures(float(found["cross_entropy"]), float(found["accuracy"]))
 
     def _parts(self, batches: Batches) -> Iterator[Batches]:
-        """Yield parts with batches of one size: a few whose time tells how many make a block, and a smaller last one."""
+        """Yield parts with batches of one size: a few whose time tells how many make a block; the smaller last one."""
         whole = len(batches.indices) // batches.size
         first = min(TIMED, whole) if self._seconds is None else 0
         for begin, end in ((0, first), (first, whole), (whole, len(batches))):

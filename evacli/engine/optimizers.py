@@ -135,9 +135,9 @@ class GradientNoise:
 class LossScaling:
     """Keeps small gradients from vanishing in float16: multiplies the loss, and divides the gradients by as much.
 
-    Micikevicius et al. 2018 (arXiv 1710.03740), section 3.2. A step whose gradients overflow is left out, and halves the
-    scale; `GROWTH` steps without one double it. To be mixed into an optimizer, whose variables it then is among. Keras'
-    own, an optimizer around another, tells neither the rate of that nor how many steps it has left out.
+    Micikevicius et al. 2018 (arXiv 1710.03740), section 3.2. A step whose gradients overflow is left out, and halves
+    the scale; `GROWTH` steps without one double it. To be mixed into an optimizer, among whose variables the scale then
+    is. Keras' own, an optimizer around another, tells neither the rate of that nor how many steps it has left out.
     """
 
     FIRST, GROWTH = 2.0**15, 2000

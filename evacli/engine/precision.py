@@ -17,7 +17,7 @@ SHORTER: tuple[Precision, ...] = "float32", "bfloat16", "float16"
 WORTHWHILE_SPEEDUP = 1.1
 
 
-# Of the small convolution: images, side, channels and filters. On a card a smaller one would measure how it is launched.
+# Of the convolution: images, side, channels and filters. On a card the small one would measure how it is launched.
 SMALL = 32, 16, 32, 64
 LARGER = 256, 32, 64, 64
 

@@ -305,6 +305,7 @@ def batch_size(shape: tuple[int, ...]) -> int:
 
 
 def untuned() -> tf.data.Options:
+    """Return options of a data set that TensorFlow does not tune."""
     # There is nothing here to tune, and TensorFlow's tuner sleeps for up to a minute at a time: where it misses the
     # signal that an epoch is over, which happens, the end of the epoch waits for it.
     options = tf.data.Options()

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from evacli import config, console, memory, network_file
+from evacli import config, console, devices, memory, network_file
 from evacli.data import load
+from evacli.devices import Device
 from evacli.engine.base import Controls, Figures
 from evacli.engine.hyperparameters import inertia
 from evacli.errors import ConfigError, NoSuggestion
@@ -35,6 +36,7 @@ def lr_find(
     max_lr: float = 10.0,
     steps: int = 100,
     mode: Mode = "exp",
+    device: Device = "auto",
     **settings: Any,
 ) -> LrFindResult:
     """Run the range test on the run's own network, data, augmentation, optimizer and batch size.
@@ -47,6 +49,7 @@ def lr_find(
         max_lr: the last learning rate.
         steps: how many are tried, a batch each.
         mode: "exp": equal factors between them; "linear": equal differences.
+        device: "cpu", "gpu", or "auto": a GPU where TensorFlow can use one.
         settings: fields of `Config`; what is not given comes from the run.
 
     Raises:
@@ -58,6 +61,7 @@ def lr_find(
         >>> lr_find("runs/first", dataset="digits").rule
         'foot'
     """
+    devices.want(device)
     swept = make_range(min_lr=min_lr, max_lr=max_lr, steps=steps, mode=mode)
     directory = RunDir(run)
     refuse_if_busy(directory)
@@ -115,7 +119,7 @@ class _Enough(Exception):
 class _Losses:
     """Collects the loss of every update, until they tell enough."""
 
-    every = 1
+    every = 10  # what is taken beyond the end is put back with the rest
 
     def __init__(self, parts: int, show: Callable[[], None]) -> None:
         self._parts, self._show = parts, show

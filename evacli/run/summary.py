@@ -60,6 +60,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         data_fingerprint: `Data.fingerprint` of what it was trained on.
         seconds: time spent training.
         images_per_second: training images over that time.
+        skipped_steps: those whose gradients overflowed in float16.
         versions: versions and settings that the result depends on, by name.
     """
 
@@ -85,6 +86,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     data_fingerprint: str
     seconds: Finite
     images_per_second: Finite
+    skipped_steps: Count = 0
     versions: dict[str, str] = {}
 
     def __post_init__(self) -> None:

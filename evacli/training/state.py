@@ -115,5 +115,6 @@ class TrainingState:
             data_fingerprint=data.fingerprint,
             seconds=seconds,
             images_per_second=len(data.train) * len(rows) / seconds if seconds else 0.0,
+            skipped_steps=self.learner.engine.skipped(),
             versions=progress.versions,
         )

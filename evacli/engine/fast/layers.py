@@ -80,8 +80,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     """Batch normalisation in one kernel, where Keras on TensorFlow spells it out in a dozen.
 
     Equals the plain layer in outputs, gradients and moving statistics up to float32 rounding; inputs of
-    16 bits are normalised in float32, like there. What the kernel cannot do (inputs that are not images with channels last, masks,
-    renormalisation, synchronised statistics) goes the plain way.
+    16 bits are normalised in float32, like there. What the kernel cannot do (inputs that are not images with channels
+    last, masks, renormalisation, synchronised statistics) goes the plain way.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:

@@ -31,8 +31,8 @@ def training_twin(
 ) -> keras.Model:
     """Return the same network on fast layers, with the same weights, giving scores instead of probabilities.
 
-    With "bfloat16" or "float16", layers compute in that and keep their weights in float32; what rescales the pixels and what
-    gives the scores stays in float32. Seeds of dropout layers that have none are drawn anew, after
+    With "bfloat16" or "float16", layers compute in that and keep their weights in float32; what rescales the pixels and
+    what gives the scores stays in float32. Seeds of dropout layers that have none are drawn anew, after
     `keras.utils.set_random_seed` always the same.
 
     Args:
