@@ -29,9 +29,7 @@ LayerOption = Annotated[
 MethodOption = Annotated[
     Method, Option("--method", help="What makes the maps; occlusion covers the image, others explain a layer.")
 ]
-DeviceOption = Annotated[
-    Device, Option("--device", help="What computes: a GPU where TensorFlow can use one, or as you say.")
-]
+DeviceOption = Annotated[Device, Option("--device", help="What computes: auto, cpu or gpu.", metavar="NAME")]
 JsonOption = Annotated[bool, Option("--json", help="Print the result as JSON alone.", metavar="")]
 QuietOption = Annotated[bool, Option("--quiet", "-q", help="Print results and problems only.", metavar="")]
 
