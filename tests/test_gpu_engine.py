@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from engine_room import dealt, twin
@@ -22,10 +24,12 @@ from evacli.engine.augment import uniform
 from evacli.engine.base import Figures
 from evacli.engine.gpu import GpuEngine
 from evacli.errors import Interrupted, MemoryShort
-from evacli.run import checkpoint
+from evacli.run import checkpoint, history
+from evacli.run.checkpoint import Progress
 from evacli.run.directory import RunDir
 from evacli.training import train as training
 from evacli.training.learner import Learner, assemble
+from evacli.training.state import TrainingState
 
 CARD = Card("a card", "/CPU:0", "none")
 PLAIN = {"model": TINY, "batch_size": 8, "precision": "float32", "lr": 0.1, "cutout": 3, "crop": 1, "flip": True}
@@ -224,7 +228,7 @@ def test_the_shortest_precision_that_pays_is_chosen(seconds: Any, answer: str, m
 
 
 def train(path: Path, digits: Path, **extra: Any) -> Any:
-    settings = PLAIN | {"batch_size": 32, "lr": 0.05, "data": str(digits), "epochs": 2, "optimizer": "sgdw"}
+    settings = PLAIN | {"batch_size": 32, "lr": 0.05, "data": str(digits), "epochs": 3, "optimizer": "sgdw"}
     return training.train(path, **(settings | extra))
 
 
@@ -267,6 +271,32 @@ def test_what_is_stopped_in_an_epoch_goes_on_to_the_same_bits(interrupted: dict[
     folder = interrupted["folder"]
     assert interrupted["batch"] == 4
     assert state(folder / "parts") == state(folder / "whole")
+    # Files that were not written after each epoch, which takes longer than that here, are written in the end.
+    whole = RunDir(folder / "whole")
+    assert len(history.read_csv(whole.history)) == 3
+    saved = keras.models.load_model(whole.best_model).get_weights()
+    assert all((a == b).all() for a, b in zip(saved, checkpoint.load(whole)[1]["best"], strict=True))
+
+
+def test_files_take_a_small_share_of_a_training_on_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("evacli.training.state.time.monotonic", lambda: clock[0])
+    computes = SimpleNamespace(device="a card")
+    progress = Progress(
+        config=config.make(PLAIN), lr=0.1, lr_source="", class_names=(), data_fingerprint="", versions={}
+    )
+    training_state = TrainingState(None, SimpleNamespace(engine=computes, config=progress.config), progress)
+    monkeypatch.setattr(training_state, "save", lambda: clock.__setitem__(0, clock[0] + 2))
+    assert training_state.due
+    training_state.write()
+    assert not training_state.due
+    clock[0] += 37
+    assert not training_state.due
+    clock[0] += 1
+    assert training_state.due
+    computes.device = "CPU"
+    clock[0] -= 30
+    assert training_state.due
 
 
 def test_a_run_goes_on_on_another_device_which_is_said(
@@ -274,7 +304,7 @@ def test_a_run_goes_on_on_another_device_which_is_said(
 ) -> None:
     run = interrupted["folder"] / "parts"
     assert checkpoint.load_progress(RunDir(run)).versions["device"] == "a card, deterministic"
-    assert train(run, digits, epochs=3).epochs_done == 3
+    assert train(run, digits, epochs=4).epochs_done == 4
     assert "device a card, deterministic -> CPU" in capsys.readouterr().err
 
 

@@ -116,9 +116,7 @@ class StopWhenAsked:
 
 def _stop(state: TrainingState, cause: str) -> tuple[str, str]:
     """Save everything; return what to say, and how to go on."""
-    state.save()
-    if state.rows:
-        state.write_results()
+    state.write()
     steps = f"{state.step:,} step{'s' * (state.step != 1)}"
     return f"{cause} after {steps}; everything is saved.", f"Go on with: evacli train{state.run.option}"
 

@@ -146,10 +146,9 @@ class Loop:
             scores = metrics.score_classes(tested.labels, tested.predicted, self.learner.data.class_names)
             state.advance(balanced_accuracy=metrics.balanced_accuracy(scores), macro_f1=metrics.macro_f1(scores))
         state.advance(rows=(*state.rows, row), batch=0, seconds=0.0, best_epoch=best.epoch if best else 0)
-        state.save()
-        if best is row:
-            state.write_best()
-        state.write_results()
+        state.best_is_late |= best is row
+        if state.due or len(state.rows) >= self.config.epochs:
+            state.write()
 
     def _last_rate(self, epoch: int) -> float:
         last = self.learner.batching.steps_before(epoch + 1) - 1
