@@ -16,7 +16,7 @@ import tempfile
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any
 
 import numpy as np
@@ -155,6 +155,7 @@ def wholes(options: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
 def whole(title: str, module: str, arguments: list[str], report: Report) -> None:
     began = perf_counter()
     command = [sys.executable, "-m", f"rivals.{module}", *arguments]
+    command += [f"--began={time()}"] if module == "gpu_whole" else []
     done = subprocess.run(command, cwd=HERE, env=os.environ, stdout=subprocess.PIPE, check=False, text=True)
     try:
         facts: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

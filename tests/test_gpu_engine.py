@@ -1,6 +1,5 @@
 """The engine for a card, which computes on the CPU here: what it does there is the same but for rounding and speed."""
 
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +15,6 @@ from tiny_run import make_data
 
 from evacli import config, devices, engine
 from evacli.backend import tf
-from evacli.data.images import Chosen
-from evacli.data.types import Data
 from evacli.devices import Card
 from evacli.engine import gpu, precision
 from evacli.engine.augment import uniform
@@ -58,14 +55,14 @@ def deterministic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices._Process, "deterministic", True)
 
 
-def learner(data: Data | None = None, **settings: Any) -> Learner:
-    return assemble(config.make(PLAIN | settings), data or make_data(num_train=52))
+def learner(**settings: Any) -> Learner:
+    return assemble(config.make(PLAIN | settings), make_data(num_train=52))
 
 
-def on_card(data: Data | None = None, **settings: Any) -> Learner:
+def on_card(**settings: Any) -> Learner:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(devices._Process, "card", CARD)
-        return learner(data, **settings)
+        return learner(**settings)
 
 
 def trained(learned: Learner, hook: Asked) -> list[Any]:
@@ -137,11 +134,13 @@ def test_steps_are_those_of_the_cpu_engine(
     agree((ours, trained(on_card(**settings), ours)), (theirs, trained(learner(**settings), theirs)))
 
 
-def test_images_that_do_not_lie_on_the_card_come_in_blocks(compiled: Any, deterministic: None) -> None:
-    data = make_data(num_train=52)
-    apart = replace(data, train=replace(data.train, images=Chosen(data.train.images, np.arange(52))))
-    there = Asked()
-    agree((there, trained(on_card(apart, label_smoothing=0.1), there)), compiled[1:3])
+def test_images_that_do_not_lie_on_the_card_come_in_blocks(
+    compiled: Any, deterministic: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "SMALL_DATA", 0)
+    learned, there = on_card(label_smoothing=0.1), Asked()
+    assert learned.engine._resident is None
+    agree((there, trained(learned, there)), compiled[1:3])
     assert max(count for count, _ in there.calls) > 1
 
 

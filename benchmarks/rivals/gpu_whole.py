@@ -5,7 +5,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any
 
 import evacli
@@ -16,8 +16,8 @@ from rivals.gate import parser
 
 
 def main() -> None:
-    began = perf_counter()
     arguments = parser()
+    arguments.add_argument("--began", type=float, default=time(), help="when this process was started")
     arguments.add_argument("--recipe")
     arguments.add_argument("--epochs", type=int)
     options = arguments.parse_args()
@@ -39,7 +39,7 @@ def main() -> None:
     ends = Blocks.on_train_batch_end
 
     def note_first(self: Any, *given: Any) -> None:
-        first.append(perf_counter() - began)
+        first.append(time() - options.began)
         ends(self, *given)
 
     Blocks.on_train_batch_end = note_first

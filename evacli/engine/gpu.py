@@ -70,6 +70,10 @@ class GpuEngine(SingleEngine):
         """
         self._resident = self._on_card(plan.images)
         super().prepare(network, plan)
+        if self._resident is not None:
+            with tf.device(self._card.place):
+                # TensorFlow hands 32-bit integers from one compiled function to the next by way of the host.
+                self._labels = tf.constant(plan.labels, tf.int64)
         config = plan.config
         self._tried = tf.constant(plan.images.read(np.arange(min(TRIED, len(plan.images)))))
         self._sound = tf.function(self._is_sound, autograph=False)
@@ -86,14 +90,13 @@ class GpuEngine(SingleEngine):
         return {False: plain, True: tf.function(function, autograph=False, jit_compile=True) if compiles else plain}
 
     def _on_card(self, images: Images) -> Any:
-        array = getattr(images, "array", None)
-        if array is None:
-            return None
-        most = SMALL_DATA if array.nbytes <= SMALL_DATA else (1 - LEFT) * (devices.memory() or 0)
-        if array.nbytes > most:
+        array = getattr(images, "array", None)  # which may have several views of each
+        count = len(images) if array is None else len(array)
+        size = images.read(np.arange(1)).nbytes * count
+        if size > SMALL_DATA and size > (1 - LEFT) * (devices.memory() or 0):
             return None
         with tf.device(self._card.place):
-            return tf.constant(array)
+            return tf.constant(images.read(np.arange(count)) if array is None else array)
 
     def _read(self, indices: tf.Tensor) -> tf.Tensor:
         return super()._read(indices) if self._resident is None else tf.gather(self._resident, indices)
@@ -187,7 +190,11 @@ class GpuEngine(SingleEngine):
         """Predict in float32, in batches of one size, which are sent to the card as they are."""
         model = self._fast(network)
         if self._compiled is None or self._compiled[0] is not model:
-            self._compiled = model, tf.function(lambda images: model(tf.cast(images, tf.float32), training=False))
+
+            def through(images: Any) -> Any:
+                return model(tf.cast(images, tf.float32), training=False)
+
+            self._compiled = model, tf.function(through, autograph=False)
         compute = self._compiled[1]
 
         def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
