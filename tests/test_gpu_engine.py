@@ -125,7 +125,14 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("settings", OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param(settings, marks=pytest.mark.long if "full" in settings.values() else ())
+        for settings in OTHERS.values()
+    ],
+    ids=OTHERS,
+)
 def test_steps_are_those_of_the_cpu_engine(
     settings: dict[str, Any], deterministic: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +141,7 @@ def test_steps_are_those_of_the_cpu_engine(
     agree((ours, trained(on_card(**settings), ours)), (theirs, trained(learner(**settings), theirs)))
 
 
+@pytest.mark.long
 def test_images_that_do_not_lie_on_the_card_come_in_blocks(
     compiled: Any, deterministic: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
