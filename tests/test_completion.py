@@ -43,7 +43,7 @@ CASES = [
     (("train", "--optimizer", "a"), {"adagrad", "adadelta", "adam", "adamw"}),
     (("lr-find", "--schedule", "c"), {"constant", "cosine", "cyclical"}),
     (("train", "--cycle", "tri"), {"triangular", "triangular2"}),
-    (("train", "--precision", ""), {"auto", "float32", "bfloat16"}),
+    (("train", "--precision", ""), {"auto", "float32", "bfloat16", "float16"}),
     (("train", "--crop-border", "r"), {"reflect"}),
     (("train", "--dataset", ""), set(DATASETS)),
     (("train", "--model", ""), set(NETWORKS)),

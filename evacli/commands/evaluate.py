@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from evacli import console, paths
-from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output
+from evacli.commands.options import RUN, DeviceOption, JsonOption, QuietOption, RunOption, configure_output
 from evacli.formats import counted, loss, percent
 from evacli.messages import listed
 
@@ -27,6 +27,7 @@ def evaluate_command(
     ],
     run: RunOption = RUN,
     skip_bad: Annotated[bool, Option("--skip-bad", help="Go on without image files that cannot be used.")] = False,
+    device: DeviceOption = "auto",
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -37,7 +38,7 @@ def evaluate_command(
     configure_output(json, quiet)
     from evacli.using.evaluate import evaluate
 
-    result = evaluate(run, data=data, skip_bad=skip_bad)
+    result = evaluate(run, data=data, skip_bad=skip_bad, device=device)
     console.result(console.table(f"Evaluation of {result.run}", ("measure", "value"), _rows(result)))
     console.result(console.printable(f"{Path(result.figures).parent} has these figures, confusions and mistakes."))
     console.json(result)

@@ -8,6 +8,7 @@ from typer import Context, Option
 from evacli import console
 from evacli.commands.options import (
     RUN,
+    DeviceOption,
     JsonOption,
     LayerOption,
     MethodOption,
@@ -57,6 +58,7 @@ def gradcam_command(  # noqa: PLR0913 - each parameter is an option
     faithfulness: Annotated[
         bool, Option("--faithfulness", help="Measure whether the maps show what the network uses.", metavar="")
     ] = False,
+    device: DeviceOption = "auto",
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -80,6 +82,7 @@ def gradcam_command(  # noqa: PLR0913 - each parameter is an option
         layer=layer,
         alpha=alpha,
         faithfulness=faithfulness,
+        device=device,
     )
     _show(result, n, class_name)
     console.json(result)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from evacli import console
-from evacli.commands.options import RUN, JsonOption, MovedOption, QuietOption, RunOption, configure_output
+from evacli.commands.options import RUN, DeviceOption, JsonOption, MovedOption, QuietOption, RunOption, configure_output
 from evacli.formats import counted, percent
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ _FILE = 24  # of a file
 def labels_command(
     run: RunOption = RUN,
     data: MovedOption = None,
+    device: DeviceOption = "auto",
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -29,7 +30,7 @@ def labels_command(
     configure_output(json, quiet)
     from evacli.doubting.labels import labels
 
-    result = labels(run, data=data)
+    result = labels(run, data=data, device=device)
     if result.suspects:
         title = f"Labels of {result.run} that may be wrong"
         rows = map(_row, result.suspects[:_ROWS])

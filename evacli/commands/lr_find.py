@@ -7,7 +7,15 @@ from rich.text import Text
 from typer import Option
 
 from evacli import console
-from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output, with_settings
+from evacli.commands.options import (
+    RUN,
+    DeviceOption,
+    JsonOption,
+    QuietOption,
+    RunOption,
+    configure_output,
+    with_settings,
+)
 from evacli.config import over
 from evacli.run.directory import RunDir
 from evacli.run.lr_result import Curve, LrFindResult, Mode
@@ -23,6 +31,7 @@ def lr_find_command(  # noqa: PLR0913 - each parameter is an option
     steps: Annotated[int, Option(help="How many learning rates to try, a batch each.", metavar="N")] = 100,
     mode: Annotated[Mode, Option(help="Equal factors between them, or equal differences.")] = "exp",
     all_rules: Annotated[bool, Option("--all-rules", help="Show what other rules suggest as well.")] = False,
+    device: DeviceOption = "auto",
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -33,9 +42,8 @@ def lr_find_command(  # noqa: PLR0913 - each parameter is an option
     configure_output(json, quiet)
     from evacli.lr_finder.range_test import lr_find, shown
 
-    result = lr_find(
-        run, min_lr=min_lr, max_lr=max_lr, steps=steps, mode=mode, all_rules=all_rules, **over(recipe, settings)
-    )
+    swept: dict[str, Any] = {"min_lr": min_lr, "max_lr": max_lr, "steps": steps, "mode": mode}
+    result = lr_find(run, **swept, all_rules=all_rules, device=device, **over(recipe, settings))
     _show(result, RunDir(run), shown(result, all_rules=all_rules))
     console.json(result)
 

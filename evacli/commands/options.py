@@ -14,6 +14,7 @@ from typer import BadParameter, Option
 
 from evacli import console, recipes
 from evacli.config import SETTINGS, check
+from evacli.devices import Device
 from evacli.explaining.options import Method
 from evacli.run.directory import DEFAULT_RUN
 from evacli.settings import Described
@@ -28,6 +29,7 @@ LayerOption = Annotated[
 MethodOption = Annotated[
     Method, Option("--method", help="What makes the maps; occlusion covers the image, others explain a layer.")
 ]
+DeviceOption = Annotated[Device, Option("--device", help="What computes: auto, cpu or gpu.", metavar="NAME")]
 JsonOption = Annotated[bool, Option("--json", help="Print the result as JSON alone.", metavar="")]
 QuietOption = Annotated[bool, Option("--quiet", "-q", help="Print results and problems only.", metavar="")]
 

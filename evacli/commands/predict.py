@@ -3,12 +3,21 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Argument, Exit, Option
 
 from evacli import console
-from evacli.commands.options import RUN, JsonOption, LayerOption, MethodOption, QuietOption, RunOption, configure_output
+from evacli.commands.options import (
+    RUN,
+    DeviceOption,
+    JsonOption,
+    LayerOption,
+    MethodOption,
+    QuietOption,
+    RunOption,
+    configure_output,
+)
 from evacli.errors import ConfigError
 from evacli.using.predict import Predictor, PredictResult, Skipped, predict
 from evacli.using.prediction import MOST_IN_GRID, Prediction
@@ -28,6 +37,7 @@ def predict_command(  # noqa: PLR0913 - each parameter is an option
     ] = False,
     layer: LayerOption = None,
     method: MethodOption = "gradcam",
+    device: DeviceOption = "auto",
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -39,10 +49,11 @@ def predict_command(  # noqa: PLR0913 - each parameter is an option
     if top < 1:
         raise ConfigError(f"--top {top}: must be at least 1.")
     named = list(_named(pictures))
+    asked: dict[str, Any] = {"out": out, "gradcam": gradcam, "layer": layer, "method": method, "device": device}
     if json:
-        skipped = _as_they_come(Predictor(run, out=out, gradcam=gradcam, layer=layer, method=method), named)
+        skipped = _as_they_come(Predictor(run, **asked), named)
     else:
-        result = predict(run, named, out=out, gradcam=gradcam, layer=layer, method=method)
+        result = predict(run, named, **asked)
         _show(result, top)
         skipped = result.skipped
     for one in skipped:

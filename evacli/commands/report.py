@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from evacli import console
-from evacli.commands.options import RUN, JsonOption, MovedOption, QuietOption, RunOption, configure_output
+from evacli.commands.options import RUN, DeviceOption, JsonOption, MovedOption, QuietOption, RunOption, configure_output
 from evacli.formats import counted, percent
 
 if TYPE_CHECKING:
@@ -24,12 +24,13 @@ NearestOption = Annotated[
 ]
 
 
-def report_command(
+def report_command(  # noqa: PLR0913 - each parameter is an option
     run: RunOption = RUN,
     data: MovedOption = None,
     shifts: ShiftsOption = False,
     gradcam: GradcamOption = True,
     nearest: NearestOption = True,
+    device: DeviceOption = "auto",
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -40,7 +41,7 @@ def report_command(
     configure_output(json, quiet)
     from evacli.reporting.report import report
 
-    result = report(run, data=data, shifts=shifts, gradcam=gradcam, nearest=nearest)
+    result = report(run, data=data, shifts=shifts, gradcam=gradcam, nearest=nearest, device=device)
     console.result(console.table(f"Report of {result.run}", ("measure", "value"), _rows(result)))
     console.result(f"{console.printable(result.report)} shows it all; open it in a browser.")
     if result.advice:

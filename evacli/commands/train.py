@@ -8,8 +8,17 @@ from typer import Option
 
 from evacli import console
 from evacli.catalogue.trackers import Log
-from evacli.commands.options import RUN, JsonOption, QuietOption, RunOption, configure_output, with_settings
+from evacli.commands.options import (
+    RUN,
+    DeviceOption,
+    JsonOption,
+    QuietOption,
+    RunOption,
+    configure_output,
+    with_settings,
+)
 from evacli.config import SETTINGS, check, over
+from evacli.devices import Device
 from evacli.errors import ConfigError, NoSuggestion
 from evacli.run.directory import RunDir
 from evacli.run.summary import Summary
@@ -47,6 +56,10 @@ def train_command(  # noqa: PLR0913 - each parameter is an option
         Log | None,
         Option(help="Log each epoch to tensorboard, mlflow or none as well. [dim](as before)[/]", metavar="NAME"),
     ] = None,
+    device: DeviceOption = "auto",
+    deterministic: Annotated[
+        bool, Option("--deterministic", help="On a GPU too, the same bits each time; slower.", metavar="")
+    ] = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -60,10 +73,18 @@ def train_command(  # noqa: PLR0913 - each parameter is an option
     if max_lr is not None:
         check(settings := _with_peak(settings, max_lr))
     if find_lr:
-        _look_for_rate(run, over(recipe, settings), overwrite=overwrite)
+        _look_for_rate(run, over(recipe, settings), device, overwrite=overwrite)
     from evacli.training.train import train
 
-    summary = train(run, overwrite=overwrite, checkpoint_minutes=checkpoint_minutes, log=log, **over(recipe, settings))
+    summary = train(
+        run,
+        overwrite=overwrite,
+        checkpoint_minutes=checkpoint_minutes,
+        log=log,
+        device=device,
+        deterministic=deterministic,
+        **over(recipe, settings),
+    )
     console.result(_outcome(summary))
     directory = RunDir(run)
     following = f"evacli report{directory.option}, evacli gradcam{directory.option}"
@@ -79,7 +100,7 @@ def _with_peak(settings: dict[str, Any], max_lr: float) -> dict[str, Any]:
     return settings | {"lr": max_lr}
 
 
-def _look_for_rate(run: Path, settings: dict[str, Any], *, overwrite: bool) -> None:
+def _look_for_rate(run: Path, settings: dict[str, Any], device: Device, *, overwrite: bool) -> None:
     """Make a range test of what is going to be trained, unless that goes on and has its rate."""
     if settings.get("lr", "auto") != "auto":
         raise ConfigError(f"--find-lr looks for what --lr {settings['lr']:g} says.", "Leave one of them out.")
@@ -90,7 +111,7 @@ def _look_for_rate(run: Path, settings: dict[str, Any], *, overwrite: bool) -> N
     from evacli.lr_finder.range_test import lr_find
 
     try:
-        found = lr_find(run, **settings)
+        found = lr_find(run, device=device, **settings)
     except NoSuggestion as e:
         console.warn(f"{e.message} The training takes the optimizer's own rate.")
     else:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from evacli import console, extras, spreadsheet
+from evacli import console, devices, extras, spreadsheet
+from evacli.devices import Device
 from evacli.notebook import Displayed
 from evacli.run import trained
 from evacli.run.directory import DEFAULT_RUN, RunDir, write_text_atomically
@@ -78,7 +79,9 @@ class LabelsResult(Displayed, frozen=True, kw_only=True):
     picture: str | None
 
 
-def labels(run: str | Path = DEFAULT_RUN, *, data: str | os.PathLike[str] | None = None) -> LabelsResult:
+def labels(
+    run: str | Path = DEFAULT_RUN, *, data: str | os.PathLike[str] | None = None, device: Device = "auto"
+) -> LabelsResult:
     """Find test and validation images whose labels are suspected to be wrong, by confident learning.
 
     Training images are left out: what a network has learnt by heart, it does not contradict.
@@ -86,6 +89,7 @@ def labels(run: str | Path = DEFAULT_RUN, *, data: str | os.PathLike[str] | None
     Args:
         run: the run directory, with a trained model.
         data: where the data of the run lies now, if it has moved; the run remembers.
+        device: "cpu", "gpu", or "auto": a GPU where TensorFlow can use one.
 
     Raises:
         ConfigError: if cleanlab is not installed.
@@ -96,6 +100,7 @@ def labels(run: str | Path = DEFAULT_RUN, *, data: str | os.PathLike[str] | None
         >>> labels("runs/first").suspects[0].suggested
         'frog'
     """
+    devices.want(device)
     extras.require("evacli labels", ["cleanlab"], "labels")
     directory = RunDir(run)
     stored = trained.read(directory)

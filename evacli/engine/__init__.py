@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from evacli import devices
 from evacli.engine.base import Engine
 
 if TYPE_CHECKING:
@@ -9,15 +10,18 @@ if TYPE_CHECKING:
 
 
 def create(frozen: "Frozen | None" = None) -> Engine:
-    """Return the engine that computes on this machine; starts TensorFlow.
+    """Return the engine for what this process computes on; starts TensorFlow.
 
     Args:
         frozen: what of the network that it is to train stays as it is, if something does.
     """
+    from evacli.engine.gpu import GpuEngine
     from evacli.engine.single import SingleEngine
 
+    card = devices.card()
+    computes = GpuEngine(card) if card else SingleEngine()
     if frozen is None:
-        return SingleEngine()
+        return computes
     from evacli.engine.trunk import TrunkEngine
 
-    return TrunkEngine(SingleEngine(), frozen)
+    return TrunkEngine(computes, frozen)

@@ -4,7 +4,9 @@ Cutout follows DeVries & Taylor 2017 (arXiv 1708.04552): one square hole whose c
 at the edges. Holes and, unless borders are reflected, padding take the mean colour, which is zero after normalisation.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from evacli.backend import tf
 from evacli.config import Config
@@ -85,7 +87,7 @@ class Augmentation:
         """Shift, mirror and cut out in one look-up."""
         size, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
         # One draw of numbers in [0, 1) for each decision: mirror, crop row, crop column, hole row, hole column.
-        mirror, down, right, *hole = tf.unstack(tf.random.stateless_uniform((5, size), seed), num=5)
+        mirror, down, right, *hole = tf.unstack(uniform((5, size), seed), num=5)
         rows, columns = self._shifted(down, height), self._shifted(right, width)
         if self.flip:
             mirrored = mirror < 0.5 if mirrored is None else mirrored
@@ -110,6 +112,20 @@ class Augmentation:
         start = _below(draw, extent)[:, None] - self.cutout // 2
         positions = tf.range(extent)
         return tf.logical_and(positions >= start, positions < start + self.cutout)
+
+
+def uniform(shape: Sequence[Any], seed: tf.Tensor) -> tf.Tensor:
+    """Draw float32 numbers in [0, 1), bit by bit those of `tf.random.stateless_uniform`, in XLA as well.
+
+    XLA makes its numbers of other bits of the random ones.
+
+    Args:
+        shape: of what is drawn.
+        seed: (2,) integers.
+    """
+    drawn = tf.random.stateless_uniform(shape, seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
+    of_one_to_two = tf.bitwise.bitwise_or(tf.bitwise.bitwise_and(drawn, 0x7FFFFF), 0x3F800000)
+    return tf.bitcast(of_one_to_two, tf.float32) - 1.0
 
 
 def _within(positions: tf.Tensor, extent: int) -> tf.Tensor:

@@ -16,7 +16,7 @@ from evacli.config import Config
 from evacli.data.images import Images
 
 Arrays = dict[str, list[NDArray[Any]]]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "float16"]
 View = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 # From a few (B, H, W, 3) images, at most `batch_size` of them, to their (B, C) class probabilities.
 Predictor = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -118,6 +118,10 @@ class Engine(Protocol):
     """Trains one network and predicts with any."""
 
     @property
+    def device(self) -> str:
+        """What it computes on, for people."""
+
+    @property
     def is_chief(self) -> bool:
         """Whether this process is the one that writes files."""
 
@@ -145,6 +149,9 @@ class Engine(Protocol):
         Raises:
             ValueError: naming the group of arrays that is of another network.
         """
+
+    def skipped(self) -> int:
+        """Count the steps that were left out because their gradients overflowed, as they may in float16."""
 
     def is_sound(self) -> bool:
         """Tell whether all weights, and what the network makes of some images, are finite."""

@@ -24,7 +24,7 @@ def make(
     spec = OPTIMIZERS[config.optimizer]
     rate = 1.0 if config.lr == "auto" else config.lr
     different = any(factor != 1 for factor in factors)
-    optimizer = _class(spec, config.gradient_noise, different)(
+    optimizer = _class(spec, config, different)(
         rate,
         weight_decay=(spec.weight_decay if config.weight_decay is None else config.weight_decay) or None,
         gradient_accumulation_steps=accumulated if accumulated > 1 else None,
@@ -44,10 +44,11 @@ def make(
     return optimizer
 
 
-def _class(spec: OptimizerSpec, noise: float, different: bool = False) -> Any:
+def _class(spec: OptimizerSpec, config: Config, different: bool = False) -> Any:
     found = globals().get(spec.keras_class) or getattr(keras.optimizers, spec.keras_class)
     found = type(f"Discriminative{found.__name__}", (DiscriminativeRates, found), {}) if different else found
-    return type(f"Noisy{found.__name__}", (GradientNoise, found), {}) if noise else found
+    found = type(f"Noisy{found.__name__}", (GradientNoise, found), {}) if config.gradient_noise else found
+    return type(f"Scaled{found.__name__}", (LossScaling, found), {}) if config.precision == "float16" else found
 
 
 class MomentumSGD(keras.optimizers.SGD):
@@ -129,6 +130,51 @@ class GradientNoise:
         deviation = tf.sqrt(self.noise / (1.0 + tf.cast(step, tf.float32)) ** 0.55)
         noisy = gradient + tf.cast(deviation * tf.random.stateless_normal(gradient.shape, seed), gradient.dtype)
         super().update_step(noisy, variable, learning_rate)  # type: ignore[misc]
+
+
+class LossScaling:
+    """Keeps small gradients from vanishing in float16: multiplies the loss, and divides the gradients by as much.
+
+    Micikevicius et al. 2018 (arXiv 1710.03740), section 3.2. A step whose gradients overflow is left out, and halves
+    the scale; `GROWTH` steps without one double it. To be mixed into an optimizer, among whose variables the scale then
+    is. Keras' own, an optimizer around another, tells neither the rate of that nor how many steps it has left out.
+    """
+
+    FIRST, GROWTH = 2.0**15, 2000
+
+    def build(self, variables: list[Any]) -> None:
+        """Give each of `variables` its state, and the scale its own."""
+        super().build(variables)  # type: ignore[misc]
+        made = {"loss_scale": self.FIRST, "steps_at_scale": 0.0, "skipped": 0.0}
+        self.loss_scale, self.steps_at_scale, self.skipped = (
+            self.add_variable((), keras.initializers.Constant(value), "float32", name=name)  # type: ignore[attr-defined]
+            for name, value in made.items()
+        )
+
+    def scale_loss(self, loss: Any) -> Any:
+        """Return what is differentiated."""
+        return super().scale_loss(loss) * self.loss_scale  # type: ignore[misc]
+
+    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
+        """Take the step of the optimizer, if the gradients are finite."""
+        scale = tf.convert_to_tensor(self.loss_scale)
+        grads = [None if gradient is None else gradient / tf.cast(scale, gradient.dtype) for gradient in grads]
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in grads if g is not None])
+        if self.gradient_accumulation_steps:  # type: ignore[attr-defined]
+            # The batch is a part of an update, which keeps its number of parts.
+            grads = [None if g is None else tf.where(finite, g, tf.zeros_like(g)) for g in grads]
+            super().apply(grads, trainable_variables)  # type: ignore[misc]
+        else:
+            tf.cond(finite, lambda: self._take(grads, trainable_variables), lambda: finite)
+        grown = self.steps_at_scale + 1 >= self.GROWTH
+        doubled = tf.where(grown, 2 * scale, scale)
+        self.loss_scale.assign(tf.where(finite, doubled, tf.maximum(scale / 2, 1)))
+        self.steps_at_scale.assign(tf.where(tf.logical_and(finite, ~grown), self.steps_at_scale + 1, 0.0))
+        self.skipped.assign_add(tf.where(finite, 0.0, 1.0))
+
+    def _take(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None) -> Any:
+        super().apply(grads, trainable_variables)  # type: ignore[misc]
+        return tf.constant(True)
 
 
 class DiscriminativeRates:

@@ -1,19 +1,28 @@
 """What the convolutions of training should compute in."""
 
+import math
+from collections.abc import Sequence
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evacli.backend import keras, tf
+from evacli.engine.base import Precision
 
 ROUNDS = 5
+SHORTER: tuple[Precision, ...] = "float32", "bfloat16", "float16"
 # bfloat16 rounds to eight bits, so it has to pay for that.
 WORTHWHILE_SPEEDUP = 1.1
 
 
-def choose(precision: str) -> Literal["float32", "bfloat16"]:
+# Of the convolution: images, side, channels and filters. On a card the small one would measure how it is launched.
+SMALL = 32, 16, 32, 64
+LARGER = 256, 32, 64, 64
+
+
+def choose(precision: str) -> Precision:
     """Resolve "auto" by measuring a small convolution, forward and backward, in both; takes under a second.
 
     The times alternate and the best of each counts, since other work on the machine only ever adds to them. Processors
@@ -25,11 +34,34 @@ def choose(precision: str) -> Literal["float32", "bfloat16"]:
     Returns:
         The faster of the two; "bfloat16" only where it is faster by a tenth.
     """
-    if precision == "float32":
-        return "float32"
-    if precision == "bfloat16" or speedup() >= WORTHWHILE_SPEEDUP:
-        return "bfloat16"
-    return "float32"
+    if precision == "auto":
+        return "bfloat16" if speedup() >= WORTHWHILE_SPEEDUP else "float32"
+    return as_said(precision)
+
+
+def choose_on_card(precision: str) -> Precision:
+    """Resolve "auto" by measuring a convolution in all three: cards before NVIDIA's Ampere know no bfloat16.
+
+    Args:
+        precision: "auto", or the answer.
+
+    Returns:
+        The fastest; the shorter ones only where they are faster by a tenth, and float16, whose range is small, only
+        where bfloat16 is slower by that.
+    """
+    if precision != "auto":
+        return as_said(precision)
+    seconds = dict(zip(SHORTER, times([_tried(name) for name in SHORTER]), strict=True))
+    chosen: Precision = "float32"
+    for name in SHORTER:
+        if seconds[chosen] >= WORTHWHILE_SPEEDUP * seconds[name]:
+            chosen = name
+    return chosen
+
+
+def as_said(precision: str) -> Precision:
+    """Return a precision that was named."""
+    return next(name for name in SHORTER if name == precision)
 
 
 def try_out(twin: keras.Model, images: NDArray[np.uint8]) -> None:
@@ -64,14 +96,30 @@ def speedup() -> float:
     steps = [_step(tf.float32), _step(tf.bfloat16)]
     for step in steps:
         step()  # traces
-    times = [[_seconds(step) for step in steps] for _ in range(ROUNDS)]
-    exact, short = (min(column) for column in zip(*times, strict=True))
+    exact, short = times(steps)
     return float(exact / short)
 
 
-def _step(dtype: Any) -> Any:
-    images = tf.cast(tf.random.stateless_normal((32, 16, 16, 32), seed=(0, 0)), dtype)
-    kernel = tf.cast(tf.random.stateless_normal((3, 3, 32, 64), seed=(0, 1)), dtype)
+def times(steps: Sequence[Any]) -> list[float]:
+    """Return the least seconds of each of some steps, which take turns; infinite for one that is None."""
+    found = [[_seconds(step) if step else math.inf for step in steps] for _ in range(ROUNDS)]
+    return [min(column) for column in zip(*found, strict=True)]
+
+
+def _tried(name: Precision) -> Any:
+    """Return a step that has run once, None if the card does not know how."""
+    step = _step(tf.as_dtype(name), LARGER)
+    try:
+        _seconds(step)
+    except (tf.errors.OpError, NotImplementedError):
+        return None
+    return step
+
+
+def _step(dtype: Any, size: tuple[int, int, int, int] = SMALL) -> Any:
+    count, side, channels, filters = size
+    images = tf.cast(tf.random.stateless_normal((count, side, side, channels), seed=(0, 0)), dtype)
+    kernel = tf.cast(tf.random.stateless_normal((3, 3, channels, filters), seed=(0, 1)), dtype)
 
     def step() -> Any:
         with tf.GradientTape() as tape:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from evacli.backend import keras, tf
 from evacli.data.images import Images
+from evacli.devices import PROCESSOR
 from evacli.engine import distort, needs, optimizers, precision
 from evacli.engine.augment import Augmentation
 from evacli.engine.base import (
@@ -29,7 +30,7 @@ from evacli.engine.base import (
 )
 from evacli.engine.embedding import with_embedding
 from evacli.engine.fast.moving_statistics import MovingStatistics
-from evacli.engine.fast.twin import fast_copy, training_twin
+from evacli.engine.fast.twin import FAST, fast_copy, training_twin
 from evacli.engine.hyperparameters import cycled
 from evacli.engine.loss import SmoothedCrossEntropy
 from evacli.errors import ModelError, PrecisionError
@@ -40,13 +41,44 @@ from evacli.paths import is_reference
 BATCH_SIZE = 256  # of images that are predicted
 BATCH_PIXELS = 2**20  # of large images a batch holds fewer, so that its feature maps fit into memory
 MIXING = 4  # the seed of Mixup, beside those of the other augmentations
-_TRIED = 16  # images that a sound network has finite scores for
+TRIED = 16  # images that a sound network has finite scores for
+
+
+class Twin(keras.Model):
+    """A network whose steps tell their own loss, beside Keras' running means."""
+
+    @property
+    def losses(self) -> list[Any]:
+        """The network's penalties in float32, whatever its layers compute in: Keras adds them to a float32 loss."""
+        return [tf.cast(loss, tf.float32) for loss in super().losses]
+
+    _mixed: Any = None  # in a step, the labels of the other images, and the part of the own ones
+
+    def compute_loss(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Compute Keras' loss, of mixed images that of both labels, and keep it."""
+        loss = super().compute_loss(x, y, *args, **kwargs)
+        if self._mixed is not None:
+            others, part = self._mixed
+            loss = part * loss + (1 - part) * super().compute_loss(x, others, *args, **kwargs)
+        self._seen = loss
+        return loss
+
+    def train_step(self, data: Any) -> Any:
+        """Take Keras' step."""
+        data, self._mixed = data[:3], data[3:] or None
+        logs = super().train_step(data)
+        size = tf.cast(tf.shape(data[0])[0], tf.float32)
+        # In the arithmetic of Keras' mean over this one batch.
+        return logs | {"step_loss": tf.math.divide_no_nan(self._seen * size, size)}
 
 
 class SingleEngine:
     """One process on one CPU; see `evacli.engine.base.Engine` for what its methods promise."""
 
     is_chief = True
+    device = PROCESSOR
+    _layers = FAST  # what stands for which plain layers
+    _twin_class: Any = Twin
 
     def __init__(self) -> None:
         self._resumed: list[NDArray[Any]] = []
@@ -61,39 +93,43 @@ class SingleEngine:
     def need(self, network: keras.Model, plan: Plan) -> int:
         """Take the larger of what training and predicting need."""
         largest = -(-len(plan.images) // plan.steps_per_epoch)
-        tested = needs.predicting(network, batch_size(plan.images.shape))
+        tested = needs.predicting(network, self._at_once(plan.images.shape))
         return max(needs.training(network, largest), tested)
 
     def prepare(self, network: keras.Model, plan: Plan) -> None:
         """Make the twin, its optimizer and its augmentation.
 
         Raises:
-            PrecisionError: if a network of the user's cannot be trained in bfloat16.
+            PrecisionError: if a network of the user's cannot be trained in less than float32.
         """
-        self._plan = plan
+        self._plan, short = plan, plan.config.precision != "float32"
         self._augmentation = None if plan.fill is None else Augmentation.of(plan.config, plan.fill)
-        self._batch_maker = self._making()
+        self._kind = plan.images.read(np.arange(1)).dtype
+        self._labels = tf.constant(plan.labels, tf.int32)
+        # One TensorFlow function, which is not traced anew in every epoch.
+        self._batch_maker = tf.function(self._make_batch, autograph=False)
         try:
             self._make(network)
-            if plan.config.precision == "bfloat16" and is_reference(plan.config.model):
+            if short and is_reference(plan.config.model):
                 self._try_out()
         except Exception as e:  # a stranger's layers and operations raise anything
-            if plan.config.precision == "bfloat16" and (culprit := self._culprit(network)):
+            if short and (culprit := self._culprit(network)):
                 raise PrecisionError(
-                    f"The network cannot be trained in bfloat16 from its layer {culprit} on: {first_sentence(e)}",
+                    f"The network cannot be trained in {plan.config.precision} from its layer {culprit} on: "
+                    f"{first_sentence(e)}",
                     "Use --precision float32.",
                 ) from e
             raise
 
     def _make(self, network: keras.Model, only: Any = None) -> None:
-        twin = training_twin(network, self._plan.config.precision, only)
+        twin = training_twin(network, self._plan.config.precision, only, self._layers)
         twin.set_weights(network.get_weights())
-        self._twin = _Twin(twin.input, twin.output, name=twin.name)
+        self._twin = self._twin_class(twin.input, twin.output, name=twin.name)
         self._statistics = MovingStatistics(network, self._twin, self._plan.steps_per_epoch)
         self._compile()
 
     def _try_out(self) -> None:
-        precision.try_out(self._twin, self._plan.images.read(np.arange(min(_TRIED, len(self._plan.images)))))
+        precision.try_out(self._twin, self._plan.images.read(np.arange(min(TRIED, len(self._plan.images)))))
 
     def _culprit(self, network: keras.Model) -> str:
         """Return the name of the first layer whose bfloat16 alone makes a step fail, empty if none does."""
@@ -147,27 +183,25 @@ class SingleEngine:
         """
         shown = tf.data.Dataset.from_tensor_slices((batches.indices, batches.mirrored)).batch(batches.size)
         numbers = tf.data.Dataset.from_tensor_slices(batches.numbers)
-        return tf.data.Dataset.zip(shown, numbers).map(self._batch_maker).prefetch(2).with_options(_untuned())
+        return tf.data.Dataset.zip(shown, numbers).map(self._batch_maker).prefetch(2).with_options(untuned())
 
-    def _making(self) -> Any:
-        """Return what reads and augments a batch: one TensorFlow function, which is not traced anew in every epoch."""
-        plan = self._plan
-        labels, kind = tf.constant(plan.labels, tf.int32), plan.images.read(np.arange(1)).dtype
+    def _make_batch(self, shown: tuple[tf.Tensor, tf.Tensor], number: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Read and augment a batch."""
+        config, (indices, mirrored) = self._plan.config, shown
+        images = self._read(indices)
+        seed = tf.stack([config.seed, number])
+        augmented = self._augmentation(images, seed, mirrored) if self._augmentation else images
+        own = tf.gather(self._labels, indices)
+        if not config.mixup:
+            return augmented, own, *self._weights(own)
+        seed = tf.random.experimental.stateless_fold_in(seed, MIXING)
+        mixed, part = distort.mixup(augmented, seed, config.mixup)
+        weights = self._weights(own) or (tf.ones([tf.size(own)]),)
+        return mixed, own, *weights, tf.roll(own, 1, axis=0), part
 
-        def make(shown: tuple[tf.Tensor, tf.Tensor], number: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            indices, mirrored = shown
-            images = tf.ensure_shape(tf.numpy_function(plan.images.read, [indices], kind), [None, *plan.images.shape])
-            seed = tf.stack([plan.config.seed, number])
-            augmented = self._augmentation(images, seed, mirrored) if self._augmentation else images
-            own = tf.gather(labels, indices)
-            if not plan.config.mixup:
-                return augmented, own, *self._weights(own)
-            seed = tf.random.experimental.stateless_fold_in(seed, MIXING)
-            mixed, part = distort.mixup(augmented, seed, plan.config.mixup)
-            weights = self._weights(own) or (tf.ones([tf.size(own)]),)
-            return mixed, own, *weights, tf.roll(own, 1, axis=0), part
-
-        return tf.function(make, autograph=False)
+    def _read(self, indices: tf.Tensor) -> tf.Tensor:
+        images = self._plan.images
+        return tf.ensure_shape(tf.numpy_function(images.read, [indices], self._kind), [None, *images.shape])
 
     def _steer(self, controls: Controls) -> None:
         optimizer = self._twin.optimizer
@@ -190,7 +224,13 @@ class SingleEngine:
     def sync(self, network: keras.Model) -> None:
         """Copy the twin's weights, and make BatchNorm's statistics right for trainings of few steps."""
         network.set_weights(self._twin.get_weights())
-        self._statistics.unbias(int(self._twin.optimizer.iterations) * self._plan.accumulated)
+        # They have moved in the steps that were left out, too, where those are not parts of an update.
+        left_out = self.skipped() if self._plan.accumulated == 1 else 0
+        self._statistics.unbias(int(self._twin.optimizer.iterations) * self._plan.accumulated + left_out)
+
+    def skipped(self) -> int:
+        """Ask the optimizer, which scales the loss in float16."""
+        return int(getattr(self._twin.optimizer, "skipped", 0))
 
     # -- its state -------------------------------------------------------------------------------------------------
 
@@ -225,7 +265,7 @@ class SingleEngine:
         # The loss of a step tells of the weights before it; so what they have become is tried here.
         if not all(np.isfinite(variable.numpy()).all() for variable in self._twin.variables):
             return False
-        images = self._plan.images.read(np.arange(min(_TRIED, len(self._plan.images))))
+        images = self._plan.images.read(np.arange(min(TRIED, len(self._plan.images))))
         return bool(np.isfinite(self._twin(images, training=False)).all())
 
     # -- predicting ------------------------------------------------------------------------------------------------
@@ -241,7 +281,7 @@ class SingleEngine:
         """Predict a block after the other, each in all views."""
         probabilities = np.empty((len(views), len(images), network.output_shape[-1]), np.float32)
         predict, done = self.predictor(network) if look is None else self._shown(network, look, len(views)), 0
-        for block in images.blocks(batch_size(images.shape)):
+        for block in images.blocks(self._at_once(images.shape)):
             watch(done)
             for view, found in zip(views, probabilities, strict=True):
                 found[done : done + len(block)] = predict(view(block))
@@ -260,13 +300,17 @@ class SingleEngine:
 
         return predict
 
+    def _at_once(self, shape: tuple[int, ...]) -> int:
+        """Return how many images of `shape` are predicted in one go."""
+        return batch_size(shape)
+
     def predictor(self, network: keras.Model, most: int | None = None) -> Predictor:
         """Predict on fast layers where the network can be made of such, in batches of one size."""
         model = self._fast(network)
 
         def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
             # Of one size, so that fewer images cost no second trace.
-            batch = np.zeros((most or batch_size(images.shape[1:]), *images.shape[1:]), np.float32)
+            batch = np.zeros((most or self._at_once(images.shape[1:]), *images.shape[1:]), np.float32)
             batch[: len(images)] = images
             probabilities: NDArray[np.float32] = model.predict_on_batch(batch)[: len(images)]
             return probabilities
@@ -277,7 +321,7 @@ class SingleEngine:
         """Copy the network as it is now on fast layers; itself if that cannot be made of it."""
         if self._predicting is None or self._predicting[0] is not network:
             try:
-                self._predicting = network, fast_copy(network)
+                self._predicting = network, fast_copy(network, self._layers)
             except ModelError:
                 self._predicting = network, network
         fast = self._predicting[1]
@@ -291,7 +335,8 @@ def batch_size(shape: tuple[int, ...]) -> int:
     return max(1, min(BATCH_SIZE, BATCH_PIXELS // (shape[0] * shape[1])))
 
 
-def _untuned() -> tf.data.Options:
+def untuned() -> tf.data.Options:
+    """Return options of a data set that TensorFlow does not tune."""
     # There is nothing here to tune, and TensorFlow's tuner sleeps for up to a minute at a time: where it misses the
     # signal that an epoch is over, which happens, the end of the epoch waits for it.
     options = tf.data.Options()
@@ -311,34 +356,6 @@ def _fitting(variables: Sequence[Any], arrays: Sequence[NDArray[Any]], group: st
 def _typed(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     # NumPy's files know no bfloat16; they keep its bytes.
     return array.view(dtype) if array.dtype == np.dtype((np.void, dtype.itemsize)) else array
-
-
-class _Twin(keras.Model):
-    """A network whose steps tell their own loss, beside Keras' running means."""
-
-    @property
-    def losses(self) -> list[Any]:
-        """The network's penalties in float32, whatever its layers compute in: Keras adds them to a float32 loss."""
-        return [tf.cast(loss, tf.float32) for loss in super().losses]
-
-    _mixed: Any = None  # in a step, the labels of the other images, and the part of the own ones
-
-    def compute_loss(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Compute Keras' loss, of mixed images that of both labels, and keep it."""
-        loss = super().compute_loss(x, y, *args, **kwargs)
-        if self._mixed is not None:
-            others, part = self._mixed
-            loss = part * loss + (1 - part) * super().compute_loss(x, others, *args, **kwargs)
-        self._seen = loss
-        return loss
-
-    def train_step(self, data: Any) -> Any:
-        """Take Keras' step."""
-        data, self._mixed = data[:3], data[3:] or None
-        logs = super().train_step(data)
-        size = tf.cast(tf.shape(data[0])[0], tf.float32)
-        # In the arithmetic of Keras' mean over this one batch.
-        return logs | {"step_loss": tf.math.divide_no_nan(self._seen * size, size)}
 
 
 class _Steps(keras.callbacks.Callback):

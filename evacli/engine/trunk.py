@@ -89,10 +89,11 @@ class TrunkEngine:
 
     Attributes:
         is_chief: as the other engine's.
+        device: as the other engine's.
     """
 
     def __init__(self, tails: Engine, frozen: Frozen) -> None:
-        self._tails, self._frozen, self.is_chief = tails, frozen, tails.is_chief
+        self._tails, self._frozen, self.is_chief, self.device = tails, frozen, tails.is_chief, tails.device
         self._tested: dict[tuple[int, View], tuple[Images, Images]] = {}
 
     def precision(self, wanted: str) -> Precision:
@@ -133,6 +134,10 @@ class TrunkEngine:
     def restore(self, arrays: Arrays) -> None:
         """Give the tail what `state` gave."""
         self._tails.restore(arrays)
+
+    def skipped(self) -> int:
+        """Ask the other engine."""
+        return self._tails.skipped()
 
     def is_sound(self) -> bool:
         """Look at the tail."""

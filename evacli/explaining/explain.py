@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
-from evacli import console, spreadsheet
+from evacli import console, devices, spreadsheet
+from evacli.devices import Device
 from evacli.errors import ConfigError
 from evacli.explaining.options import TITLES, Faithfulness, Kind, Method, Of, Select, Target
 from evacli.notebook import Displayed, drawn
@@ -88,6 +89,7 @@ def gradcam(  # noqa: PLR0913 - each parameter is an option
     layer: str | None = None,
     alpha: float = 0.5,
     faithfulness: bool = False,
+    device: Device = "auto",
 ) -> GradcamResult:
     """Draw Grad-CAM of misclassified test images, in place of the pictures of an earlier call.
 
@@ -107,6 +109,7 @@ def gradcam(  # noqa: PLR0913 - each parameter is an option
             and columns are the picture's.
         alpha: weight of the image in the overlay, 0 to 1; the heat map has the rest.
         faithfulness: measure too whether the maps show what the network uses; see `evacli.explaining.faithfulness`.
+        device: "cpu", "gpu", or "auto": a GPU where TensorFlow can use one.
 
     Raises:
         ConfigError: if an argument cannot be used.
@@ -117,6 +120,7 @@ def gradcam(  # noqa: PLR0913 - each parameter is an option
         >>> gradcam("runs/first", n=4).picture
         'runs/first/gradcam.png'
     """
+    devices.want(device)
     _check(n, alpha)
     for option, value, choices in (
         ("--of", of, Of),

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from evacli import config, console, memory, network_file
+from evacli import config, console, devices, memory, network_file
 from evacli.data import load
+from evacli.devices import Device
 from evacli.engine.base import Controls, Figures
 from evacli.engine.hyperparameters import inertia
 from evacli.errors import ConfigError, NoSuggestion
@@ -51,6 +52,7 @@ def lr_find(
     mode: Mode = "exp",
     all_rules: bool = False,
     recipe: str | None = None,
+    device: Device = "auto",
     **settings: Any,
 ) -> LrFindResult:
     """Run the range test on the run's own network, data, augmentation, optimizer and batch size.
@@ -65,6 +67,7 @@ def lr_find(
         mode: "exp": equal factors between them; "linear": equal differences.
         all_rules: whether the picture shows what other rules suggest, too.
         recipe: of this name, or in this file or run, settings that go under those that are given.
+        device: "cpu", "gpu", or "auto": a GPU where TensorFlow can use one.
         settings: fields of `Config`; what is not given comes from the run.
 
     Raises:
@@ -76,6 +79,7 @@ def lr_find(
         >>> lr_find("runs/first", dataset="digits").rule
         'foot'
     """
+    devices.want(device)
     swept = make_range(min_lr=min_lr, max_lr=max_lr, steps=steps, mode=mode)
     directory, settings = RunDir(run), with_recipe(recipe, settings)
     refuse_if_busy(directory)
@@ -134,7 +138,7 @@ class _Enough(Exception):
 class _Losses:
     """Collects the loss of every update, until they tell enough."""
 
-    every = 1
+    every = 10  # what is taken beyond the end is put back with the rest
 
     def __init__(self, parts: int, show: Callable[[], None]) -> None:
         self._parts, self._show = parts, show

@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evacli import console
+from evacli import console, devices
+from evacli.devices import Device
 from evacli.errors import RunError
 from evacli.notebook import drawn
 from evacli.reporting.result import ReportResult
@@ -54,6 +55,7 @@ def report(
     shifts: bool = False,
     gradcam: bool = True,
     nearest: bool = True,
+    device: Device = "auto",
 ) -> ReportResult:
     """Evaluate the run's best model and write `report.html`, its pictures and the table of mistakes into the run.
 
@@ -63,6 +65,7 @@ def report(
         shifts: whether to say as well how the model does if each test image is evaluated together with shifted copies.
         gradcam: whether to draw what `evacli.gradcam` draws, if the run does not have it yet.
         nearest: whether to show beside mistakes the training images that the network takes to be most like them.
+        device: "cpu", "gpu", or "auto": a GPU where TensorFlow can use one.
 
     Returns:
         The figures of the report.
@@ -75,6 +78,7 @@ def report(
         >>> report("runs/first").mistakes
         7
     """
+    devices.want(device)
     stored = trained.read(RunDir(run))
     from evacli.explaining.explain import explain_worst
 

@@ -77,6 +77,7 @@ class Summary(Displayed, frozen=True, kw_only=True):
         data_fingerprint: `Data.fingerprint` of what it was trained on.
         seconds: time spent training.
         images_per_second: training images over that time.
+        skipped_steps: those whose gradients overflowed in float16.
         versions: versions and settings that the result depends on, by name.
         advice: what to try next, once a report has looked at the run; a training that goes on forgets it.
     """
@@ -103,6 +104,7 @@ class Summary(Displayed, frozen=True, kw_only=True):
     data_fingerprint: str
     seconds: Finite
     images_per_second: Finite
+    skipped_steps: Count = 0
     versions: dict[str, str] = msgspec.field(default_factory=dict)
     advice: tuple[Advice, ...] = ()
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from evacli import console
+from evacli import console, devices
 from evacli.version import __version__
 
 _PACKAGES = ("keras", "tensorflow", "numpy")
@@ -36,6 +36,7 @@ def versions() -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
         "threads": str(_threads()),
+        **_device(),
         "usable cores": str(_usable_cores()),
         **_processor(),
         "switches": _switches(),
@@ -76,6 +77,11 @@ def _threads() -> int:
 
     set_by_user = tf.config.threading.get_intra_op_parallelism_threads()
     return int(set_by_user or _number(os.environ.get(_THREADS)) or _usable_cores())
+
+
+def _device() -> dict[str, str]:
+    found = devices.card()
+    return {"device": devices.described()} | ({"card's libraries": found.software} if found else {})
 
 
 def _number(text: str | None) -> int:

@@ -95,14 +95,14 @@ class TrainingDisplay:
             figures="" if self._images else "preparing the first step",  # which TensorFlow takes its time for
         )
 
-    def batch_ends(self, lr: float, loss: float, accuracy: float) -> None:
-        """Move the bars on by a batch."""
+    def batch_ends(self, lr: float, loss: float, accuracy: float, count: int = 1) -> None:
+        """Move the bars on by a batch, or by `count` of them."""
         self._first_step.close()
-        self._images += self._batch_size
+        self._images += count * self._batch_size
         self._peak = max(self._peak, lr)
         rate = self._images / (time.monotonic() - self._started)
-        self._progress.update(self._all, advance=1, figures=f"{rate:,.0f} images/s  lr {lr:.3g}")
-        self._progress.update(self._epoch, advance=1, figures=f"loss {loss:.3f}  accuracy {accuracy:.1%}")
+        self._progress.update(self._all, advance=count, figures=f"{rate:,.0f} images/s  lr {lr:.3g}")
+        self._progress.update(self._epoch, advance=count, figures=f"loss {loss:.3f}  accuracy {accuracy:.1%}")
 
     def tested(self, done: int, total: int) -> None:
         """Show how many images of a split have been tested."""

@@ -1,6 +1,7 @@
 """What happens between two steps of a training; one hook a concern."""
 
 import math
+import sys
 import time
 from collections.abc import Callable
 from signal import Signals
@@ -28,13 +29,14 @@ class Reached(NamedTuple):
     loss: float | None = None
 
 
+ANY_NUMBER = sys.maxsize  # of steps, for hooks that look at them all together
 StopWhen = Callable[[Reached], bool]
 
 
 class CountSteps:
     """Counts steps, and the seconds that they take."""
 
-    every = 1
+    every = ANY_NUMBER
 
     def __init__(self, state: TrainingState) -> None:
         self._state, self._previous = state, time.monotonic()
@@ -50,7 +52,7 @@ class CountSteps:
 class StopAtDivergence:
     """Ends a training whose loss is not finite."""
 
-    every = 1
+    every = ANY_NUMBER
 
     def __init__(self, state: TrainingState) -> None:
         self._state = state
@@ -64,21 +66,20 @@ class StopAtDivergence:
 class ShowProgress:
     """Moves the progress bars."""
 
-    every = 1
+    every = ANY_NUMBER
 
     def __init__(self, display: TrainingDisplay) -> None:
         self._display = display
 
     def after(self, figures: Figures) -> None:
-        """Show the figures of the last step."""
-        for _ in figures.losses:
-            self._display.batch_ends(figures.lr, figures.cross_entropy, figures.accuracy)
+        """Show the figures of the last steps."""
+        self._display.batch_ends(figures.lr, figures.cross_entropy, figures.accuracy, len(figures.losses))
 
 
 class HeedSignals:
     """Answers Ctrl-C and its like once everything is saved."""
 
-    every = 1
+    every = ANY_NUMBER
 
     def __init__(self, state: TrainingState, request: StopRequest) -> None:
         self._state, self._request = state, request
@@ -98,10 +99,10 @@ class HeedSignals:
 class StopWhenAsked:
     """Ends a training when its caller says so."""
 
-    every = 1
-
-    def __init__(self, state: TrainingState, condition: StopWhen) -> None:
+    def __init__(self, state: TrainingState, condition: StopWhen | None) -> None:
+        """Ask `condition`; nobody if there is none."""
         self._state, self._condition = state, condition
+        self.every = 1 if condition else ANY_NUMBER
 
     def after(self, figures: Figures) -> None:
         """Ask after a step."""
@@ -109,15 +110,13 @@ class StopWhenAsked:
 
     def ask(self, loss: float | None = None) -> None:
         """Save everything and raise Stopped, if the condition holds."""
-        if self._condition(Reached(self._state.step, self._state.rows, loss)):
+        if self._condition and self._condition(Reached(self._state.step, self._state.rows, loss)):
             raise Stopped(*_stop(self._state, "Stopped as asked"))
 
 
 def _stop(state: TrainingState, cause: str) -> tuple[str, str]:
     """Save everything; return what to say, and how to go on."""
-    state.save()
-    if state.rows:
-        state.write_results()
+    state.write()
     steps = f"{state.step:,} step{'s' * (state.step != 1)}"
     return f"{cause} after {steps}; everything is saved.", f"Go on with: evacli train{state.run.option}"
 
@@ -125,7 +124,7 @@ def _stop(state: TrainingState, cause: str) -> tuple[str, str]:
 class SaveInTime:
     """Saves a training that has not been saved for a while."""
 
-    every = 1
+    every = ANY_NUMBER
 
     def __init__(self, state: TrainingState, minutes: float) -> None:
         self._state, self._seconds = state, minutes * 60

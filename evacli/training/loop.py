@@ -9,6 +9,7 @@ import numpy as np
 
 from evacli import console, evaluation, metrics
 from evacli.data.types import Split
+from evacli.devices import PROCESSOR
 from evacli.engine.base import EpochFigures, Hook
 from evacli.evaluation import Predictions
 from evacli.formats import counted
@@ -38,10 +39,12 @@ class Loop:
         self,
         state: TrainingState,
         checkpoint_minutes: float,
-        stop_when: StopWhen,
+        stop_when: StopWhen | None = None,
         follow: Callable[[Row], None] = lambda row: None,
     ) -> None:
-        """Save at least every `checkpoint_minutes`; stop when `stop_when` says so, asked after each step and epoch.
+        """Save at least every `checkpoint_minutes`; stop when `stop_when`, if there is one, says so.
+
+        It is asked after each step and epoch.
 
         `follow` is told of each epoch once it is saved.
         """
@@ -74,6 +77,7 @@ class Loop:
                 self.follow(state.rows[-1])
                 if epoch + 1 < self.config.epochs:
                     self.asking.ask()
+        self._tell_of_skipped()
         return state.summarise("finished")
 
     def _announce(self) -> None:
@@ -84,11 +88,18 @@ class Loop:
             f"{model_name(c.model)} ({parameters}) on {images} of {classes}: batch size {c.batch_size}, "
             f"{c.optimizer}, {c.schedule}, {c.precision}, cutout {c.cutout}, crop {c.crop}, flip {self._flip()}."
         )
+        if (device := self.learner.engine.device) != PROCESSOR:
+            console.note(f"It computes on {device}.")
         if origin := self.learner.origin:
             views = f", {counted(c.views, 'view')} of each image" if c.views else ""
             console.note(f"From the weights {origin.weights} ({origin.licence}); frozen: {c.freeze_until}{views}.")
         low = f", base rate {progress.base_lr:.4g}" if progress.base_lr else ""
         console.note(f"Peak learning rate {progress.lr:.4g} ({progress.lr_source}){low}.", style="")
+
+    def _tell_of_skipped(self) -> None:
+        if skipped := self.learner.engine.skipped():
+            steps = counted(skipped, "step")
+            console.note(f"{steps} of {self.state.step:,} left out: gradients overflowed in {self.config.precision}.")
 
     def _flip(self) -> str:
         # Nobody has said what images of the user's own show, unless by a setting.
@@ -135,10 +146,9 @@ class Loop:
             scores = metrics.score_classes(tested.labels, tested.predicted, self.learner.data.class_names)
             state.advance(balanced_accuracy=metrics.balanced_accuracy(scores), macro_f1=metrics.macro_f1(scores))
         state.advance(rows=(*state.rows, row), batch=0, seconds=0.0, best_epoch=best.epoch if best else 0)
-        state.save()
-        if best is row:
-            state.write_best()
-        state.write_results()
+        state.best_is_late |= best is row
+        if state.due or len(state.rows) >= self.config.epochs:
+            state.write()
 
     def _last_rate(self, epoch: int) -> float:
         last = self.learner.batching.steps_before(epoch + 1) - 1

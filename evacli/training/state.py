@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from numpy.typing import NDArray
 
+from evacli.devices import PROCESSOR
 from evacli.errors import Diverged
 from evacli.paths import model_name
 from evacli.run import checkpoint, history, summary
@@ -14,6 +15,9 @@ from evacli.run.directory import RunDir, write_atomically, write_text_atomically
 from evacli.run.history import Row
 from evacli.run.summary import State, Summary
 from evacli.training.learner import Learner
+
+# Of the time of a training on a card, what its files may take: an epoch there can be shorter than the writing of them.
+SHARE_OF_FILES = 0.05
 
 
 class TrainingState:
@@ -25,6 +29,7 @@ class TrainingState:
         progress: how far it is.
         best_weights: of the plain network in its best epoch; none before there is one.
         saved_at: when it was last saved, on the clock of `time.monotonic`.
+        best_is_late: whether the file of the best network is of an earlier epoch than its best one.
     """
 
     def __init__(self, run: RunDir, learner: Learner, progress: Progress) -> None:
@@ -33,7 +38,8 @@ class TrainingState:
         config = msgspec.structs.replace(learner.config, epochs=max(learner.config.epochs, len(progress.rows)))
         self.progress = msgspec.structs.replace(progress, config=config)
         self.best_weights: list[NDArray[Any]] = []
-        self.saved_at = time.monotonic()
+        self.saved_at = self._began = time.monotonic()
+        self._writing, self.best_is_late = 0.0, False
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -48,6 +54,22 @@ class TrainingState:
     def advance(self, **changes: Any) -> None:
         """Move the progress on."""
         self.progress = msgspec.structs.replace(self.progress, **changes)
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to write the files of the finished epochs: on a processor after each."""
+        so_far = time.monotonic() - self._began
+        return self.learner.engine.device == PROCESSOR or self._writing <= SHARE_OF_FILES * so_far
+
+    def write(self) -> None:
+        """Write the checkpoint, the best network if it is a new one, and what tells people of the training."""
+        began = time.monotonic()
+        self.save()
+        if self.best_is_late:
+            self._write_late_best()
+        if self.rows:
+            self.write_results()
+        self._writing += time.monotonic() - began
 
     def save(self) -> None:
         """Replace the checkpoint, unless the network is no longer sound.
@@ -86,6 +108,14 @@ class TrainingState:
     def write_best(self) -> None:
         """Write `best.keras`; the plain network has the best weights just then."""
         write_atomically(self.run.best_model, self.learner.network.save)
+        self.best_is_late = False
+
+    def _write_late_best(self) -> None:
+        network = self.learner.network
+        latest = network.get_weights()
+        network.set_weights(self.best_weights)
+        self.write_best()
+        network.set_weights(latest)
 
     def summarise(self, state: State) -> Summary:
         """Return what the training has come to."""
@@ -115,5 +145,6 @@ class TrainingState:
             data_fingerprint=data.fingerprint,
             seconds=seconds,
             images_per_second=len(data.train) * len(rows) / seconds if seconds else 0.0,
+            skipped_steps=self.learner.engine.skipped(),
             versions=progress.versions,
         )

@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evacli import config, console, data, memory, network_file
+from evacli import config, console, data, devices, memory, network_file
 from evacli.catalogue.trackers import Log
 from evacli.config import Config, takes_settings
+from evacli.devices import Device
 from evacli.errors import MemoryShort, RunError
 from evacli.formats import counted
 from evacli.notebook import drawn
@@ -34,9 +35,11 @@ def train(
     *,
     overwrite: bool = False,
     checkpoint_minutes: float = 5.0,
-    stop_when: Callable[["Reached"], bool] = lambda reached: False,
+    stop_when: Callable[["Reached"], bool] | None = None,
     log: Log | None = None,
     recipe: str | None = None,
+    device: Device = "auto",
+    deterministic: bool = False,
     **settings: Any,
 ) -> Summary:
     """Train the run's network, or go on where an interrupted training of it stopped.
@@ -50,6 +53,8 @@ def train(
         log: "tensorboard" or "mlflow", to log each epoch there too; "none" not to; None: where the run has been logged
             before, if it has. A tracker that fails is left out, with a warning.
         recipe: of this name, or in this file or run, settings that go under those that are given.
+        device: "cpu", "gpu", or "auto": a GPU where TensorFlow can use one. A run may go on on another one.
+        deterministic: whether a GPU shall give the same bits for the same steps, at the price of speed.
         settings: fields of `evacli.config.Config` that override what the run has stored; `data` may also be arrays,
             (x_train, y_train, x_test, y_test) or (x, y).
 
@@ -67,6 +72,7 @@ def train(
         MemoryShort: if there is not enough memory; the last checkpoint stays.
         EvacliError: if a setting, the data, the network or the run directory cannot be used.
     """
+    devices.want(device, deterministic=deterministic)
     directory, settings = RunDir(run), with_recipe(recipe, settings)
     refuse_if_busy(directory)
     progress = None if overwrite else load_progress(directory)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from evacli import console, paths
+from evacli import console, devices, paths
 from evacli.data.names import from_file
+from evacli.devices import Device
 from evacli.errors import DataError
 from evacli.formats import counted, without_noise
 from evacli.messages import listed
@@ -70,7 +71,13 @@ class EvaluateResult(Displayed, frozen=True, kw_only=True):
     misclassified: str
 
 
-def evaluate(run: str | Path = DEFAULT_RUN, *, data: str | os.PathLike[str], skip_bad: bool = False) -> EvaluateResult:
+def evaluate(
+    run: str | Path = DEFAULT_RUN,
+    *,
+    data: str | os.PathLike[str],
+    skip_bad: bool = False,
+    device: Device = "auto",
+) -> EvaluateResult:
     """Evaluate the run's best network on labelled pictures, and write the figures into a folder of the run.
 
     Classes are matched by name, in any order; there may be fewer than the run has. Each picture is brought to the size
@@ -81,6 +88,7 @@ def evaluate(run: str | Path = DEFAULT_RUN, *, data: str | os.PathLike[str], ski
         data: CIFAR batches, an `.npz` or a folder of images, of which the test part counts if it has parts; or a folder
             that has a folder of images for each class.
         skip_bad: go on without image files that cannot be used.
+        device: "cpu", "gpu", or "auto": a GPU where TensorFlow can use one.
 
     Raises:
         RunError: if the run has no model, or it cannot be used.
@@ -90,6 +98,7 @@ def evaluate(run: str | Path = DEFAULT_RUN, *, data: str | os.PathLike[str], ski
         >>> evaluate("runs/first", data="photos-by-night").accuracy
         0.8125
     """
+    devices.want(device)
     from evacli.data import path
 
     stored = trained.read(RunDir(run))

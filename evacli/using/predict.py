@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from evacli import console, spreadsheet
+from evacli import console, devices, spreadsheet
+from evacli.devices import Device
 from evacli.errors import ConfigError, DataError
 from evacli.explaining.options import Method
 from evacli.messages import listed
@@ -81,6 +82,7 @@ def predict(
     gradcam: bool = False,
     layer: str | None = None,
     method: Method = "gradcam",
+    device: Device = "auto",
 ) -> PredictResult:
     """Predict what pictures show, and write `predictions.csv`.
 
@@ -94,6 +96,7 @@ def predict(
         gradcam: whether to draw, beside the table, where the network looked in each picture.
         layer: the layer whose feature map is used for that; see `evacli.gradcam`.
         method: what makes those maps; see `evacli.gradcam`.
+        device: "cpu", "gpu", or "auto": a GPU where TensorFlow can use one.
 
     Raises:
         RunError: if the run has no model, or it cannot be used.
@@ -104,7 +107,7 @@ def predict(
         >>> predict("runs/first", ["cat.png"]).predictions[0].predicted
         'cat'
     """
-    predictor = Predictor(run, out=out, gradcam=gradcam, layer=layer, method=method)
+    predictor = Predictor(run, out=out, gradcam=gradcam, layer=layer, method=method, device=device)
     found = list(predictor.each(pictures))
     skipped = [one for one in found if isinstance(one, Skipped)]
     if len(skipped) == len(found):
@@ -138,8 +141,10 @@ class Predictor:
         gradcam: bool = False,
         layer: str | None = None,
         method: Method = "gradcam",
+        device: Device = "auto",
     ) -> None:
         """Load the network; see `predict` for the rest."""
+        devices.want(device)
         for option, value, own in ("--layer", layer, None), ("--method", method, "gradcam"):
             if value != own and not gradcam:
                 raise ConfigError(f"{option} {value} is for --gradcam.", "Add that, or leave it out.")

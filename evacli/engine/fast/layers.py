@@ -79,9 +79,9 @@ _gelu, _gelu_and_slope = _compiled(_outputs), _compiled(_outputs_and_slope)
 class FusedBatchNormalization(keras.layers.BatchNormalization):
     """Batch normalisation in one kernel, where Keras on TensorFlow spells it out in a dozen.
 
-    Equals the plain layer in outputs, gradients and moving statistics up to float32 rounding; bfloat16 inputs are
-    normalised in float32, like there. What the kernel cannot do (inputs that are not images with channels last, masks,
-    renormalisation, synchronised statistics) goes the plain way.
+    Equals the plain layer in outputs, gradients and moving statistics up to float32 rounding; inputs of
+    16 bits are normalised in float32, like there. What the kernel cannot do (inputs that are not images with channels
+    last, masks, renormalisation, synchronised statistics) goes the plain way.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -108,7 +108,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         return (
             len(inputs.shape) == 4
             and self.axis in (-1, 3)
-            and inputs.dtype in (tf.float32, tf.bfloat16)
+            and inputs.dtype in (tf.float32, tf.bfloat16, tf.float16)
             and inputs.dtype == self.compute_dtype
             and not (self.renorm or self.synchronized)
         )
