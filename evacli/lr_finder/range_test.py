@@ -43,7 +43,7 @@ FEW_BATCHES = 4
 
 
 @config.takes_settings
-def lr_find(
+def lr_find(  # noqa: PLR0913 - each parameter is an option
     run: str | Path = DEFAULT_RUN,
     *,
     min_lr: float = 1e-7,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @takes_settings
-def train(
+def train(  # noqa: PLR0913 - each parameter is an option
     run: str | Path = DEFAULT_RUN,
     *,
     overwrite: bool = False,
