@@ -92,7 +92,7 @@ def test_shifted_copies_weigh_half_of_the_image_and_reflect_its_borders(monkeypa
 
 
 def test_the_last_partial_batch_is_not_traced_again(model, monkeypatch):
-    monkeypatch.setattr(single, "fast_copy", lambda network: network)
+    monkeypatch.setattr(single, "fast_copy", lambda network, layers: network)
     monkeypatch.setattr(single, "BATCH_SIZE", 10)
     traces = []
 
@@ -108,7 +108,7 @@ def test_the_last_partial_batch_is_not_traced_again(model, monkeypatch):
 
 
 def test_of_large_images_a_batch_holds_fewer(model, monkeypatch):
-    monkeypatch.setattr(single, "fast_copy", lambda network: network)
+    monkeypatch.setattr(single, "fast_copy", lambda network, layers: network)
     monkeypatch.setattr(single, "BATCH_PIXELS", 200)
     sizes = []
     monkeypatch.setattr(model, "predict_on_batch", lambda batch: sizes.append(len(batch)) or np.zeros((len(batch), 3)))

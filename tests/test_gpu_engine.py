@@ -125,14 +125,8 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        pytest.param(settings, marks=pytest.mark.long if "full" in settings.values() else ())
-        for settings in OTHERS.values()
-    ],
-    ids=OTHERS,
-)
+@pytest.mark.long
+@pytest.mark.parametrize("settings", OTHERS.values(), ids=OTHERS)
 def test_steps_are_those_of_the_cpu_engine(
     settings: dict[str, Any], deterministic: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

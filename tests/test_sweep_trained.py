@@ -16,6 +16,8 @@ from evacli.run import history, summary
 from evacli.run.directory import RunDir
 from evacli.sweeping.files import SweepDir
 
+pytestmark = pytest.mark.long
+
 TRIALS, EPOCHS = 6, 4
 
 

@@ -16,6 +16,7 @@ from evacli.formats import counted
 from evacli.run.summary import Advice
 
 MOST = 3  # lines
+FEW_EPOCHS = 4  # below which no network has learnt much
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +171,7 @@ def _noisy_labels(s: Signs) -> Advice | None:
     if len(s.mistakes) < 4 or wrong < max(20, 0.05 * s.confusions.sum()):
         return None
     # What a good network confuses is alike, so that the label is mostly its second choice; a wrong label is any.
-    if s.is_by_heart or s.skill < 0.2 or s.rank < 0.3:
+    if s.epochs < FEW_EPOCHS or s.is_by_heart or s.skill < 0.2 or s.rank < 0.3:
         return None
     why = f"Of the {wrong:,} mistakes the labels are hardly likelier than other classes, as wrong labels are."
     return Advice(cause="noisy labels", reason=why, command=f"evacli labels{s.run}")
@@ -196,7 +197,7 @@ def _too_much_dropout(s: Signs) -> Advice | None:
 def _too_few_epochs(s: Signs) -> Advice | None:
     third = max(1, len(s.train_losses) // 3)
     falling = len(s.train_losses) > 1 and s.train_losses[-1 - third] >= 1.1 * s.train_losses[-1]
-    if s.train >= 0.98 or s.is_by_heart or not (falling or s.epochs < 4):
+    if s.train >= 0.98 or s.is_by_heart or not (falling or s.epochs < FEW_EPOCHS):
         return None
     why = "The loss was still falling" if falling else "No network learns much"
     more = max(10, 3 * s.epochs)
