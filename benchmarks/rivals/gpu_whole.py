@@ -38,9 +38,9 @@ def main() -> None:
         setattr(owner, name, timed(getattr(owner, name), what, seconds))
     ends = Blocks.on_train_batch_end
 
-    def note_first(self: Any, *given: Any) -> None:
+    def note_first(self: Any, *given: Any, **named: Any) -> None:
         first.append(time() - options.began)
-        ends(self, *given)
+        ends(self, *given, **named)
 
     Blocks.on_train_batch_end = note_first
     settings: dict[str, Any] = evacli.recipe(options.recipe) if options.recipe else {"flip": True}
