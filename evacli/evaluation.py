@@ -166,10 +166,9 @@ class EvaluatedRun:
         return np.concatenate(found)
 
     def _views(self, split: Split, description: str, look: Look | None = None) -> NDArray[np.float32]:
-        views = views_of(tta=self.config.uses_tta)
-        check_shape(self.network, split.images.shape)
-        with saved.using(self.network), progress(description, len(split)) as watch:
-            found = self.engine.predict(self.network, split.images, views, watch, look)
+        network, tta = self.network, self.config.uses_tta
+        with saved.using(network), progress(description, len(split)) as watch:
+            found = predict_views(self.engine, network, split.images, tta=tta, watch=watch, look=look)
         return require_numbers(self.run, found)
 
 
@@ -310,6 +309,7 @@ def predict_views(
     tta: bool,
     view: View = as_it_is,
     watch: Watch = lambda done: None,
+    look: Look | None = None,
 ) -> NDArray[np.float32]:
     """Compute class probabilities of images as they are and, with `tta`, of their mirror images.
 
@@ -320,6 +320,7 @@ def predict_views(
         tta: whether there is a second view, the mirror images.
         view: what is shown of each block of images.
         watch: told before each block how many images are done.
+        look: shown, block after block, the embeddings of the images as they are.
 
     Returns:
         (V, N, C) float32, of one view or two; `predict` gives their mean.
@@ -328,7 +329,7 @@ def predict_views(
         RunError: if the images do not have the size that the network was made for.
     """
     check_shape(network, images.shape)
-    return computes.predict(network, images, views_of(tta=tta, view=view), watch)
+    return computes.predict(network, images, views_of(tta=tta, view=view), watch, look)
 
 
 def views_of(*, tta: bool, view: View = as_it_is) -> list[View]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from evacli.formats import DASH, joined, percent
+from evacli.formats import DASH, joined, percent, spelled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -84,14 +84,14 @@ def _facts(result: msgspec.Struct) -> Iterator[tuple[str, str]]:
 
 
 def _said(name: str, value: Any) -> str | None:
-    if value is None or value == "" or isinstance(value, bool | bytes):
-        return None if not isinstance(value, bool) else ("no", "yes")[value]
+    if isinstance(value, bool):
+        return str(spelled(value))
     if isinstance(value, float):
         return percent(value) if name.endswith(_SHARES) else f"{value:.4g}"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, str):
-        return value
+        return value or None
     if isinstance(value, dict) and all(isinstance(one, float | None) for one in value.values()):
         return joined([f"{key} {DASH if one is None else f'{one:.3g}'}" for key, one in value.items()])
     return None

@@ -168,7 +168,7 @@ def end_of_fall(losses: Sequence[float], share: float = 0.85) -> tuple[int, floa
         The step, from 0, and the running average there; None where it never falls.
     """
     losses = _finite_start(losses)
-    kept = smooth(losses)[SKIP_FIRST : len(losses) - SKIP_LAST]
+    kept = smooth(losses)[_kept(losses)]
     if len(losses) < MIN_STEPS or kept.index(min(kept)) == 0:
         return None
     step = round(_fallen(range(len(kept)), kept, share))
@@ -226,7 +226,7 @@ def suggest(
             f"Only {len(losses)} learning rates could be tried, at least {MIN_STEPS} are needed.",
             "Start lower (--min-lr), end lower (--max-lr) or take more --steps.",
         )
-    kept = slice(SKIP_FIRST, len(losses) - SKIP_LAST)
+    kept = _kept(losses)
     smoothed = smooth(losses)[kept]
     if _fall(smoothed) <= _noise(losses[kept]):
         raise NoSuggestion(
@@ -250,6 +250,11 @@ def _fallen(learning_rates: Sequence[float], losses: Sequence[float], share: flo
     wanted = highest - share * (highest - losses[lowest])
     peak = losses.index(highest)
     return next(rate for rate, loss in zip(learning_rates[peak:], losses[peak:], strict=True) if loss <= wanted)
+
+
+def _kept(losses: Sequence[float]) -> slice:
+    """Return which steps the rules look at: neither end."""
+    return slice(SKIP_FIRST, len(losses) - SKIP_LAST)
 
 
 def _finite_start(losses: Sequence[float]) -> Sequence[float]:

@@ -89,7 +89,6 @@ def report(
             explain_worst(evidence.run)
         _write_pictures(evidence)
         _write_texts(evidence, result)
-    _advise(evidence, result)
     from evacli.training.trackers.following import hand_over
 
     hand_over(stored.directory, [stored.directory.curves_png, stored.directory.report])
@@ -121,12 +120,6 @@ def _near(run: "EvaluatedRun") -> "Near | None":
 
     worst = run.test.worst_first[:NEAR]
     return Near(run.data.train, worst, neighbours(run, worst)) if worst else None
-
-
-def _advise(evidence: _Evidence, result: ReportResult) -> None:
-    from evacli.reporting.page import advised
-
-    summary.advise(evidence.run.run, tuple(advised(result.advice, evidence.run.config)))
 
 
 def _peaks(stored: Trained, rows: list[Row]) -> list[float | None]:
@@ -223,13 +216,15 @@ def _write_texts(evidence: _Evidence, result: ReportResult) -> None:
     train, copies = evidence.run.data.train, evidence.duplicates
     write_text_atomically(run.misclassified, mistakes.to_csv(test, split, names))
     write_text_atomically(run.duplicates, duplicates.to_csv(copies, train, split, names))
+    advised = page.advised(result.advice, settings)
+    summary.advise(run, tuple(advised))
     explored = explorer(result, test, split, evidence.confusions, evidence.near)
     html = render(
         "report.html",
         script="report.js",
         title=page.title(trained, settings),
         result=result,
-        advised=page.advised(result.advice, settings),
+        advised=advised,
         trained=trained,
         notices=evidence.notices,
         cards=page.cards(result, trained, metrics.accuracy_interval(test)),
