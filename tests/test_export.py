@@ -157,7 +157,7 @@ def test_what_cannot_be_converted_is_one_line(run: RunDir, monkeypatch: pytest.M
         raise ValueError("No such operation\nand pages of graphs")
 
     monkeypatch.setattr(savedmodel, "convert", fail)
-    with pytest.raises(ModelError, match=r"cannot be converted to savedmodel: No such operation\."):
+    with pytest.raises(ModelError, match=r"cannot be converted to savedmodel: No such operation\.$"):
         evacli.export(run.path, "savedmodel")
 
 

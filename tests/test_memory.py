@@ -64,7 +64,7 @@ def test_what_is_clearly_too_much_is_refused(
 ) -> None:
     monkeypatch.setattr(memory, "available", lambda: 10 * GB)
     if said == "error":
-        with pytest.raises(MemoryShort, match=r"^It takes about 16.0 GB of memory; 10.0 GB are free\."):
+        with pytest.raises(MemoryShort, match=r"^It takes about 16.0 GB of memory; 10.0 GB are free\. Take less\.$"):
             memory.require(needed * GB, "It takes", "Take less.")
     else:
         memory.require(needed * GB, "It takes", "Take less.")

@@ -239,7 +239,8 @@ def test_where_memory_ends_the_last_checkpoint_is_kept(
     assert caught.value.fix.startswith(f"Go on where more is free: evacli train --run {run}; or start anew with --over")
     assert "--batch-size 16" in caught.value.fix
     assert state(run) == before
-    with pytest.raises(MemoryShort, match=r"^There is not enough memory to train in batches of 32\."):
+    fix = r"Use --batch-size 16, smaller images or a smaller network\."
+    with pytest.raises(MemoryShort, match=rf"^There is not enough memory to train in batches of 32\. {fix}$"):
         train(new)
 
 
