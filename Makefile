@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TWO := -n 2 --dist loadfile --no-loadscope-reorder
 DEMO := demo
 
-.PHONY: demo test test-long test-fast test-lowest test-export test-gpu test-versions torture starve fuzz bad-inputs readme lint format clean
+.PHONY: demo test test-long test-fast test-lowest test-export test-gpu test-versions torture starve fuzz bad-inputs renew docs lint format clean
 
 demo: $(VENV)/installed  ## the four commands on the digits that come with scikit-learn; no network needed
 	$(BIN)/evacli lr-find --dataset digits --batch-size 32 --run $(DEMO)
@@ -62,8 +62,13 @@ fuzz: $(VENV)/installed  ## fuzzes the READERs of strangers' files, guided by co
 bad-inputs: $(VENV)/installed  ## renews the list of bad inputs with what evacli answers to each
 	$(BIN)/python tests/bad_inputs.py
 
-readme: $(VENV)/installed  ## renews the help texts in the README
-	$(BIN)/cog -r README.md
+renew: $(VENV)/installed  ## renews what the pages of docs/ quote: options, functions, tables
+	$(BIN)/cog -I docs -r docs/*.md
+
+docs: .venv-docs/installed  ## builds README and docs/ into a site, warnings as errors
+	rm -rf docs/site
+	.venv-docs/bin/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky --conf-dir docs . docs/site
+	@echo "Open docs/site/index.html"
 
 lint: $(VENV)/installed  ## style, format, types, and that imports go downward
 	$(BIN)/ruff check .
@@ -105,5 +110,12 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	.venv-gpu/bin/python -m pip install --quiet --editable '.[gpu]' --group test
 	@touch $@
 
+# The pages quote the program and do not import it.
+.venv-docs/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	.venv-docs/bin/python -m pip install --quiet --constraint constraints.txt --group docs
+	@touch $@
+
 clean:
-	rm -rf .venv .venv-* $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* docs/site $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis
