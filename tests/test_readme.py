@@ -1,83 +1,149 @@
+"""README and docs/: what they say of commands, options, functions and files is true."""
+
 import ast
 import inspect
 import re
+import shlex
 import subprocess
-import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import dedent
+from typing import Any
 
 import pytest
 import typer
+from cogapp import Cog
+from evacli_processes import Evacli
+from tiny_data import TINY
 
-import evacli
+import evacli as package
 from evacli import cli
-from evacli.config import Config
+from evacli.config import SETTINGS, Config, check
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+EXAMPLES = sorted((ROOT / "examples").iterdir())
+PAGES = [README, *DOCS, ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
+TEXTS = [*PAGES, *(ROOT / "examples").glob("*/README.md")]
 PINNED = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+COMMANDS = typer.main.get_command(cli.app).commands
+WORKFLOWS = {name: getattr(package, name) for name in package.__all__ if name not in ("__version__", "recipe")}
 
 
-@pytest.mark.slow
+def test_the_readme_is_read_standing_and_leads_to_every_page() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 200
+    linked = set(re.findall(r"\]\(docs/([\w-]+\.md)", text.partition("\n## All pages\n")[2]))
+    assert {page.name for page in DOCS} == linked
+
+
 @pytest.mark.skipif(
-    any(f"{name}=={version(name)}" not in PINNED for name in ("typer", "rich")),
-    reason="other releases of typer and rich lay the help texts out in their own way",
+    any(f"{name}=={version(name)}" not in PINNED for name in ("typer", "rich", "cogapp")),
+    reason="other releases of typer describe their options in their own way",
 )
-def test_help_texts_in_the_readme_are_what_the_commands_print():
-    checked = subprocess.run(
-        [sys.executable, "-m", "cogapp", "--check", str(README)], capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    assert checked.returncode == 0, f"{checked.stdout}{checked.stderr} Run: make readme"
+def test_pages_quote_options_functions_and_tables_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    quoting = [str(page.relative_to(ROOT)) for page in DOCS if "[[[cog" in page.read_text(encoding="utf-8")]
+    assert len(quoting) > 1
+    assert Cog().main(["cog", "--check", "-I", "docs", *quoting]) == 0, "Run: make renew"
 
 
-def test_pages_name_only_files_that_exist():
+def test_pages_name_only_files_that_exist() -> None:
     links = [
         (page, a or b)
-        for page in PAGES
-        for a, b in re.findall(r"\]\((?!http)([^)#]+)\)|src=\"([^\"]+)\"", page.read_text(encoding="utf-8"))
+        for page in TEXTS
+        for a, b in re.findall(r"\]\((?!http)([^)#]+)[^)]*\)|src=\"([^\"]+)\"", page.read_text(encoding="utf-8"))
     ]
-    assert len(links) > 5
+    assert len(links) > 100
     assert [(page.name, name) for page, name in links if not (page.parent / name).exists()] == []
 
 
-def test_the_tree_in_the_readme_names_only_modules_that_exist():
-    tree = README.read_text(encoding="utf-8").split("## The house")[1].split("```")[1]
+def test_the_house_names_every_room_and_only_modules_that_exist() -> None:
+    tree = (ROOT / "docs" / "how-it-is-built.md").read_text(encoding="utf-8").split("```")[1]
     named = set(re.findall(r"(\w+\.py)\b", tree))
-    assert named <= {path.name for path in (ROOT / "evacli").rglob("*.py")}
+    assert named <= {path.name for folder in ("evacli", "docs") for path in (ROOT / folder).rglob("*.py")}
     folders = re.findall(r"^  (\w+)/", tree, flags=re.MULTILINE)
     assert {path.name for path in (ROOT / "evacli").iterdir() if (path / "__init__.py").exists()} == set(folders)
 
 
-EXAMPLES = sorted((ROOT / "examples").iterdir())
-COMMANDS = typer.main.get_command(cli.app).commands
-WORKFLOWS = {name: getattr(evacli, name) for name in evacli.__all__ if name not in ("__version__", "recipe")}
+def shown(page: Path) -> Iterator[str]:
+    """The lines of a page that stand in a block of code; those that go on with a backslash as one."""
+    fenced = False
+    for line in page.read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif fenced or line.startswith("    "):
+            yield line.strip()
 
 
-def test_the_commands_of_readme_and_scripts_have_the_options_that_they_are_given():
-    texts = [*PAGES, *(path for path in EXAMPLES if path.suffix == ".sh"), *(ROOT / "examples").glob("*/README.md")]
+def commands(line: str) -> Iterator[tuple[str, list[str]]]:
+    """Those of evacli in a line for a shell, each with its words."""
+    if re.match(r"(?:[$] |!)?(?:\w+=\S+ |.*\| )?evacli [a-z]", line):
+        words = shlex.shlex(line, posix=True, punctuation_chars=True)
+        words.whitespace_split = True
+        for part in " ".join(map(shlex.quote, words)).split(" '|' "):
+            name, *rest = shlex.split(part.partition("evacli ")[2]) or [""]
+            if name in COMMANDS:
+                yield name, rest
+
+
+def understood(name: str, words: list[str]) -> dict[str, Any]:
+    """What evacli understands of a command line; it is refused as it would be by evacli."""
+    values = COMMANDS[name].make_context(name, list(words)).params
+    if set(SETTINGS) <= set(values):
+        check({setting: values[setting] for setting in SETTINGS if values[setting] is not None})
+    return values
+
+
+def test_evacli_understands_the_commands_of_the_pages() -> None:
+    given = [(page.name, *each) for page in TEXTS for line in shown(page) for each in commands(line)]
+    assert len(given) > 60
+    assert {name for _, name, _ in given} == set(COMMANDS)
+    for page, name, words in given:
+        assert understood(name, words), (page, name, words)
+
+
+def test_options_that_pages_and_scripts_name_are_options_of_their_commands() -> None:
+    texts = [*TEXTS, *(path for path in EXAMPLES if path.suffix == ".sh")]
     lines = [line for path in texts for line in path.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()]
     given = [match.groups() for line in lines for match in re.finditer(r"evacli ([a-z-]+)([^`\"]*)", line)]
     known = [(name, words) for name, words in given if name in COMMANDS]
-    assert len(known) > 20
+    assert len(known) > 100
     for name, words in known:
         options = {option for p in COMMANDS[name].params for option in (*p.opts, *p.secondary_opts)}
         assert set(re.findall(r"(?<!\S)--[a-z][a-z0-9-]*", words)) <= options | {"--help"}, (name, words)
 
 
-def test_the_scripts_are_scripts():
+@pytest.mark.long
+def test_the_first_five_minutes_of_the_readme(evacli: Evacli, tmp_path: Path) -> None:
+    text = README.read_text(encoding="utf-8").partition("## Five minutes with handwritten digits")[2]
+    given = [each for line in text.split("```")[1].splitlines() for each in commands(line)]
+    assert [name for name, _ in given] == ["lr-find", "train", "gradcam", "report"]
+    few = ["--limit-train", "320", "--limit-test", "80", "--model", TINY, "--precision", "float32"]
+    for name, words in given:
+        done = evacli(name, *words, *(few if name == "lr-find" else []), cwd=tmp_path)
+        assert done.code == 0, done.err
+    for file in ("gradcam.png", "report.html"):
+        assert f"runs/digits/{file}" in text
+        assert (tmp_path / "runs" / "digits" / file).exists()
+
+
+def test_the_scripts_are_scripts() -> None:
     for path in EXAMPLES:
         if path.suffix == ".sh":
             assert subprocess.run(["bash", "-n", str(path)], check=False).returncode == 0, path
 
 
-def test_python_in_readme_and_examples_calls_what_there_is_with_the_settings_that_there_are():
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+def test_python_in_pages_and_examples_calls_what_there_is_with_the_settings_that_there_are() -> None:
+    texts = [page.read_text(encoding="utf-8") for page in TEXTS if page.name != "CONTRIBUTING.md"]
+    blocks = [dedent(block) for text in texts for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)]
     blocks += [path.read_text(encoding="utf-8") for path in EXAMPLES if path.suffix == ".py"]
     calls = [call for block in blocks for call in ast.walk(ast.parse(block)) if isinstance(call, ast.Call)]
     ours = [(ast.unparse(call.func).removeprefix("evacli."), call.keywords) for call in calls]
     named = [(name, keywords) for name, keywords in ours if name in WORKFLOWS]
-    assert len(named) > 8
+    assert len(named) > 12
     for name, keywords in named:
         accepted = {*inspect.signature(WORKFLOWS[name]).parameters, *Config.__struct_fields__}
         assert {keyword.arg for keyword in keywords} - {None} <= accepted, name
