@@ -18,6 +18,8 @@ include_patterns = ["*.md", "docs/*.md", "examples/*.md", "examples/*/*.md", "be
 exclude_patterns = [".*", "evacli", "tests", "docs/site"]
 suppress_warnings = ["toc.no_title"]  # examples/lr-regret/table.md is a table alone
 
+smartquotes = False  # --lr is no dash
+
 html_theme = "furo"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
