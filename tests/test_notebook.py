@@ -1,8 +1,10 @@
 """evacli in a notebook: a real kernel is asked, and what it shows is looked at."""
 
+import json
 import re
 from base64 import b64decode
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from jupyter_client.manager import start_new_kernel
@@ -16,6 +18,7 @@ from evacli.errors import ConfigError, RunError
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
 SMALL = f'dataset="digits", limit_train=200, limit_test=40, batch_size=32, precision="float32", model={TINY!r}'
+FIRST_STEPS = Path(__file__).parent.parent / "examples" / "first-steps.ipynb"
 
 
 class Notebook:
@@ -96,18 +99,6 @@ def test_a_training_shows_its_progress_its_curves_and_its_figures(notebook):
     assert "matplotlib.figure.Figure" in figure
 
 
-def test_the_other_results_show_their_curve_their_page_and_their_grid(notebook):
-    html, _ = notebook.shown(f'evacli.lr_find("runs/a", steps=60, {SMALL})')
-    assert picture(html).width > 300
-    assert "foot" in Page(html).text
-    html, _ = notebook.shown('evacli.gradcam("runs/a", n=3)')
-    assert picture(html).width > 300
-    assert Page(html).text.count("gradcam/") >= 3  # the pictures of three mistakes
-    html, _ = notebook.shown('evacli.report("runs/a", nearest=False)')
-    assert picture(html).height > 300
-    assert re.search(r"test accuracy\s*\d+\.\d\d%", Page(html).text)
-
-
 def test_an_error_is_one_line_with_what_helps(notebook):
     for code, said in (
         ('evacli.train("runs/c", optimiser="adam")', "Did you mean optimizer?"),
@@ -124,3 +115,58 @@ def test_an_error_is_one_line_with_what_helps(notebook):
 def test_an_error_says_what_helps_wherever_it_is_printed():
     assert str(RunError("There is none.", "Make one.")) == "There is none. Make one."
     assert str(ConfigError("There is none.")) == "There is none."
+
+
+def cells():
+    """The code of the notebook for newcomers, by the names of its cells."""
+    read = json.loads(FIRST_STEPS.read_text(encoding="utf-8"))
+    return {cell["id"]: "".join(cell["source"]) for cell in read["cells"] if cell["cell_type"] == "code"}
+
+
+def run_through(notebook, folder, **instead):
+    """Returns what each cell of it shows or prints, run from top to bottom in a folder of its own."""
+    notebook.run(f"import os; os.mkdir({folder!r}); os.chdir({folder!r})")
+    shown = {}
+    for name, code in cells().items():
+        seen = notebook.run(instead.get(name, code))
+        assert not [content["traceback"] for kind, content in seen if kind == "error"], name
+        results = [content["data"] for kind, content in seen if kind == "execute_result"]
+        printed = [content["text"] for kind, content in seen if kind == "stream" and content["name"] == "stdout"]
+        shown[name] = "".join([*printed, *(data.get("text/html", data["text/plain"]) for data in results)])
+    notebook.run('os.chdir("..")')
+    return shown
+
+
+def test_the_first_steps_show_a_curve_a_page_a_grid_and_tables(notebook):
+    small = cells()["find-rate"].replace('dataset="digits", batch_size=32', SMALL)
+    assert SMALL in small
+    shown = run_through(notebook, "small", **{"find-rate": small})
+    pictures = {name: picture(html) for name, html in shown.items() if "<img" in html}
+    assert set(pictures) == {"find-rate", "train", "report", "gradcam", "train-longer", "compare"}
+    assert min(min(drawn.size) for drawn in pictures.values()) > 250
+    said = {name: Page(html).text for name, html in shown.items()}
+    assert "foot" in said["find-rate"]
+    assert re.search(r"test accuracy\s*\d+\.\d\d%", said["report"])
+    assert said["gradcam"].count("gradcam/") >= 9  # the pictures of nine mistakes
+    assert re.search(r"four.png\s*\d\s*\d+\.\d\d%", said["predict"])
+    assert said["advice"].count("evacli train") >= 1
+    assert re.search(r"runs/first-steps\s.*runs/eight-epochs\s", said["compare"], re.DOTALL)
+
+
+@pytest.mark.long
+def test_the_first_steps_read_digits(notebook):
+    shown = run_through(notebook, "whole")
+    first, longer = (
+        float(re.search(r"top accuracy\s*(\d+\.\d+)%", Page(shown[name]).text)[1]) for name in ("train", "train-longer")
+    )
+    assert 80 < first < longer
+    assert longer > 97
+    assert re.search(r"four.png\s*4\s", Page(shown["predict"]).text)
+    assert "--epochs 10" in shown["advice"]  # what the text of the next cell speaks of
+
+
+def test_the_first_steps_lie_there_without_what_they_show():
+    read = json.loads(FIRST_STEPS.read_text(encoding="utf-8"))
+    assert (read["nbformat"], read["nbformat_minor"]) == (4, 5)
+    assert len({cell["id"] for cell in read["cells"]}) == len(read["cells"])
+    assert [cell["outputs"] for cell in read["cells"] if cell.get("outputs") or cell.get("execution_count")] == []

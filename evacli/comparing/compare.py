@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,7 +14,11 @@ from evacli.comparing.files import Files, default_folder, is_written
 from evacli.comparing.result import ComparedRun, Comparison
 from evacli.comparing.runs import TrainedRun, gather
 from evacli.formats import without_noise
+from evacli.notebook import drawn
 from evacli.run.directory import remove_leftovers, write_text_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def compare(runs: Iterable[str | Path], out: str | Path | None = None) -> Comparison:
@@ -43,23 +49,29 @@ def compare(runs: Iterable[str | Path], out: str | Path | None = None) -> Compar
     for text in comparison.notices:
         console.warn(text)
     _write(files, comparison, gathered)
-    return comparison
+    return drawn(comparison, partial(_draw, comparison, gathered))
 
 
 def _write(files: Files, comparison: Comparison, gathered: Sequence[TrainedRun]) -> None:
     # Imported once the runs are known to be sound.
     from evacli.comparing import page
-    from evacli.figures.comparison import Course, cut_panels, draw_comparison
+    from evacli.figures.comparison import cut_panels
     from evacli.figures.style import save
 
-    figure = draw_comparison(
-        [Course(c.label, c.rows, run.top_epoch, run.state) for c, run in zip(gathered, comparison.runs, strict=True)]
-    )
+    figure = _draw(comparison, gathered)
     files.create()
     remove_leftovers(files.picture, files.table, files.page, shared=True)
     save(figure, files.picture)
     write_text_atomically(files.table, _csv(comparison))
     write_text_atomically(files.page, page.render_page(comparison, *cut_panels(files.picture)))
+
+
+def _draw(comparison: Comparison, gathered: Sequence[TrainedRun]) -> "Figure":
+    from evacli.figures.comparison import Course, draw_comparison
+
+    return draw_comparison(
+        [Course(c.label, c.rows, run.top_epoch, run.state) for c, run in zip(gathered, comparison.runs, strict=True)]
+    )
 
 
 def _csv(comparison: Comparison) -> str:

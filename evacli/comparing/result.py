@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from evacli.notebook import Displayed
 from evacli.run.summary import State
 
 
@@ -81,7 +82,7 @@ class Disagreement(msgspec.Struct, frozen=True, kw_only=True):
     p_value: float
 
 
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+class Comparison(Displayed, frozen=True, kw_only=True):
     """Several runs side by side.
 
     Attributes:
