@@ -15,22 +15,24 @@ class Images:
     """A data set, made smaller so that a training takes seconds.
 
     Attributes:
-        source: settings of evacli; CIFAR-10 and the folder of photographs are named on the command line.
+        named: what the command line calls it; empty for what comes with evacli.
+        source: settings of evacli.
         side: in pixels; each is the mean of those that it stands for.
         flip: whether mirrored images mean the same.
     """
 
+    named: str
     source: dict[str, Any]
     side: int
     flip: bool
 
 
 IMAGES = {
-    "digits": Images({"dataset": "digits"}, 8, flip=False),
-    "CIFAR-10, 8 px": Images({"limit_train": 6000, "limit_test": 2000}, 8, flip=True),
-    "CIFAR-10, 12 px": Images({"limit_train": 4000, "limit_test": 2000}, 12, flip=True),
-    "CIFAR-10, 16 px": Images({"limit_train": 4000, "limit_test": 2000}, 16, flip=True),
-    "clothes, 16 px": Images({"image_size": "32"}, 16, flip=True),
+    "digits": Images("", {"dataset": "digits"}, 8, flip=False),
+    "CIFAR-10, 8 px": Images("CIFAR-10", {"limit_train": 6000, "limit_test": 2000}, 8, flip=True),
+    "CIFAR-10, 12 px": Images("CIFAR-10", {"limit_train": 4000, "limit_test": 2000}, 12, flip=True),
+    "CIFAR-10, 16 px": Images("CIFAR-10", {"limit_train": 4000, "limit_test": 2000}, 16, flip=True),
+    "clothes, 16 px": Images("clothes", {"image_size": 32}, 16, flip=True),
 }
 
 

@@ -94,7 +94,7 @@ def lr_find(  # noqa: PLR0913 - each parameter is an option
         learner = assemble(settled, data)
         _hint_at_few_batches(learner)
         with exclusive(directory):
-            curve, short_trainings = _measure(learner, plan, swept)
+            curve, short_trainings = measure(learner, plan, swept)
             result = conclude(curve, swept, learner.config, effort, short_trainings)
             drawn(result, partial(_draw, result, curve, all_rules=all_rules))
             tried = msgspec.structs.replace(made_with, batch_size=learner.config.batch_size)
@@ -151,8 +151,8 @@ def _plan(effort: Effort | None, steps: int | None) -> tuple[Effort | None, Plan
     return chosen, EFFORTS[chosen]
 
 
-def _measure(learner: "Learner", plan: Plan, swept: Range) -> tuple[Curve, list[ShortTraining]]:
-    """Sweep, and train briefly at rates around the one that the sweep suggests."""
+def measure(learner: "Learner", plan: Plan, swept: Range) -> tuple[Curve, list[ShortTraining]]:
+    """Sweep, and train briefly at rates around the one that the sweep suggests; leave no trace on the network."""
     with console.progress_bars() as bars, console.told_late("Trying learning rates"):
         task = bars.add_task("Trying learning rates", total=plan.steps + plan.most * plan.updates)
         advance = partial(bars.advance, task)
