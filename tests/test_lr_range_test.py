@@ -32,7 +32,7 @@ from evacli.lr_finder.suggest import RULES
 from evacli.run import checkpoint, config_file
 from evacli.run.directory import RunDir
 from evacli.run.locking import exclusive
-from evacli.run.lr_result import Curve, Range, suggestion
+from evacli.run.lr_result import Range, suggestion
 from evacli.training.batching import Batching
 from evacli.training.learner import Learner, assemble
 
