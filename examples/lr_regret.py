@@ -1,193 +1,201 @@
 """How much accuracy does a suggested learning rate cost? python examples/lr_regret.py --data cifar-10-batches-py
 
-For each network and optimizer: one range test, then brief trainings (one-cycle) at seven rates that are half a decade
-apart, and at the rate that each rule, ours and of three other projects, reads off that same curve.
+For each cell of lr_regret_cells.py: trainings at rates half a decade apart around the optimizer's customary one, and
+beyond, until the best is not among the outermost; a quarter decade on both sides of the best; the same with other seeds
+where the accuracy is within eight points of the best. Then range tests of each effort, with seeds that no training has.
 
-    regret of a rule = best mean accuracy of all rates that were trained - mean accuracy at the rule's rate
+    regret = best mean accuracy of all rates - mean accuracy at the suggested rate
+    floor  = the same for the rate that is best by the other seeds: what noise alone costs
+    excess = regret - floor
 
-Means are over the seeds, and accuracy is that of the last epoch. The best of several noisy means still flatters itself,
-which counts as regret of all rules; so there is a second measure, unbiased: for each seed in turn the best rate is
-chosen by the other seeds and judged by this one. The spread between seeds is printed too.
+Each seed in turn judges what the others have chosen. Accuracy is that of the last epoch on test images; a training that
+diverges counts as guessing; between rates that were trained it is interpolated along the logarithm of the rate, which
+flatters no rule. Other projects' rules, and ours of before, read the sweep of `--effort quick`, a hundred steps.
 
-Rates are rounded to twelve a decade, as many as the sweep has, so that rules that agree share their trainings. A
-training that diverges counts as guessing. A rate that is ten points behind with one seed is not tried with the next.
-Images are made smaller (2x2 and 4x4 pixels to one), so that all of it takes an hour. Interrupt at will: finished runs
-are in runs.csv and are not repeated.
+Interrupt at will: what is in runs.csv and suggestions.csv is not repeated. Two of these at once share the work with
+`--part 0 --parts 2` and `--part 1 --parts 2`; all takes about an hour of two cores.
 """
 
 import argparse
 import csv
 import math
-import shutil
-import tempfile
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import keras
 import numpy as np
+from lr_regret_cells import CELLS, IMAGES, Cell, Images
 from lr_regret_figure import draw
 from lr_regret_table import by_cell, tables
 from rival_lr_rules import RIVALS
 
-import evacli
-from evacli import config, console, data
+from evacli import config, console, data, evaluation
 from evacli.catalogue.optimizers import OPTIMIZERS
-from evacli.engine.optimizers import inertia
-from evacli.errors import Diverged, NoSuggestion
+from evacli.data.types import Split
+from evacli.engine.base import Figures
+from evacli.evaluation import Predictions
 from evacli.figures.style import save
-from evacli.lr_finder.suggest import CHOSEN_RULE, rules_for, suggest
-from evacli.run import history
-from evacli.run.directory import RunDir
-from evacli.run.lr_result import Curve, read_curve
+from evacli.lr_finder.conclude import conclude
+from evacli.lr_finder.range_test import EFFORTS, make_range, measure
+from evacli.run.lr_result import Curve
+from evacli.training.learner import Learner, assemble
+from evacli.training.rate_control import RateControl
 
-HERE = Path(__file__).parent
-# Half decades around a third of the minimum, the suggestion of evacli when this study began.
-GRID = tuple(10 ** (half_decades / 2) for half_decades in range(-3, 4))
-PER_DECADE = 12
-HOPELESS = 0.1
-RUN_COLUMNS = ("task", "optimizer", "seed", "lr", "accuracy")
-CURVE_COLUMNS = ("task", "optimizer", "lr", "loss")
-
-
-@dataclass(frozen=True)
-class Task:
-    """A network on a data set."""
-
-    name: str
-    model: str
-    source: dict[str, Any]
-    side: int
-    epochs: int
-    flip: bool
-    optimizers: tuple[str, ...] = ("sgd", "momentum", "adam")
+SEEDS, TEST_SEEDS = (1, 2, 3), (101, 102)
+GUESSING, HOPELESS = 0.1, 0.08
+HALF, QUARTER = 10**0.5, 10**0.25
+LOWEST, HIGHEST = 1e-6, 100.0
+RUN_COLUMNS = ("cell", "seed", "lr", "accuracy")
+SUGGESTION_COLUMNS = ("cell", "seed", "rule", "lr", "steps")
 
 
-def tasks(cifar: str | None) -> list[Task]:
-    batchnorm, plain = (f"{HERE / file}:build" for file in ("my_network.py", "plain_network.py"))
-    few = {"limit_train": 2000, "limit_test": 2000} | ({"data": cifar} if cifar else {})
-    digits = {"dataset": "digits"}
-    return [
-        Task("digits, BatchNorm", batchnorm, digits, side=8, epochs=4, flip=False),
-        Task("CIFAR-10, plain", plain, few, side=16, epochs=4, flip=True),
-        Task("CIFAR-10, BatchNorm", batchnorm, few, side=16, epochs=4, flip=True),
-        # evacli's default network; alone, since it takes longer than all others together.
-        Task("CIFAR-10, eva", "eva", few, side=16, epochs=4, flip=True, optimizers=("momentum",)),
-    ]
+class Diverged(Exception):
+    """A loss is not finite."""
+
+
+class StopAtDivergence:
+    every = 20
+
+    def after(self, figures: Figures) -> None:
+        if not all(map(math.isfinite, figures.losses)):
+            raise Diverged
 
 
 class Study:
     """What is done and what is left to do."""
 
-    def __init__(self, out: Path, work: Path) -> None:
-        self.runs, self.curves, self.work = out / "runs.csv", out / "curves.csv", work
-        out.mkdir(parents=True, exist_ok=True)
+    def __init__(self, out: Path, sources: dict[str, str]) -> None:
+        self.out, self.sources = out, sources
+        self.runs, self.suggestions = out / "runs.csv", out / "suggestions.csv"
 
-    def settings(self, task: Task, optimizer: str) -> dict[str, Any]:
-        small = self.work / f"{task.name}.npz"
-        if not small.exists():
-            shrink(task, small)
-        return {
-            "data": small,
-            "model": task.model,
-            "flip": task.flip,
-            "optimizer": optimizer,
-            "batch_size": 32,
-            "precision": "float32",
-        }
+    def images(self, name: str) -> Path:
+        """The file with a data set's small images, made when it is first asked for."""
+        path, wanted = self.out / f"{name}.npz", IMAGES[name]
+        if not path.exists():
+            where = {"data": self.sources[wanted.named]} if wanted.named in self.sources else {}
+            shrink(data.load(config.make(wanted.source | where)), wanted, path)
+        return path
 
-    def curve(self, task: Task, optimizer: str) -> Curve:
-        """The recorded range test of a network and an optimizer, or a new one."""
-        key = (task.name, optimizer)
-        recorded = [row for row in read(self.curves) if (row["task"], row["optimizer"]) == key]
-        if not recorded:
-            run = self.fresh_run()
-            try:
-                evacli.lr_find(run.path, **self.settings(task, optimizer))
-            except NoSuggestion as e:
-                console.note(e.message)
-            found = read_curve(run)
-            append(
-                self.curves,
-                CURVE_COLUMNS,
-                [(*key, *step) for step in zip(found.learning_rates, found.losses, strict=True)],
-            )
-            return found
-        return Curve(
-            learning_rates=[float(row["lr"]) for row in recorded], losses=[float(row["loss"]) for row in recorded]
-        )
-
-    def accuracy(self, task: Task, optimizer: str, seed: int, lr: float) -> float:
-        """Test accuracy after the last epoch; that of guessing if the loss is not finite."""
-        run = self.fresh_run()
+    def learner(self, cell: Cell, seed: int) -> Learner:
         keras.backend.clear_session()
-        try:
-            evacli.train(run.path, lr=lr, seed=seed, epochs=task.epochs, **self.settings(task, optimizer))
-        except Diverged:
-            return 0.1
-        return history.read_csv(run.history)[-1].test_accuracy
+        made = config.make(cell.settings | {"data": str(self.images(cell.images)), "seed": seed})
+        return assemble(made, data.load(made))
 
-    def fresh_run(self) -> RunDir:
-        run = RunDir(self.work / "run")
-        shutil.rmtree(run.path, ignore_errors=True)
-        return run
+    def train(self, cell: Cell, seed: int) -> None:
+        """Train at all rates that are left to be trained with this seed."""
+        trainings = Trainings(self, cell, seed)
+        if seed != SEEDS[0]:
+            for lr in by_cell(read(self.runs))[cell.name].promising(HOPELESS * 100):
+                trainings.at(lr)
+            return
+        customary = OPTIMIZERS[cell.optimizer].lr
+        around = 10 ** (round(4 * math.log10(customary)) / 4)
+        for half_decades in range(-3, 4):
+            trainings.at(around * HALF**half_decades)
+        while lr := trainings.beyond_the_edge():
+            trainings.at(lr)
+        best = trainings.best
+        for factor in (1 / QUARTER, QUARTER):
+            trainings.at(best * factor)
 
-    def do(self, seed: int, chosen: list[Task]) -> None:
-        """Trains what has not been trained with this seed, but not what is hopeless by the seeds before."""
-        for task in chosen:
-            for optimizer in task.optimizers:
-                key = (task.name, optimizer)
-                before = [row for row in read(self.runs) if (row["task"], row["optimizer"]) == key]
-                done = {row["lr"] for row in before if row["seed"] == str(seed)}
-                best = max((float(row["accuracy"]) for row in before), default=0)
-                done |= {row["lr"] for row in before if float(row["accuracy"]) < best - HOPELESS}
-                for lr in rates(self.curve(task, optimizer), optimizer):
-                    if f"{lr:.6g}" not in done:
-                        self.run(task, optimizer, seed, lr)
+    def ask(self, cell: Cell, seed: int) -> None:
+        """Make the range tests of a cell with this seed."""
+        done = {row["rule"] for row in read(self.suggestions) if (row["cell"], row["seed"]) == (cell.name, str(seed))}
+        efforts = [effort for effort in EFFORTS if effort not in done]
+        if not efforts:
+            return
+        learner = self.learner(cell, seed)
+        for effort in efforts:
+            plan = EFFORTS[effort]
+            swept = make_range(min_lr=1e-7, max_lr=10.0, steps=plan.steps, mode="exp")
+            curve, short = measure(learner, plan, swept)
+            found = conclude(curve, swept, learner.config, effort, short)
+            steps = len(curve.losses) + sum(one.steps for one in short)
+            rows = [(effort, found.lr, steps)]
+            if effort == "quick":
+                rows += [(name, lr, len(curve.losses)) for name, lr in others(curve, found.suggestions, cell).items()]
+            append(self.suggestions, SUGGESTION_COLUMNS, [(cell.name, seed, n, f"{lr:.6g}", s) for n, lr, s in rows])
+            print(cell.name, seed, effort, f"{found.lr:.3g}", steps, sep="  ", flush=True)
 
-    def run(self, task: Task, optimizer: str, seed: int, lr: float) -> None:
-        accuracy = self.accuracy(task, optimizer, seed, lr)
-        row = (task.name, optimizer, seed, f"{lr:.6g}", f"{accuracy:.4f}")
-        append(self.runs, RUN_COLUMNS, [row])
+
+class Trainings:
+    """The trainings of a cell with one seed, which begin all with the same weights."""
+
+    def __init__(self, study: Study, cell: Cell, seed: int) -> None:
+        self.study, self.cell, self.seed = study, cell, seed
+        rows = [row for row in read(study.runs) if (row["cell"], row["seed"]) == (cell.name, str(seed))]
+        self.accuracies = {row["lr"]: float(row["accuracy"]) for row in rows}
+        self.learner: Learner | None = None
+
+    def at(self, lr: float) -> None:
+        name = f"{lr:.6g}"
+        if name in self.accuracies:
+            return
+        if self.learner is None:
+            self.learner = self.study.learner(self.cell, self.seed)
+            self.start = self.learner.engine.state()
+        self.learner.engine.restore(self.start)
+        self.accuracies[name] = accuracy(self.learner, lr)
+        row = self.cell.name, self.seed, name, f"{self.accuracies[name]:.4f}"
+        append(self.study.runs, RUN_COLUMNS, [row])
         print(*row, sep="  ", flush=True)
 
+    @property
+    def best(self) -> float:
+        return float(max(self.accuracies, key=self.accuracies.__getitem__))
 
-def suggestions(curve: Curve, optimizer: str) -> dict[str, float]:
-    """The rate of every rule; where one has none, that which `evacli train` then takes."""
-    own = rules_for(inertia(config.make({"optimizer": optimizer})))
+    def beyond_the_edge(self) -> float | None:
+        """The next rate where the best is among the outermost, None where it is not."""
+        rates = sorted(map(float, self.accuracies))
+        if self.best < 3 * rates[0] and rates[0] > LOWEST:
+            return rates[0] / HALF
+        return rates[-1] * HALF if self.best > rates[-1] / 3 and rates[-1] < HIGHEST else None
+
+
+def accuracy(learner: Learner, lr: float) -> float:
+    """Test accuracy after the last epoch; that of guessing if the loss is not finite."""
+    batching, rates = learner.batching, RateControl(learner.batching, lr)
     try:
-        ours = suggest(curve.learning_rates, curve.losses, own)
-    except NoSuggestion:
-        ours = dict.fromkeys(own)
+        for epoch in range(learner.config.epochs):
+            controls = rates.controls(range(batching.steps_before(epoch), batching.steps_before(epoch + 1)), [])
+            learner.engine.run(batching.deal(epoch, controls), [StopAtDivergence()])
+    except Diverged:
+        return GUESSING
+    if not learner.engine.is_sound():
+        return GUESSING
+    learner.engine.sync(learner.network)
+    images, labels = learner.data.test.images, learner.data.test.labels
+    watch = partial(lambda done: None)
+    return Predictions(
+        evaluation.predict(learner.engine, learner.network, images, tta=False, watch=watch), labels
+    ).accuracy
+
+
+def others(curve: Curve, ours: dict[str, float | None], cell: Cell) -> dict[str, float]:
+    """The rates of the other rules, and the customary one, which is also what is left where a rule has none."""
+    customary = OPTIMIZERS[cell.optimizer].lr
     rivals = {name: rule(curve.learning_rates, curve.losses) for name, rule in RIVALS.items()}
-    return {name: rounded(lr or OPTIMIZERS[optimizer].lr) for name, lr in (ours | rivals).items()}
+    of_before = {name: lr or customary for name, lr in ours.items() if name not in ("bottom", "customary")}
+    return {"customary": customary} | of_before | rivals
 
 
-def rates(curve: Curve, optimizer: str) -> list[float]:
-    """All that are to be trained: the grid around our suggestion, and those of the rules."""
-    suggested = suggestions(curve, optimizer)
-    return sorted({rounded(suggested["minimum/3"] * factor) for factor in GRID} | set(suggested.values()))
+def shrink(source: data.types.Data, wanted: Images, path: Path) -> None:
+    """Store images with `side` pixels a side, each the mean of those that it stands for; validation counts as test."""
 
+    def smaller(split: Split) -> np.ndarray:
+        size = (wanted.side, wanted.side)
+        return np.stack([cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in split.images.array])
 
-def rounded(lr: float) -> float:
-    return 10 ** (round(PER_DECADE * math.log10(lr)) / PER_DECADE)
-
-
-def shrink(task: Task, path: Path) -> None:
-    """Stores the task's images with `side` pixels a side, each the mean of those that it stands for."""
-    source = data.load(config.make(task.source))
-
-    def smaller(images: np.ndarray) -> np.ndarray:
-        return np.stack([cv2.resize(image, (task.side, task.side), interpolation=cv2.INTER_AREA) for image in images])
-
-    train, test = source.train, source.test
+    tested = [source.test] + ([source.validation] if source.validation else [])
+    path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(
         path,
-        x_train=smaller(train.images.array),
-        y_train=train.labels,
-        x_test=smaller(test.images.array),
-        y_test=test.labels,
+        x_train=smaller(source.train),
+        y_train=source.train.labels,
+        x_test=np.concatenate([smaller(split) for split in tested]),
+        y_test=np.concatenate([split.labels for split in tested]),
     )
 
 
@@ -207,22 +215,33 @@ def append(path: Path, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) ->
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure what suggested learning rates cost.")
     parser.add_argument("--data", help="your copy of CIFAR-10; without it, Keras downloads one")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="a training at each rate for each")
+    parser.add_argument("--clothes", help="your copy of clothing-dataset-small; without it, its cells are left out")
     parser.add_argument("--out", type=Path, default=Path("lr-regret"), help="folder for the results")
+    parser.add_argument("--part", type=int, default=0, help="which part of the cells to do")
+    parser.add_argument("--parts", type=int, default=1, help="of how many")
     arguments = parser.parse_args()
-    if len(set(arguments.seeds)) < 2:
-        parser.error("--seeds takes two or more: one seed cannot tell a good rate from luck.")
-    chosen = tasks(arguments.data)
+    sources = {"CIFAR-10": arguments.data, "clothes": arguments.clothes}
     console.configure(quiet=True)
-    with tempfile.TemporaryDirectory() as work:
-        study = Study(arguments.out, Path(work))
-        for seed in arguments.seeds:
-            study.do(seed, chosen)
-        suggested = {(t.name, o): suggestions(study.curve(t, o), o) for t in chosen for o in t.optimizers}
-    rows = read(study.runs)
-    text = tables(rows, suggested, CHOSEN_RULE, list(RIVALS))
-    (arguments.out / "table.md").write_text(text, encoding="utf-8")
-    save(draw(by_cell(rows), suggested, [CHOSEN_RULE, *RIVALS]), arguments.out / "accuracies.png")
+    study = Study(arguments.out, {name: path for name, path in sources.items() if path})
+    cells = [cell for cell in CELLS if arguments.clothes or IMAGES[cell.images].named != "clothes"]
+    for seed in SEEDS:
+        for cell in cells[arguments.part :: arguments.parts]:
+            study.train(cell, seed)
+    for seed in TEST_SEEDS:
+        for cell in cells[arguments.part :: arguments.parts]:
+            study.ask(cell, seed)
+    if arguments.parts == 1:
+        report(arguments.out, cells)
+
+
+def report(out: Path, cells: list[Cell]) -> None:
+    """Write the tables and the picture."""
+    accuracies, suggestions = by_cell(read(out / "runs.csv")), read(out / "suggestions.csv")
+    text = tables(
+        {half: [c.name for c in cells if c.half == half] for half in ("seen", "unseen")}, accuracies, suggestions
+    )
+    (out / "table.md").write_text(text, encoding="utf-8")
+    save(draw(accuracies, suggestions, ["quick", "normal", "thorough", "customary"]), out / "accuracies.png")
     print(text)
 
 

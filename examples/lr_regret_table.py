@@ -2,117 +2,131 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
-from statistics import mean, variance
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean
 
-Cell = tuple[str, str]  # task, optimizer
-Accuracies = dict[str, dict[int, float]]  # by rate and seed, in points
+EFFORTS = ("quick", "normal", "thorough")
+GUESSING = 10.0
 
 
-def by_cell(runs: list[dict[str, str]]) -> dict[Cell, Accuracies]:
+@dataclass(frozen=True)
+class Accuracies:
+    """The accuracies of a cell, in points, by rate and seed."""
+
+    of: Mapping[float, Mapping[int, float]]
+
+    def seeds(self) -> list[int]:
+        return sorted({seed for by_seed in self.of.values() for seed in by_seed})
+
+    def mean(self, lr: float, without: int | None = None) -> float:
+        return mean(accuracy for seed, accuracy in self.of[lr].items() if seed != without)
+
+    def best(self, without: int | None = None) -> float:
+        """The rate with the best mean over all seeds, or all but one; of those that every seed has tried."""
+        whole = [lr for lr, by_seed in self.of.items() if len(by_seed) == len(self.seeds())]
+        return max(whole, key=lambda lr: self.mean(lr, without))
+
+    def promising(self, within: float) -> list[float]:
+        """The rates whose mean is within so many points of the best mean of any."""
+        best = max(map(self.mean, self.of))
+        return sorted(lr for lr in self.of if self.mean(lr) > best - within)
+
+    @property
+    def judged(self) -> float:
+        """The mean accuracy of the rates that are best by the other seeds, each with the seed that is left."""
+        return mean(self.of[self.best(without=seed)][seed] for seed in self.seeds())
+
+    @property
+    def floor(self) -> float:
+        """What noise alone costs: the best mean minus `judged`."""
+        return self.mean(self.best()) - self.judged
+
+    def at(self, lr: float) -> float:
+        """The mean accuracy at a rate, interpolated along its logarithm; far outside of what was tried, guessing."""
+        rates = sorted(self.of)
+        if lr < rates[0] / 1.35 or lr > rates[-1] * 1.35:
+            return GUESSING
+        above = next((i for i, rate in enumerate(rates) if rate >= lr), len(rates) - 1)
+        low, high = rates[max(above - 1, 0)], rates[above]
+        share = 1.0 if low == high else min(max(math.log(lr / low) / math.log(high / low), 0.0), 1.0)
+        return (1 - share) * self.mean(low) + share * self.mean(high)
+
+    def excess(self, rates: Sequence[float]) -> float:
+        """What suggestions cost beyond the floor; may be negative by chance."""
+        return self.judged - mean(map(self.at, rates))
+
+
+def by_cell(runs: list[dict[str, str]]) -> dict[str, Accuracies]:
     """The accuracies of every cell."""
-    cells: dict[Cell, Accuracies] = defaultdict(lambda: defaultdict(dict))
+    cells: dict[str, dict[float, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     for run in runs:
-        cells[run["task"], run["optimizer"]][run["lr"]][int(run["seed"])] = 100 * float(run["accuracy"])
-    return {cell: dict(accuracies) for cell, accuracies in cells.items()}
+        cells[run["cell"]][float(run["lr"])][int(run["seed"])] = 100 * float(run["accuracy"])
+    return {cell: Accuracies({lr: dict(by_seed) for lr, by_seed in of.items()}) for cell, of in cells.items()}
 
 
-def regret(accuracies: Accuracies, lr: str) -> float:
-    """Best mean accuracy of all rates minus that of `lr`."""
-    means = {rate: mean(by_seed.values()) for rate, by_seed in accuracies.items()}
-    return max(means.values()) - means[lr]
-
-
-def unbiased_regret(accuracies: Accuracies, lr: str) -> float:
-    """As `regret`, but each seed judges the rate that is best by the others; may be negative by chance."""
-
-    def best_by_others(seed: int) -> str:
-        others = {rate: [a for s, a in by_seed.items() if s != seed] for rate, by_seed in accuracies.items()}
-        tried = [rate for rate in accuracies if seed in accuracies[rate] and others[rate]]
-        return max(tried, key=lambda rate: mean(others[rate]))
-
-    return mean(accuracies[best_by_others(seed)][seed] - accuracy for seed, accuracy in accuracies[lr].items())
-
-
-def noise(cells: Mapping[Cell, Accuracies], near: float = 5) -> float:
-    """The standard deviation between seeds, pooled over the rates whose mean is within `near` points of the best."""
-    spreads = [
-        variance(by_seed.values())
-        for accuracies in cells.values()
-        for lr, by_seed in accuracies.items()
-        if len(by_seed) > 1 and regret(accuracies, lr) <= near
-    ]
-    return math.sqrt(mean(spreads))
-
-
-def left_out(regrets: Mapping[str, Mapping[Cell, float]], rules: list[str]) -> tuple[float, set[str]]:
-    """Mean regret where in each cell the rule is used that has the least mean regret in all others; those rules."""
-    cells = list(next(iter(regrets.values())))
-
-    def chosen(cell: Cell) -> str:
-        return min(rules, key=lambda rule: mean(r for other, r in regrets[rule].items() if other != cell))
-
-    return mean(regrets[chosen(cell)][cell] for cell in cells), {chosen(cell) for cell in cells}
+def by_rule(suggestions: list[dict[str, str]]) -> dict[str, dict[str, list[float]]]:
+    """The rates that each rule suggests, by rule and cell."""
+    rules: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in suggestions:
+        rules[row["rule"]][row["cell"]].append(float(row["lr"]))
+    return rules
 
 
 def tables(
-    runs: list[dict[str, str]], suggested: Mapping[Cell, Mapping[str, float]], default: str, rivals: list[str]
+    halves: Mapping[str, Sequence[str]], cells: Mapping[str, Accuracies], suggestions: list[dict[str, str]]
 ) -> str:
-    """Markdown: the regret of every rule, overall and in each cell of at least two seeds, and how far to trust it."""
-    cells = {cell: found for cell, found in by_cell(runs).items() if max(map(len, found.values())) > 1}
-    rules = list(next(iter(suggested.values())))
-    regrets, unbiased = (
-        {rule: {cell: measure(cells[cell], f"{suggested[cell][rule]:.6g}") for cell in cells} for rule in rules}
-        for measure in (regret, unbiased_regret)
-    )
-    rules.sort(key=lambda rule: mean(regrets[rule].values()))
-    trainings = sum(len(by_seed) for accuracies in cells.values() for by_seed in accuracies.values())
-    without, chosen = left_out(regrets, [rule for rule in rules if rule not in rivals])
+    """Markdown: what every rule costs, on the cells seen and unseen apart, and in each cell."""
+    rules = by_rule(suggestions)
+    excess = {rule: {cell: cells[cell].excess(rates) for cell, rates in of.items()} for rule, of in rules.items()}
+    names = sorted(rules, key=lambda rule: mean(excess[rule][cell] for cell in halves["unseen"]))
+    steps = {rule: mean(float(row["steps"]) for row in suggestions if row["rule"] == rule) for rule in EFFORTS}
+    trainings = sum(len(by_seed) for cell in cells.values() for by_seed in cell.of.values())
+    floors = {half: mean(cells[cell].floor for cell in of) for half, of in halves.items()}
     return "\n".join(
         [
-            *_summary(regrets, unbiased, rules, default),
+            *_summary(halves, excess, names, steps),
             "",
-            f"{len(cells)} cells, {trainings} trainings. Near the best rates two trainings that differ in nothing but "
-            f"the seed have accuracies with a standard deviation of {noise(cells):.2f} points.",
-            f"If each cell took that rule of ours which is best in all the others ({', '.join(sorted(chosen))}), mean "
-            f"regret would be {without:.2f}.",
+            f"Points of test accuracy beyond the floor. The floor, what noise alone costs, is "
+            f"{floors['unseen']:.2f} on the unseen cells and {floors['seen']:.2f} on the seen ones. "
+            f"{len(cells)} cells, {trainings} trainings.",
             "",
-            *_by_cell(cells, regrets, suggested, rules),
+            *_by_cell(halves, cells, excess, rules, names),
             "",
         ]
     )
 
 
 def _summary(
-    regrets: Mapping[str, Mapping[Cell, float]],
-    unbiased: Mapping[str, Mapping[Cell, float]],
-    rules: list[str],
-    default: str,
+    halves: Mapping[str, Sequence[str]],
+    excess: Mapping[str, Mapping[str, float]],
+    names: list[str],
+    steps: Mapping[str, float],
 ) -> list[str]:
-    names = list(dict.fromkeys(task for task, _ in regrets[default]))
-
     def row(rule: str) -> list[str]:
-        everywhere = regrets[rule].values()
-        by_task = [mean(r for (task, _), r in regrets[rule].items() if task == name) for name in names]
-        values = [mean(everywhere), mean(unbiased[rule].values()), max(everywhere), *by_task]
-        return [f"**{rule}** (evacli's)" if rule == default else rule, *(f"{value:.2f}" for value in values)]
+        unseen, seen = ([excess[rule][cell] for cell in halves[half]] for half in ("unseen", "seen"))
+        told = f"**--effort {rule}** ({steps[rule]:.0f} steps)" if rule in EFFORTS else rule
+        return [told, *(f"{value:.2f}" for value in (mean(unseen), max(unseen), mean(seen), max(seen)))]
 
-    return _table(["rule", "mean regret", "unbiased", "worst cell", *names], [row(rule) for rule in rules])
+    return _table(["rule", "unseen cells", "worst", "seen cells", "worst"], map(row, names))
 
 
 def _by_cell(
-    cells: Mapping[Cell, Accuracies],
-    regrets: Mapping[str, Mapping[Cell, float]],
-    suggested: Mapping[Cell, Mapping[str, float]],
-    rules: list[str],
+    halves: Mapping[str, Sequence[str]],
+    cells: Mapping[str, Accuracies],
+    excess: Mapping[str, Mapping[str, float]],
+    rules: Mapping[str, Mapping[str, Sequence[float]]],
+    names: list[str],
 ) -> list[str]:
-    def row(cell: Cell, accuracies: Accuracies) -> list[str]:
-        best = min(accuracies, key=lambda lr: regret(accuracies, lr))
-        costs = [f"{regrets[rule][cell]:.1f} at {suggested[cell][rule]:.2g}" for rule in rules]
-        return [", ".join(cell), f"{mean(accuracies[best].values()):.1f} % at {float(best):.2g}", *costs]
+    def row(half: str, cell: str) -> list[str]:
+        known = cells[cell]
+        best = known.best()
+        costs = [f"{excess[rule][cell]:.1f} at {'; '.join(f'{lr:.2g}' for lr in rules[rule][cell])}" for rule in names]
+        return [half, cell, f"{known.mean(best):.1f} % at {best:.2g}", f"{known.floor:.1f}", *costs]
 
-    return _table(["cell", "best", *rules], [row(cell, accuracies) for cell, accuracies in cells.items()])
+    rows = (row(half, cell) for half in ("unseen", "seen") for cell in halves[half])
+    return _table(["half", "cell", "best", "floor", *names], rows)
 
 
-def _table(columns: list[str], rows: list[list[str]]) -> list[str]:
+def _table(columns: list[str], rows) -> list[str]:
     return ["| " + " | ".join(row) + " |" for row in (columns, ["---"] * len(columns), *rows)]

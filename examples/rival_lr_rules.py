@@ -1,7 +1,7 @@
-"""What three other projects read off the curve of a range test, written anew after their published source.
+"""What four other projects read off the curve of a range test, written anew after their published source.
 
 Each takes the learning rates and the raw losses of a sweep, stops where that project would have stopped, smooths and
-skips as it does, and answers with a rate of the sweep. All three differentiate, if at all, with respect to the index.
+skips as it does, and answers with a rate of the sweep.
 """
 
 from collections.abc import Sequence
@@ -11,24 +11,63 @@ import numpy as np
 from evacli.lr_finder.suggest import smooth
 
 
-def fastai_valley(rates: Sequence[float], losses: Sequence[float]) -> float:
-    """fastai/fastai, fastai/callback/schedule.py: `LRFinder`, `lr_find` and its default `valley`.
+def _of_fastai(rates: Sequence[float], losses: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """fastai/fastai, fastai/callback/schedule.py: what `LRFinder` records and `lr_find` passes on to its four rules.
 
-    Smooths like evacli (beta 0.98 with bias correction), stops above four times the best, skips 10 and 5 steps, finds
-    the longest falling subsequence and goes one and a half thirds of it behind its start. That start is the end minus
-    the length, which is later than where a subsequence with gaps begins.
+    Smooths like evacli (beta 0.98 with bias correction), stops above four times the best, skips 10 and 5 steps.
     """
-    kept = slice(10, -5)
-    rates, losses = rates[kept], smooth(_until_above(losses, smooth(losses), 4))[kept]
-    longest = [1] * len(losses)
+    smoothed = smooth(_until_above(losses, smooth(losses), 4))[10:-5]
+    return np.array(rates[10 : 10 + len(smoothed)]), np.array(smoothed)
+
+
+def fastai_valley(rates: Sequence[float], losses: Sequence[float]) -> float:
+    """The default: one and a half thirds of the longest falling subsequence behind its start.
+
+    That start is the end minus the length, which is later than where a subsequence with gaps begins.
+    """
+    tried, seen = _of_fastai(rates, losses)
+    longest = [1] * len(seen)
     end = 0
-    for i in range(1, len(losses)):
-        longest[i] = 1 + max((longest[j] for j in range(i) if losses[j] > losses[i]), default=0)
+    for i in range(1, len(seen)):
+        longest[i] = 1 + max((longest[j] for j in range(i) if seen[j] > seen[i]), default=0)
         if longest[i] > longest[end]:
             end = i
     start = end - longest[end] if end else 0
     third = (end - start) / 3
-    return rates[start + int(third) + int(third / 2)]
+    return float(tried[start + int(third) + int(third / 2)])
+
+
+def fastai_minimum(rates: Sequence[float], losses: Sequence[float]) -> float:
+    """A tenth of the rate with the lowest loss."""
+    tried, seen = _of_fastai(rates, losses)
+    return float(tried[seen.argmin()]) / 10
+
+
+def fastai_steep(rates: Sequence[float], losses: Sequence[float]) -> float:
+    """Where the next loss is lower by most, along the logarithm of the rate."""
+    tried, seen = _of_fastai(rates, losses)
+    return float(tried[(np.diff(seen) / np.diff(np.log(tried))).argmin()])
+
+
+def fastai_slide(rates: Sequence[float], losses: Sequence[float], apart: int = 15, alike: float = 0.005) -> float:
+    """From the end down, the first step of an interval of 15 whose ends see the loss fall equally fast."""
+    tried, seen = _of_fastai(rates, losses)
+    slopes = np.gradient(seen)
+    for high in range(len(seen) - 1, apart - 1, -1):
+        if abs(slopes[high] - slopes[high - apart]) <= alike:
+            return float(tried[min(high - apart + 1, len(seen) - 1 - apart)])
+    return float(tried[0])
+
+
+def lightning(rates: Sequence[float], losses: Sequence[float]) -> float:
+    """Lightning-AI/pytorch-lightning, src/lightning/pytorch/tuner/lr_finder.py: `_LRFinder.suggestion`.
+
+    Smooths like evacli, stops above four times the best, skips 10 steps and one; the steepest fall along the rate
+    itself, not along its logarithm.
+    """
+    smoothed = smooth(_until_above(losses, smooth(losses), 4))[10:-1]
+    tried = rates[10 : 10 + len(smoothed)]
+    return tried[int(np.gradient(smoothed, tried).argmin())]
 
 
 def keras_lr_finder(rates: Sequence[float], losses: Sequence[float], sma: int = 20) -> float:
@@ -67,6 +106,10 @@ def _until_above(values: Sequence[float], judged: Sequence[float], factor: float
 
 RIVALS = {
     "fastai valley": fastai_valley,
+    "fastai minimum": fastai_minimum,
+    "fastai steep": fastai_steep,
+    "fastai slide": fastai_slide,
     "keras_lr_finder": keras_lr_finder,
     "torch-lr-finder": torch_lr_finder,
+    "Lightning": lightning,
 }

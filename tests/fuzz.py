@@ -107,10 +107,9 @@ def lr_result(content: bytes) -> None:
 
 
 def lr_curve(content: bytes) -> None:
-    from evacli.lr_finder.suggest import smooth
-    from evacli.run.lr_result import read_curve
+    from evacli.run.lr_result import read_curve, smoothed_around
 
-    smooth(read_curve(_run("lr_find.csv", content)).losses)
+    smoothed_around(read_curve(_run("lr_find.csv", content)).losses)
 
 
 def checkpoint(content: bytes) -> None:

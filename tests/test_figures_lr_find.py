@@ -7,14 +7,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evacli.config import Config
 from evacli.figures import lr_find, terminal
 from evacli.figures.style import save
-from evacli.lr_finder.suggest import end_of_fall, smooth
+from evacli.lr_finder.suggest import smooth
+from evacli.run.lr_result import Curve, LrFindResult, Range, ShortTraining, smoothed_around
 
 RATES = [1e-7 * 10 ** (i / 12) for i in range(97)]
 LOSSES = [2.3 - 1 / (1 + math.exp(-2 * (math.log10(rate) + 2))) + max(0.0, rate - 0.3) * 40 for rate in RATES]
 SMOOTHED = smooth(LOSSES)
+CURVE = Curve(learning_rates=RATES, losses=LOSSES)
+DIVERGED = ShortTraining(lr=1.0, steps=33, began=2.3, loss=None)
 SUGGESTIONS = {"valley": 0.002, "steep": None, "minimum/10": 0.03, "slide": 0.2}
+
+
+def made(rule: str, **values) -> LrFindResult:
+    swept = Range(min_lr=1e-7, max_lr=10.0, steps=100, mode="exp")
+    whole = {"lr": 0.1, "suggestions": {}, "problem": None, "range": swept, "steps_taken": 97, "stopped": None}
+    return LrFindResult(rule=rule, config=Config(), **whole | values)
+
+
+def picture(suggestions, chosen: str, curve: Curve = CURVE, running=None):
+    return lr_find.lr_find(made(chosen), curve, suggestions, running)
 
 
 def lines_of(text: str) -> list[str]:
@@ -25,20 +39,20 @@ def lines_of(text: str) -> list[str]:
 
 
 def test_every_suggestion_is_marked_where_it_lies_on_the_smoothed_curve():
-    figure = lr_find.lr_find(RATES, LOSSES, SMOOTHED, SUGGESTIONS, "slide")
+    figure = picture(SUGGESTIONS, "slide")
     (axes,) = figure.axes
     marks = {line.get_label(): line.get_xydata()[0] for line in axes.lines if not line.get_label().startswith("_")}
     for label, rate in (("valley 0.002", 0.002), ("minimum/10 0.03", 0.03), ("slide 0.2 (for train)", 0.2)):
         x, y = marks[label]
         assert x == rate
         nearest = min(range(len(RATES)), key=lambda i: abs(math.log(RATES[i] / rate)))
-        assert y == lr_find.centred(LOSSES)[nearest]
+        assert y == smoothed_around(LOSSES)[nearest]
     assert not any("steep" in label for label in marks)
     assert axes.get_xscale() == "log"
 
 
 def test_markers_and_colours_tell_the_rules_apart():
-    figure = lr_find.lr_find(RATES, LOSSES, SMOOTHED, SUGGESTIONS | {"steep": 0.1}, "slide")
+    figure = picture(SUGGESTIONS | {"steep": 0.1}, "slide")
     marked = [line for line in figure.axes[0].lines if line.get_linestyle() == "None" and len(line.get_xdata()) == 1]
     assert len({line.get_marker() for line in marked}) == 4
     assert len({line.get_color() for line in marked}) == 4
@@ -46,7 +60,7 @@ def test_markers_and_colours_tell_the_rules_apart():
 
 @pytest.mark.parametrize("chosen", ["valley", "slide"])
 def test_of_rules_that_agree_each_has_an_edge_to_be_seen(chosen):
-    figure = lr_find.lr_find(RATES, LOSSES, SMOOTHED, SUGGESTIONS | {"steep": 0.002, "minimum/10": 0.0021}, chosen)
+    figure = picture(SUGGESTIONS | {"steep": 0.002, "minimum/10": 0.0021}, chosen)
     marked = [line for line in figure.axes[0].lines if line.get_linestyle() == "None" and len(line.get_xdata()) == 1]
     together = [line for line in marked if line.get_xdata()[0] < 0.01]
     drawn = sorted(together, key=lambda line: line.get_zorder())  # stable: of equal ones the later is above
@@ -55,23 +69,24 @@ def test_of_rules_that_agree_each_has_an_edge_to_be_seen(chosen):
     assert all(below > above for below, above in itertools.pairwise(sizes))
 
 
-@given(st.lists(st.floats(-1, 5, width=32), min_size=30, max_size=120))
-def test_the_smoothed_line_stays_among_the_dots_that_it_smooths(losses):
-    smoothed, width = lr_find.centred(losses), math.ceil(4 * max(1, len(losses) / 40)) + 1
-    for i, value in enumerate(smoothed):
-        near = losses[max(0, i - width) : i + width + 1]
-        assert min(near) - 1e-6 <= value <= max(near) + 1e-6
+def test_the_rates_that_look_about_as_good_are_shaded_and_the_short_trainings_drawn():
+    short = [
+        ShortTraining(lr=lr, steps=33, began=2.3, loss=loss) for lr, loss in ((0.01, 1.9), (0.03, 1.5), (0.1, 1.52))
+    ]
+    result = made("short trainings", lr=0.055, low=0.03, high=0.1, short_trainings=(*short, DIVERGED))
+    above, below = lr_find.lr_find(result, CURVE, {"short trainings": 0.055}).axes
+    for axes in above, below:
+        (shade,) = [patch for patch in axes.patches if patch.get_label() == "about as good"]
+        assert (shade.get_x(), shade.get_x() + shade.get_width()) == pytest.approx((0.03, 0.1))
+    ended, diverged = (next(line for line in below.lines if what in line.get_label()) for what in ("33 steps", "div"))
+    assert ended.get_xydata().tolist() == [[0.01, 1.9], [0.03, 1.5], [0.1, 1.52]]
+    assert diverged.get_xdata().tolist() == [1.0]
 
 
-def test_what_the_rule_read_is_marked_on_the_average_that_it_reads():
-    step, height = end_of_fall(LOSSES)
-    figure = lr_find.lr_find(RATES, LOSSES, SMOOTHED, {"foot": 0.03}, "foot", (step, height))
-    (mark,) = [line for line in figure.axes[0].lines if "seen by foot" in line.get_label()]
-    assert tuple(mark.get_xydata()[0]) == (RATES[step], SMOOTHED[step])
-    seen = SMOOTHED[10:-5]
-    lowest = min(seen)
-    highest = max(seen[: seen.index(lowest) + 1])
-    assert SMOOTHED[step] <= highest - 0.85 * (highest - lowest) < SMOOTHED[step - 1]
+def test_the_average_that_other_rules_read_is_drawn_with_them_alone():
+    alone, all_rules = (picture(SUGGESTIONS, "slide", running=running) for running in (None, SMOOTHED))
+    labels = [[line.get_label() for line in figure.axes[0].lines] for figure in (alone, all_rules)]
+    assert [any("average so far" in label for label in some) for some in labels] == [False, True]
 
 
 def test_the_explosion_does_not_flatten_the_descent():
@@ -92,9 +107,8 @@ def test_any_curve_has_limits_that_can_be_drawn(losses):
 @pytest.mark.parametrize("last", [math.nan, math.inf, 1e30])
 def test_a_curve_with_a_bad_end_and_no_suggestion_is_drawn(tmp_path, last):
     losses = [*LOSSES[:80], last]
-    save(
-        lr_find.lr_find(RATES[:81], losses, smooth(losses), dict.fromkeys(SUGGESTIONS), "slide"), tmp_path / "curve.png"
-    )
+    curve = Curve(learning_rates=RATES[:81], losses=losses)
+    save(picture(dict.fromkeys(SUGGESTIONS), "slide", curve), tmp_path / "curve.png")
     assert plt.imread(tmp_path / "curve.png").shape[2] == 4
 
 

@@ -25,13 +25,14 @@ from evacli.data import load
 from evacli.engine.base import Batches, EpochFigures, Figures, Hook
 from evacli.engine.fast.layers import FusedBatchNormalization
 from evacli.errors import Contradiction, NoSuggestion, RunBusy
-from evacli.lr_finder import range_test
-from evacli.lr_finder.range_test import conclude, lr_find, sweep
-from evacli.lr_finder.suggest import CHOSEN_RULE, RULES
+from evacli.lr_finder import measure, range_test
+from evacli.lr_finder.measure import sweep, train_briefly
+from evacli.lr_finder.range_test import lr_find
+from evacli.lr_finder.suggest import RULES
 from evacli.run import checkpoint, config_file
 from evacli.run.directory import RunDir
 from evacli.run.locking import exclusive
-from evacli.run.lr_result import Curve, Range, suggestion
+from evacli.run.lr_result import Range, suggestion
 from evacli.training.batching import Batching
 from evacli.training.learner import Learner, assemble
 
@@ -224,7 +225,7 @@ def test_a_sweep_that_fails_leaves_no_trace(monkeypatch: pytest.MonkeyPatch, fai
             if self.seen == 8:
                 raise failure
 
-    monkeypatch.setattr(range_test, "Watch", Failing)
+    monkeypatch.setattr(measure, "Watch", Failing)
     with pytest.raises(failure):
         sweep(learner, RATES)
     assert all((a == b).all() for a, b in zip(weights, twin(learner).get_weights(), strict=True))
@@ -236,22 +237,48 @@ def test_sweeping_twice_gives_the_same() -> None:
     assert sweep(learner, RATES) == sweep(learner, RATES)
 
 
-@pytest.mark.parametrize(
-    ("settings", "lower"),
-    [
-        ({"optimizer": "sgd"}, 1),
-        ({"optimizer": "momentum"}, 1),
-        ({"optimizer": "adam"}, 10**0.5),
-        ({"optimizer": "adam", "beta_1": 0.5}, 2**0.5),
-        ({"optimizer": "rmsprop"}, 1),
-    ],
-)
-def test_the_same_curve_means_a_lower_rate_for_the_adam_family(settings, lower):
-    swept = Range(min_lr=1e-6, max_lr=1.0, steps=60, mode="exp")
-    rates = swept.learning_rates()
-    curve = Curve(learning_rates=rates, losses=[2 / (1 + (rate / 1e-3) ** 2) for rate in rates])
-    plain = conclude(curve, swept, config.make({"optimizer": "sgd"}))
-    assert conclude(curve, swept, config.make(settings)).lr == pytest.approx(plain.lr / lower)
+# -- short trainings ---------------------------------------------------------------------------------------------------
+
+
+def test_a_short_training_has_the_whole_schedule_and_the_first_batches():
+    learner = fake()
+    train_briefly(learner, 0.2, 20)
+    controls = [control for stretch in learner.engine.stretches for control in stretch.controls]
+    rates = [control.lr for control in controls]
+    assert len(rates) == 20
+    assert max(rates) == pytest.approx(0.2, rel=0.01)
+    assert rates[0] == pytest.approx(0.2 * 0.04)  # where one-cycle begins
+    assert rates[-1] == pytest.approx(0.2 * 1e-5)
+    assert [stretch.numbers[0] for stretch in learner.engine.stretches] == [0, 7, 14, 21]
+
+
+def test_what_it_came_to_is_the_mean_over_its_last_fifth():
+    brief = train_briefly(fake(losses=[*[3.0] * 16, 1.0, 2.0, 1.0, 2.0]), 0.1, 20)
+    assert (brief.lr, brief.steps, brief.began, brief.loss) == (0.1, 20, 3.0, 1.5)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_one_that_diverges_says_so_and_stops(bad):
+    learner = fake(losses=[2.0] * 5 + [bad] * 99)
+    assert train_briefly(learner, 0.1, 20).loss is None
+
+
+def test_where_all_images_make_one_update_a_short_training_takes_them_all():
+    learner = fake(300, "full")
+    train_briefly(learner, 0.1, 4)
+    assert [len(stretch.indices) for stretch in learner.engine.stretches] == [300] * 4
+
+
+@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
+def test_a_short_training_leaves_no_trace_and_comes_to_the_same_again(optimizer):
+    learner = make_learner(optimizer=optimizer)
+    train(learner, 3)
+    before = state(learner)
+    first, second = (train_briefly(learner, 0.05, 12) for _ in range(2))
+    after = state(learner)
+    del before["metrics"], after["metrics"]
+    assert after == before
+    assert first == second
 
 
 # -- the whole command, on a tiny network and real image files ---------------------------------------------------------
@@ -310,9 +337,13 @@ def test_lr_find_writes_what_it_found(found, settings):
     run, result = found
     assert suggestion(run) == msgspec.structs.replace(result, curve=None)
     assert result.curve.losses == pd.read_csv(run.lr_find_csv).loss.tolist()
-    assert result.rule == CHOSEN_RULE
-    assert result.lr == result.suggestions[CHOSEN_RULE]
-    assert 1e-5 < result.lr < 10
+    assert (result.rule, result.effort) == ("short trainings", "normal")
+    assert result.lr == result.suggestions["short trainings"]
+    assert 1e-5 < result.low <= result.lr <= result.high < 10
+    assert 3 <= len(result.short_trainings) <= 6
+    best = min(one.loss for one in result.short_trainings if one.loss is not None)
+    assert best == min(one.loss for one in result.short_trainings if one.loss and result.low <= one.lr <= result.high)
+    assert f"{len(result.short_trainings)} short trainings" in result.certainty
     table = pd.read_csv(run.lr_find_csv)
     assert len(table) == result.steps_taken
     assert table.lr.iloc[0] == 1e-5
@@ -339,18 +370,19 @@ def test_what_only_a_checkpoint_knows_is_swept(tmp_path, settings, monkeypatch):
     made = config.make(settings | {"optimizer": "adam"})
     run = RunDir(tmp_path)
     monkeypatch.setattr(checkpoint, "load_progress", lambda run: SimpleNamespace(config=made))
-    lr_find(run.path, min_lr=1e-5)
+    lr_find(run.path, min_lr=1e-5, effort="quick")
     assert suggestion(run).config.optimizer == "adam"
     assert config_file.read(run) == made
 
 
-def test_a_curve_that_never_falls_gives_no_number_but_the_curve(tmp_path, settings):
+@pytest.mark.parametrize("asked", [{"steps": 30}, {"effort": "normal"}])
+def test_where_nothing_is_learnt_there_is_no_number_but_the_curve(tmp_path, settings, asked):
     run = RunDir(tmp_path / "flat")
-    with pytest.raises(NoSuggestion, match="never falls") as refusal:
-        lr_find(run.path, min_lr=1e-12, max_lr=1e-10, steps=30, **settings)
+    with pytest.raises(NoSuggestion, match="Nothing is learnt at learning rates from 1e-12 to 1e-10") as refusal:
+        lr_find(run.path, min_lr=1e-12, max_lr=1e-10, **asked, **settings)
     assert str(run.lr_find_png) in refusal.value.fix
     assert run.lr_find_png.exists()
-    assert len(pd.read_csv(run.lr_find_csv)) == 30
+    assert len(pd.read_csv(run.lr_find_csv)) == asked.get("steps", 100)
     written = json.loads(run.lr_find_json.read_text())
     assert written["lr"] is None
     assert set(written["suggestions"].values()) == {None}
@@ -368,6 +400,8 @@ def test_a_curve_that_never_falls_gives_no_number_but_the_curve(tmp_path, settin
         ({"steps": 24}, "--steps 24: must be at least 25."),
         ({"steps": "many"}, "--steps"),
         ({"mode": "log"}, "--mode"),
+        ({"effort": "much"}, "--effort"),
+        ({"effort": "quick", "steps": 30}, "--effort and --steps both say how much is tried. Leave one of them out."),
         ({"batch_size": 0}, "--batch-size 0"),
         ({"model": "nope"}, "nope"),
         ({"data": "/nowhere"}, "/nowhere"),
@@ -393,7 +427,7 @@ def test_a_trained_run_keeps_its_settings(found, tmp_path):
     run = RunDir(shutil.copytree(found[0].path, tmp_path / "run"))
     run.checkpoint.touch()
     before = run.config.read_bytes()
-    lr_find(run.path, min_lr=1e-5, epochs=7)
+    lr_find(run.path, min_lr=1e-5, effort="quick", epochs=7)
     assert run.config.read_bytes() == before
 
 
@@ -407,14 +441,15 @@ def test_the_command_prints_the_suggestions_side_by_side(found, monkeypatch):
     run, result = found
     monkeypatch.setattr(range_test, "lr_find", lambda *_, **__: result)
     alone = CliRunner().invoke(app, ["lr-find", "--run", str(run.path), "--min-lr", "1e-5"])
-    assert "foot" in alone.stdout
+    assert "short trainings" in alone.stdout
+    assert result.certainty in " ".join(alone.stdout.split())
     assert "valley" not in alone.stdout
     printed = CliRunner().invoke(app, ["lr-find", "--run", str(run.path), "--min-lr", "1e-5", "--all-rules"])
     assert printed.exit_code == 0
     for rule in RULES:
         assert rule in printed.stdout
     taken = next(line for line in printed.stdout.splitlines() if "evacli train takes this" in line)
-    assert CHOSEN_RULE in taken
+    assert "short trainings" in taken
     assert f"{result.lr:.3g}" in taken
     assert "lr_find.png" in printed.stdout
 

@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
@@ -38,36 +40,58 @@ def test_no_rival_looks_beyond_the_explosion_at_which_it_would_have_stopped(rule
     assert rule(RATES, [*losses, *[500.0 - 20 * i for i in range(20)]]) == rule(RATES, losses)
 
 
+def test_lightning_takes_the_steepest_fall_along_the_rate_itself():
+    # Two equal falls of the average: along the rate, the earlier one is far steeper.
+    losses = [4.0] * 30 + [3.0] * 30 + [2.0] * 40
+    assert 29 <= RATES.index(rival_lr_rules.lightning(RATES, losses)) <= 31
+
+
+def test_fastai_takes_a_tenth_of_the_lowest_and_the_steepest_step():
+    losses = [2.0] * 50 + [2.0 - 0.05 * i for i in range(1, 21)] + [1.0] * 10 + [1.0 + 0.5 * i for i in range(20)]
+    average = pd.Series(losses).ewm(alpha=0.02, adjust=True).mean().to_numpy()[10:-5]
+    assert rival_lr_rules.fastai_minimum(RATES, losses) == pytest.approx(RATES[10 + average.argmin()] / 10)
+    assert rival_lr_rules.fastai_steep(RATES, losses) == RATES[10 + np.diff(average).argmin()]
+
+
+def test_fastai_slides_down_to_where_both_ends_of_an_interval_fall_alike():
+    fall = [3.0 - 0.02 * i for i in range(70)]
+    assert rival_lr_rules.fastai_slide(RATES, [*fall, *[fall[-1] + 0.3 * i for i in range(30)]]) in RATES[40:70]
+
+
 # -- the arithmetic ----------------------------------------------------------------------------------------------------
 
-ACCURACIES = {"0.01": {1: 40.0, 2: 44.0}, "0.1": {1: 50.0, 2: 46.0}, "1": {1: 44.0, 2: 47.0}}
+CELL = lr_regret_table.Accuracies(
+    {0.01: {1: 40.0, 2: 44.0}, 0.1: {1: 50.0, 2: 46.0}, 1.0: {1: 44.0, 2: 47.0}, 10.0: {1: 10.0}}
+)
 
 
-def test_regret_is_what_the_best_mean_has_more():
-    assert [lr_regret_table.regret(ACCURACIES, lr) for lr in ACCURACIES] == [6.0, 0.0, 2.5]
-
-
-def test_unbiased_regret_lets_each_seed_judge_the_choice_of_the_others():
+def test_each_seed_judges_what_the_other_chose():
     # Seed 2 finds 1 best, which has 44 with seed 1; seed 1 finds 0.1 best, which has 46 with seed 2.
-    assert lr_regret_table.unbiased_regret(ACCURACIES, "0.1") == ((44 - 50) + (46 - 46)) / 2
-    assert lr_regret_table.unbiased_regret(ACCURACIES, "1") == ((44 - 44) + (46 - 47)) / 2
+    assert CELL.judged == (44 + 46) / 2
+    assert (CELL.best(), CELL.mean(0.1)) == (0.1, 48.0)
+    assert CELL.floor == 48 - 45
 
 
-def test_a_rate_that_one_seed_alone_has_tried_is_judged_by_that_one():
-    accuracies = ACCURACIES | {"10": {1: 10.0}}
-    assert lr_regret_table.regret(accuracies, "10") == 48 - 10
-    assert lr_regret_table.unbiased_regret(accuracies, "10") == 44 - 10
+def test_excess_is_what_a_suggestion_costs_beyond_the_floor():
+    assert CELL.excess([0.1]) == 45 - 48
+    assert CELL.excess([0.01, 1.0]) == 45 - (42 + 45.5) / 2
 
 
-def test_runs_are_gathered_by_cell_rate_and_seed():
-    runs = [
-        {"task": "t", "optimizer": "sgd", "seed": seed, "lr": lr, "accuracy": accuracy}
-        for seed, lr, accuracy in (("1", "0.1", "0.5"), ("1", "1", "0.25"), ("2", "1", "0.75"))
-    ]
-    assert lr_regret_table.by_cell(runs) == {("t", "sgd"): {"0.1": {1: 50.0}, "1": {1: 25.0, 2: 75.0}}}
+def test_between_rates_accuracy_is_interpolated_along_the_logarithm_and_far_outside_it_is_guessing():
+    assert CELL.at(0.1 * 10**0.5) == pytest.approx((48 + 45.5) / 2)
+    assert [CELL.at(lr) for lr in (1e-3, 0.009, 12.0, 100.0)] == [10.0, 42.0, 10.0, 10.0]
 
 
-def test_the_rule_of_a_cell_is_chosen_without_that_cell():
-    regrets = {"a": {"x": 9.0, "y": 0.0, "z": 0.0}, "b": {"x": 1.0, "y": 1.0, "z": 1.0}}
-    # Without x rule a looks better and costs 9 there; without y or z it is rule b, which costs 1.
-    assert lr_regret_table.left_out(regrets, ["a", "b"]) == ((9 + 1 + 1) / 3, {"a", "b"})
+def test_promising_are_the_rates_near_the_best():
+    assert CELL.promising(6.5) == [0.01, 0.1, 1.0]
+    assert CELL.promising(3) == [0.1, 1.0]
+
+
+def test_the_table_has_every_rule_and_both_halves():
+    cells = {"a": CELL, "b": CELL}
+    rates = {"quick": 0.1, "normal": 0.1, "thorough": 0.1, "customary": 0.01}
+    rows = [{"cell": c, "rule": r, "lr": str(lr), "steps": "99"} for c in cells for r, lr in rates.items()]
+    text = lr_regret_table.tables({"seen": ["a"], "unseen": ["b"]}, cells, rows)
+    assert "| customary | 3.00 | 3.00 | 3.00 | 3.00 |" in text
+    assert "| **--effort quick** (99 steps) | -3.00 | -3.00 | -3.00 | -3.00 |" in text
+    assert "| seen | a | 48.0 % at 0.1 | 3.0 |" in text

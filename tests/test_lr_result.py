@@ -11,13 +11,23 @@ from hypothesis import strategies as st
 
 from evacli.config import Config
 from evacli.errors import RunError
-from evacli.lr_finder.suggest import smooth
 from evacli.run import lr_result
 from evacli.run.directory import RunDir
-from evacli.run.lr_result import Curve, LrFindResult, Range, fits, read_curve, suggestion
+from evacli.run.lr_result import (
+    Curve,
+    LrFindResult,
+    Range,
+    ShortTraining,
+    fits,
+    read_curve,
+    smoothed_around,
+    suggestion,
+)
 
 CURVE = Curve(learning_rates=[0.001, 0.01, 0.1], losses=[2.3, 2.1, math.nan])
-SMOOTHED = smooth(CURVE.losses)
+
+
+TOO_HIGH = ShortTraining(lr=5.0, steps=33, began=2.3, loss=None)
 
 
 def make_result(**changes) -> LrFindResult:
@@ -28,6 +38,11 @@ def make_result(**changes) -> LrFindResult:
         "problem": None,
         "range": Range(min_lr=1e-7, max_lr=10.0, steps=100, mode="exp"),
         "steps_taken": 93,
+        "effort": "normal",
+        "short_trainings": (ShortTraining(lr=0.05, steps=33, began=2.3, loss=1.9), TOO_HIGH),
+        "low": 0.03,
+        "high": 0.06,
+        "certainty": "Quite sure.",
         "stopped": "diverged",
         "config": Config(cutout=16, crop=4, flip=True),
     }
@@ -41,7 +56,7 @@ def run(tmp_path) -> RunDir:
 
 def test_a_path_that_is_no_valid_utf8_survives(run):
     result = make_result(config=Config(data="caf\udce9"))
-    lr_result.write(run, result, CURVE, SMOOTHED)
+    lr_result.write(run, result, CURVE)
     assert suggestion(run) == result
 
 
@@ -75,23 +90,41 @@ def test_rates_rise_and_stay_in_the_range(low, ratio, steps, mode):
 
 
 def test_a_result_survives_the_run_directory(run):
-    lr_result.write(run, make_result(), CURVE, SMOOTHED)
+    lr_result.write(run, make_result(), CURVE)
     assert suggestion(run) == make_result()
 
 
 def test_pandas_reads_the_curve(run):
-    lr_result.write(run, make_result(), CURVE, SMOOTHED)
+    lr_result.write(run, make_result(), CURVE)
     table = pd.read_csv(run.lr_find_csv)
     assert list(table.columns) == ["step", "lr", "loss", "smoothed_loss"]
     assert list(table.step) == [0, 1, 2]
     assert list(table.lr) == CURVE.learning_rates
     assert list(table.loss[:2]) == [2.3, 2.1]
     assert math.isnan(table.loss[2])
-    assert table.smoothed_loss[1] == pytest.approx((0.98 * 2.3 + 2.1) / 1.98)
+    # A Gaussian of one step: each of the two has exp(0) of itself; what lies beyond the ends repeats them.
+    near, far = 1 + sum(math.exp(-k * k / 2) for k in range(1, 5)), sum(math.exp(-k * k / 2) for k in range(1, 5))
+    assert table.smoothed_loss[0] == pytest.approx((near * 2.3 + far * 2.1) / (near + far))
+
+
+@given(st.lists(st.floats(-1, 5, width=32), min_size=30, max_size=120))
+def test_the_smoothed_line_stays_among_the_dots_that_it_smooths(losses):
+    smoothed, width = smoothed_around(losses), math.ceil(4 * max(1, len(losses) / 40)) + 1
+    for i, value in enumerate(smoothed):
+        near = losses[max(0, i - width) : i + width + 1]
+        assert min(near) - 1e-6 <= value <= max(near) + 1e-6
+
+
+def test_a_result_from_before_there_were_short_trainings_is_read(run):
+    old = msgspec.to_builtins(make_result())
+    for name in ("effort", "short_trainings", "low", "high", "certainty"):
+        del old[name]
+    run.lr_find_json.write_bytes(msgspec.json.encode(old))
+    assert suggestion(run).lr == 0.05
 
 
 def test_a_curve_survives_the_run_directory(run):
-    lr_result.write(run, make_result(), CURVE, SMOOTHED)
+    lr_result.write(run, make_result(), CURVE)
     np.testing.assert_array_equal(read_curve(run).losses, CURVE.losses)
     assert read_curve(run).learning_rates == CURVE.learning_rates
 
@@ -101,7 +134,7 @@ def test_no_range_test_no_suggestion(run):
 
 
 def test_a_range_test_without_an_answer_is_no_suggestion(run):
-    lr_result.write(run, make_result(lr=None, problem="The loss never falls."), CURVE, SMOOTHED)
+    lr_result.write(run, make_result(lr=None, problem="The loss never falls."), CURVE)
     assert suggestion(run) is None
 
 

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from evacli.errors import NoSuggestion
 from evacli.lr_finder.suggest import (
-    CHOSEN_RULE,
     MIN_STEPS,
     RULES,
+    bottom,
     foot,
+    halfway,
     minimum_over_ten,
     onset,
     reason_to_stop,
@@ -185,6 +186,37 @@ def test_every_rule_answers_with_a_rate_of_the_sweep_or_none(curve):
         assert found is None or rates[0] <= found <= rates[-1]
 
 
+# -- bottom, which reads the curve itself -----------------------------------------------------------------------------
+
+
+def test_bottom_is_the_middle_of_the_lowest_fifth():
+    rates = decades(-7, 1, 801)
+    # Two logistic slopes in log(rate), down around 1e-3 and up around 1: each has a fifth left where its exponent is
+    # ln 4, and between them lies their middle.
+    losses = [2 - 2 / (1 + (1e-3 / rate) ** 2) + 2 / (1 + (1 / rate) ** 2) for rate in rates]
+    assert bottom(rates, losses) == pytest.approx(math.sqrt(1e-3 * 2 * 1 / 2), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "losses", [[2.3] * 100, [2.3 + 0.01 * i for i in range(100)], [2.0 - 0.05 * i for i in range(24)]]
+)
+def test_bottom_has_no_answer_for_a_curve_that_never_falls_or_is_too_short(losses):
+    assert bottom(decades(-7, 1, len(losses)), losses) is None
+
+
+@given(curves(losses=st.floats(width=32), shortest=0))
+def test_bottom_is_a_rate_of_the_sweep_or_none(curve):
+    rates, losses = curve
+    found = bottom(rates, losses)
+    assert found is None or rates[0] * 0.999 <= found <= rates[-1] * 1.001
+
+
+def test_halfway_is_between_what_is_read_and_what_is_customary_and_in_the_sweep():
+    assert halfway(0.4, 0.1, (1e-7, 10)) == pytest.approx(0.2)
+    assert halfway(None, 0.1, (1e-7, 10)) == pytest.approx(0.1)
+    assert halfway(0.4, 0.1, (1e-7, 0.15)) == 0.15
+
+
 # -- suggest -----------------------------------------------------------------------------------------------------------
 
 
@@ -197,7 +229,6 @@ def test_all_rules_suggest_rates_on_the_fall_of_a_typical_curve():
             break
     suggestions = suggest(rates, losses)
     assert set(suggestions) == set(RULES)
-    assert CHOSEN_RULE in suggestions
     for found in suggestions.values():
         assert found is not None
         assert 1e-3 < found < 1

@@ -140,7 +140,7 @@ def test_other_words_keep_their_spelling(word: str) -> None:
 # In a notebook
 
 
-@pytest.mark.parametrize(("workflow", "own"), [("train", ["run", "overwrite"]), ("lr_find", ["run", "min_lr"])])
+@pytest.mark.parametrize(("workflow", "own"), [("train", ["run", "overwrite"]), ("lr_find", ["run", "effort"])])
 def test_signatures_show_every_setting(workflow: str, own: list[str]) -> None:
     parameters = inspect.signature(getattr(evacli, workflow)).parameters
     assert [*parameters][:2] == own

@@ -7,57 +7,79 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evacli.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, styled
+from evacli.run.lr_result import Curve, LrFindResult, smoothed_around
 
 SIZE, CHOSEN_SIZE = 8, 11  # of markers, in points
-_MARKS = (("P", "black"), ("o", VERMILION), ("s", GREEN), ("^", ORANGE), ("v", SKY), ("D", PURPLE))
+_MARKS = (("P", "black"), ("o", VERMILION), ("s", GREEN), ("^", ORANGE), ("v", SKY), ("D", PURPLE), ("X", GREY))
 
 
 @styled
 def lr_find(
-    learning_rates: Sequence[float],
-    losses: Sequence[float],
-    running: Sequence[float],
+    result: LrFindResult,
+    curve: Curve,
     suggestions: Mapping[str, float | None],
-    chosen: str,
-    read: tuple[int, float] | None = None,
+    running: Sequence[float] | None = None,
 ) -> Figure:
-    """Loss against learning rate, on a logarithmic axis, with suggestions marked on the smoothed curve.
+    """Loss against learning rate, on a logarithmic axis, with suggestions marked, above the short trainings.
 
     Args:
-        learning_rates: of each step.
-        losses: of each step's batch in nats.
-        running: the running average of these, which the rules read and which comes late.
-        suggestions: a learning rate, or None, by rule.
-        chosen: the rule whose suggestion `train` takes.
-        read: the step and the running average at which the chosen rule sees the end of the fall.
+        result: of the range test.
+        curve: of its sweep.
+        suggestions: a learning rate, or None, by rule, to be marked on the smoothed curve.
+        running: the running average of the losses, if it is to be shown: other rules read that, and it comes late.
     """
-    figure = Figure(figsize=(8, 4.5))
-    axes = figure.subplots()
-    smoothed = centred(losses)
-    axes.plot(learning_rates, losses, ".", color=GREY, markersize=3, alpha=0.6, label="loss of each batch")
-    axes.plot(learning_rates, running, "--", color=GREY, linewidth=1, label="average so far, which rules read")
-    axes.plot(learning_rates, smoothed, color=BLUE, linewidth=2, label="smoothed")
-    if read is not None:
-        axes.plot(learning_rates[read[0]], read[1], "x", color="black", label=f"85 % of its fall, seen by {chosen}")
-    rates = {rule: rate for rule, rate in suggestions.items() if rate is not None}
-    for rule, (marker, color) in zip(suggestions, _MARKS, strict=False):
-        if rule in rates:
-            look = marker, color, rule == chosen, _size(rule, rates, chosen)
-            _mark(axes, rule, rates[rule], _height(rates[rule], learning_rates, smoothed), look)
-    axes.set(title="Learning-rate range test", xlabel="learning rate", ylabel="loss", xscale="log")
-    axes.set_ylim(limits(losses, smoothed))
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    short = bool(result.short_trainings)
+    figure = Figure(figsize=(8, 6.5 if short else 4.5))
+    above, *below = figure.subplots(1 + short, sharex=True, squeeze=False, height_ratios=(3, 2)[: 1 + short])[:, 0]
+    _sweep(above, result, curve, suggestions, running)
+    for axes in below:
+        _short_trainings(axes, result)
+    (below or [above])[-1].set_xlabel("learning rate")
     return figure
 
 
-def centred(losses: Sequence[float]) -> list[float]:
-    """Smooth losses with a Gaussian around each step, a fortieth of all steps wide; from a bad one on, leave them."""
-    import numpy as np
-    from scipy.ndimage import gaussian_filter1d
+def _sweep(
+    axes: Axes,
+    result: LrFindResult,
+    curve: Curve,
+    suggestions: Mapping[str, float | None],
+    running: Sequence[float] | None,
+) -> None:
+    smoothed = smoothed_around(curve.losses)
+    axes.plot(curve.learning_rates, curve.losses, ".", color=GREY, markersize=3, alpha=0.6, label="loss of each batch")
+    if running is not None:
+        axes.plot(curve.learning_rates, running, "--", color=GREY, linewidth=1, label="average so far, for other rules")
+    axes.plot(curve.learning_rates, smoothed, color=BLUE, linewidth=2, label="smoothed")
+    _range(axes, result)
+    rates = {rule: rate for rule, rate in suggestions.items() if rate is not None}
+    for rule, (marker, color) in zip(suggestions, _MARKS, strict=False):
+        if rule in rates:
+            look = marker, color, rule == result.rule, _size(rule, rates, result.rule)
+            _mark(axes, rule, rates[rule], _height(rates[rule], curve.learning_rates, smoothed), look)
+    axes.set(title="Range test: one batch at each learning rate", ylabel="loss", xscale="log")
+    axes.set_ylim(limits(curve.losses, smoothed))
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
-    good = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
-    smoothed = gaussian_filter1d(np.asarray(losses[:good], float), max(1.0, len(losses) / 40), mode="nearest")
-    return [*smoothed.tolist(), *losses[good:]] if good else list(losses)
+
+def _short_trainings(axes: Axes, result: LrFindResult) -> None:
+    """Draw what the short trainings came to; those that diverged as crosses at the upper edge."""
+    steps = result.short_trainings[0].steps
+    ended = {one.lr: one.loss for one in result.short_trainings if one.loss is not None}
+    axes.plot(list(ended), list(ended.values()), "o-", color=BLUE, linewidth=1, label=f"loss after {steps} steps")
+    _range(axes, result)
+    if diverged := [one.lr for one in result.short_trainings if one.loss is None]:
+        edge = axes.get_xaxis_transform()
+        axes.plot(diverged, [0.93] * len(diverged), "x", color=VERMILION, transform=edge, label="diverged")
+    if result.lr is not None:
+        axes.axvline(result.lr, color="black", linewidth=1.5, zorder=1)
+    axes.set(title=f"Short trainings of {steps} steps", ylabel="loss")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def _range(axes: Axes, result: LrFindResult) -> None:
+    """Shade the rates that look about as good as the one that is taken."""
+    if result.low is not None and result.high is not None and result.low < result.high:
+        axes.axvspan(result.low, result.high, color=SKY, alpha=0.25, linewidth=0, label="about as good", zorder=0)
 
 
 def _size(rule: str, rates: Mapping[str, float], chosen: str) -> int:

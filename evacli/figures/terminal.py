@@ -3,9 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from evacli.figures.lr_find import centred, limits
+from evacli.figures.lr_find import limits
+from evacli.run.lr_result import smoothed_around
 
-_COLORS = "red", "green", "blue", "magenta", "cyan", "orange"
+_COLORS = "red", "green", "blue", "magenta", "cyan", "orange", "gray"
 _NARROWEST, _WIDEST, _HEIGHT = 30, 100, 18
 
 
@@ -25,7 +26,7 @@ def lr_find(
     """
     import plotext
 
-    smoothed = centred(losses)
+    smoothed = smoothed_around(losses)
     low, high = limits(smoothed, smoothed)
     points = [(math.log10(x), y) for x, y in zip(learning_rates, smoothed, strict=True) if low <= y <= high]
     decades = range(math.ceil(points[0][0]), math.floor(points[-1][0]) + 1)

@@ -15,14 +15,25 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
+from typing import NamedTuple
 
 from evacli.errors import NoSuggestion
-from evacli.run.lr_result import MIN_STEPS, Stop
+from evacli.run.lr_result import MIN_STEPS, Stop, smoothed_around
+
+
+class Choice(NamedTuple):
+    """A learning rate, and the lowest and highest of those that look about as good."""
+
+    lr: float
+    low: float
+    high: float
+
 
 Rule = Callable[[Sequence[float], Sequence[float]], float | None]
 
 # The first losses are an average of too few, the last ones belong to the explosion (fastai's numbers).
 SKIP_FIRST, SKIP_LAST = 10, 5
+BOTTOM_SHARE = 0.2
 
 
 def smooth(losses: Sequence[float], beta: float = 0.98) -> list[float]:
@@ -157,22 +168,46 @@ def foot(
     return suggestion if suggestion >= learning_rates[0] else None
 
 
-def end_of_fall(losses: Sequence[float], share: float = 0.85) -> tuple[int, float] | None:
-    """Return what `foot` reads off a sweep: the step at which a share of the fall of the running average is over.
+def bottom(learning_rates: Sequence[float], losses: Sequence[float]) -> float | None:
+    """Return the middle of where the smoothed loss is within a fifth of its fall of its lowest.
+
+    Unlike the rules it reads the curve that is drawn, smoothed around each step, which does not come late.
 
     Args:
-        losses: of each step's batch, as for `suggest`.
-        share: of the fall.
+        learning_rates: of each step, rising.
+        losses: of each step's batch in nats, not smoothed.
 
     Returns:
-        The step, from 0, and the running average there; None where it never falls.
+        None if too few steps were recorded, or the loss falls by less than neighbouring batches differ.
     """
     losses = _finite_start(losses)
-    kept = smooth(losses)[_kept(losses)]
-    if len(losses) < MIN_STEPS or kept.index(min(kept)) == 0:
+    if len(losses) < MIN_STEPS:
         return None
-    step = round(_fallen(range(len(kept)), kept, share))
-    return SKIP_FIRST + step, kept[step]
+    smoothed = smoothed_around(losses)
+    lowest = min(range(SKIP_FIRST, len(losses) - SKIP_LAST), key=smoothed.__getitem__)
+    fall = max(smoothed[: lowest + 1]) - smoothed[lowest]
+    if fall <= _noise(losses):
+        return None
+    limit = smoothed[lowest] + BOTTOM_SHARE * fall
+    first = last = lowest
+    while first > 0 and smoothed[first - 1] <= limit:
+        first -= 1
+    while last < len(losses) - 1 and smoothed[last + 1] <= limit:
+        last += 1
+    return math.sqrt(learning_rates[first] * learning_rates[last])
+
+
+def halfway(read: float | None, customary: float, limits: tuple[float, float]) -> float:
+    """Return the geometric mean of what the curve of a sweep says, if it does, and of what is customary.
+
+    Either alone is farther off: one batch at each rate is noisy, and what is customary knows neither network nor data.
+
+    Args:
+        read: off the curve.
+        customary: the optimizer's own rate.
+        limits: the lowest and highest rate of the sweep, between which it stays.
+    """
+    return min(max(math.sqrt((read or customary) * customary), limits[0]), limits[1])
 
 
 def onset(learning_rates: Sequence[float], losses: Sequence[float], share: float = 0.1) -> float | None:
@@ -196,11 +231,6 @@ RULES: dict[str, Rule] = {
 def rules_for(inertia: float) -> dict[str, Rule]:
     """Return the rules for an optimizer of this inertia, 0 to 1; see `evacli.engine.hyperparameters.inertia`."""
     return RULES | {"foot": partial(foot, inertia=inertia)}
-
-
-# The rule whose suggestion `train` takes: the one that costs least in examples/lr-regret, where also the share of the
-# fall and the root of the inertia were found, on CIFAR-10 and by one of the seeds.
-CHOSEN_RULE = "foot"
 
 
 def suggest(

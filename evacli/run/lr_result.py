@@ -1,5 +1,6 @@
 """What a range test found, to and from the run directory."""
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -15,6 +16,7 @@ from evacli.run.directory import RunDir, write_text_atomically
 
 Stop = Literal["diverged", "not finite"]
 Mode = Literal["exp", "linear"]
+Effort = Literal["quick", "normal", "thorough"]
 MIN_STEPS = 25  # both ends of a curve tell nothing, and ten steps between them are the least
 LearningRate = Annotated[float, Meta(gt=0, le=1e6)]
 
@@ -58,15 +60,47 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
     losses: list[float]
 
 
+def smoothed_around(losses: Sequence[float]) -> list[float]:
+    """Smooth losses with a Gaussian around each step, a fortieth of all wide; from a bad one on, leave them."""
+    import numpy as np
+    from scipy.ndimage import gaussian_filter1d
+
+    good = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
+    width = max(1.0, len(losses) / 40)
+    smoothed = gaussian_filter1d(np.asarray(losses[:good], float), width, mode="nearest")
+    return [*smoothed.tolist(), *losses[good:]] if good else list(losses)
+
+
+class ShortTraining(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A training of a few dozen steps under the whole schedule, from the network's first weights.
+
+    Attributes:
+        lr: its peak rate.
+        steps: how many it had.
+        began: the loss of its first batch, in nats, before any step; None if not finite.
+        loss: mean over its last steps, in nats; None if it diverged.
+    """
+
+    lr: LearningRate
+    steps: int
+    began: float | None
+    loss: float | None
+
+
 class LrFindResult(Displayed, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A range test and what follows from it.
 
     Attributes:
-        lr: what the chosen rule suggests, None where it suggests nothing.
-        rule: the chosen rule.
-        suggestions: what each rule suggests.
+        lr: what is suggested; None where nothing is learnt.
+        low: the lowest rate that looks about as good.
+        high: the highest such rate.
+        certainty: in words, how sure the suggestion is, and what it rests on.
+        rule: where it comes from: "short trainings", "bottom" (of the sweep's curve) or "customary".
+        suggestions: what that and other rules suggest.
         base_lr: where the loss begins to fall, the lower end of a cyclical schedule.
-        problem: why the chosen rule suggests nothing.
+        problem: why nothing is suggested.
+        effort: how much was tried; None if `steps` was said.
+        short_trainings: by rising rate.
         range: the learning rates that were to be tried.
         steps_taken: how many were.
         stopped: why not all of them; see `lr_finder.suggest.reason_to_stop`.
@@ -75,10 +109,15 @@ class LrFindResult(Displayed, frozen=True, kw_only=True, forbid_unknown_fields=T
     """
 
     lr: LearningRate | None
+    low: LearningRate | None = None
+    high: LearningRate | None = None
+    certainty: str = ""
     rule: str
     suggestions: dict[str, LearningRate | None]
     base_lr: LearningRate | None = None
     problem: str | None
+    effort: Effort | None = None
+    short_trainings: tuple[ShortTraining, ...] = ()
     range: Range
     steps_taken: int
     stopped: Stop | None
@@ -86,9 +125,9 @@ class LrFindResult(Displayed, frozen=True, kw_only=True, forbid_unknown_fields=T
     curve: Curve | None = None
 
 
-def write(run: RunDir, result: LrFindResult, curve: Curve, smoothed: Sequence[float]) -> None:
-    """Store the result, its curve and the losses as the suggestions saw them in the run."""
-    write_text_atomically(run.lr_find_csv, _to_csv(curve, smoothed))
+def write(run: RunDir, result: LrFindResult, curve: Curve) -> None:
+    """Store the result, and its curve with the smoothed losses beside it, in the run."""
+    write_text_atomically(run.lr_find_csv, _to_csv(curve))
     documents.write(run.lr_find_json, msgspec.structs.replace(result, curve=None))
 
 
@@ -136,6 +175,6 @@ def read_curve(run: RunDir) -> Curve:
     return Curve(learning_rates=list(learning_rates), losses=list(losses))
 
 
-def _to_csv(curve: Curve, smoothed: Sequence[float]) -> str:
-    rows = zip(range(len(curve.losses)), curve.learning_rates, curve.losses, smoothed, strict=True)
+def _to_csv(curve: Curve) -> str:
+    rows = zip(range(len(curve.losses)), curve.learning_rates, curve.losses, smoothed_around(curve.losses), strict=True)
     return spreadsheet.to_csv(("step", "lr", "loss", "smoothed_loss"), rows)

@@ -36,17 +36,21 @@ class RateControl:
             steps: of the epoch under way.
             rows: the finished epochs.
         """
-        config = self.batching.config
         losses = [row.deciding_loss for row in rows if row.deciding_loss is not None]
-        low = None if self.base_lr is None else self.base_lr / self.lr
         grown = self.batching.rate_factor(len(rows))
-        moves = cycled(config) is not None
-        found = []
-        for step in steps:
-            at = moment(config, self.batching.share(step), losses, low)
-            momentum = schedules.one_cycle_momentum(at) if moves else None
-            found.append(Controls(self.lr * schedules.factor(config.schedule, at, grown), momentum))
-        return found
+        return [self._at(self.batching.share(step), losses, grown) for step in steps]
+
+    def squeezed(self, updates: int) -> list[Controls]:
+        """Return what steers each step of a training of so few updates, under the whole schedule."""
+        shares = (update / max(updates - 1, 1) for update in range(updates))
+        return [self._at(share) for share in shares for _ in range(self.batching.accumulated)]
+
+    def _at(self, share: float, losses: Sequence[float] = (), grown: float | None = None) -> Controls:
+        config = self.batching.config
+        low = None if self.base_lr is None else self.base_lr / self.lr
+        at = moment(config, share, losses, low)
+        momentum = schedules.one_cycle_momentum(at) if cycled(config) is not None else None
+        return Controls(self.lr * schedules.factor(config.schedule, at, grown), momentum)
 
     def peaks(self, rows: Sequence[Row]) -> list[float | None]:
         """Return the highest rate of each finished epoch.
