@@ -130,9 +130,9 @@ class Trainings:
         self.learner: Learner | None = None
 
     def at(self, lr: float) -> None:
-        name = f"{lr:.6g}"
-        if name in self.accuracies:
+        if any(math.isclose(lr, float(tried), rel_tol=0.01) for tried in self.accuracies):
             return
+        name = f"{lr:.6g}"
         if self.learner is None:
             self.learner = self.study.learner(self.cell, self.seed)
             self.start = self.learner.engine.state()

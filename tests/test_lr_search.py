@@ -102,13 +102,15 @@ def test_short_trainings_decide_and_the_range_is_told():
     found = conclude(CLEAR, SWEPT, config.make({}), "normal", tried)
     assert (found.rule, found.lr) == ("short trainings", pytest.approx((0.03 * 0.1) ** 0.5))
     assert (found.low, found.high) == (0.03, 0.1)
-    assert found.certainty == "From 0.03 to 0.1 the losses of 4 short trainings are about equal."
+    assert found.certainty == "Of 4 short trainings those from 0.03 to 0.1 came about equally far."
     assert found.short_trainings == tuple(tried)
 
 
 def test_the_end_of_what_was_tried_is_told():
     found = conclude(CLEAR, SWEPT, config.make({}), "normal", [short(0.01, 2.0), short(0.03, 1.5)])
-    assert found.certainty == "The best of 2 short trainings; those beside it did worse. No higher rate was tried."
+    assert found.certainty == (
+        "Of 2 short trainings the one at 0.03 came farthest, those beside it clearly less far. No higher rate was tried."
+    )
 
 
 def test_where_batches_are_noisier_than_the_fall_the_short_trainings_alone_decide():

@@ -72,11 +72,11 @@ def _from_trainings(trainings: Sequence[ShortTraining], read: float | None) -> F
     choice = choose(trainings)
     if choice is None:
         return None
-    told = f"of {counted(len(trainings), 'short training')}"
+    told = f"Of {counted(len(trainings), 'short training')}"
     if choice.low < choice.high:
-        words = f"From {choice.low:.2g} to {choice.high:.2g} the losses {told} are about equal."
+        words = f"{told} those from {choice.low:.2g} to {choice.high:.2g} came about equally far."
     else:
-        words = f"The best {told}; those beside it did worse."
+        words = f"{told} the one at {choice.lr:.2g} came farthest, those beside it clearly less far."
     if choice.low == trainings[0].lr or choice.high == trainings[-1].lr:
         words += f" No {'lower' if choice.low == trainings[0].lr else 'higher'} rate was tried."
     return Found(SHORT_TRAININGS, *choice, words if read else f"{NOISY}, so they alone decide. {words}")
