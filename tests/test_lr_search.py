@@ -109,14 +109,15 @@ def test_short_trainings_decide_and_the_range_is_told():
 def test_the_end_of_what_was_tried_is_told():
     found = conclude(CLEAR, SWEPT, config.make({}), "normal", [short(0.01, 2.0), short(0.03, 1.5)])
     assert found.certainty == (
-        "Of 2 short trainings the one at 0.03 came farthest, those beside it clearly less far. No higher rate was tried."
+        "Of 2 short trainings the one at 0.03 came farthest, those beside it clearly less far. "
+        "No higher rate was tried."
     )
 
 
 def test_where_batches_are_noisier_than_the_fall_the_short_trainings_alone_decide():
     found = conclude(FLAT, SWEPT, config.make({}), "normal", [short(0.01, 2.0), short(0.03, 1.5), short(0.1, 2.1)])
     assert found.lr == pytest.approx(0.03)
-    assert found.certainty.startswith("Single batches differ more than the loss of the sweep falls, so they alone")
+    assert found.certainty.startswith("Single batches differ more than the loss of the sweep falls, so short trainings")
 
 
 def test_a_sweep_alone_is_taken_halfway_to_what_is_customary():

@@ -79,7 +79,7 @@ def _from_trainings(trainings: Sequence[ShortTraining], read: float | None) -> F
         words = f"{told} the one at {choice.lr:.2g} came farthest, those beside it clearly less far."
     if choice.low == trainings[0].lr or choice.high == trainings[-1].lr:
         words += f" No {'lower' if choice.low == trainings[0].lr else 'higher'} rate was tried."
-    return Found(SHORT_TRAININGS, *choice, words if read else f"{NOISY}, so they alone decide. {words}")
+    return Found(SHORT_TRAININGS, *choice, words if read else f"{NOISY}, so short trainings alone decide. {words}")
 
 
 def _from_sweep(read: float | None, swept: Range, made_with: Config) -> Found | None:
