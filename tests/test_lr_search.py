@@ -106,6 +106,11 @@ def test_short_trainings_decide_and_the_range_is_told():
     assert found.short_trainings == tuple(tried)
 
 
+def test_both_ends_of_what_was_tried_are_told():
+    found = conclude(CLEAR, SWEPT, config.make({}), "normal", [short(0.01, 1.51), short(0.03, 1.5)])
+    assert found.certainty.endswith("No lower or higher rate was tried.")
+
+
 def test_the_end_of_what_was_tried_is_told():
     found = conclude(CLEAR, SWEPT, config.make({}), "normal", [short(0.01, 2.0), short(0.03, 1.5)])
     assert found.certainty == (

@@ -77,8 +77,9 @@ def _from_trainings(trainings: Sequence[ShortTraining], read: float | None) -> F
         words = f"{told} those from {choice.low:.2g} to {choice.high:.2g} came about equally far."
     else:
         words = f"{told} the one at {choice.lr:.2g} came farthest, those beside it clearly less far."
-    if choice.low == trainings[0].lr or choice.high == trainings[-1].lr:
-        words += f" No {'lower' if choice.low == trainings[0].lr else 'higher'} rate was tried."
+    ends = (choice.low == trainings[0].lr, "lower"), (choice.high == trainings[-1].lr, "higher")
+    if beyond := [side for reached, side in ends if reached]:
+        words += f" No {' or '.join(beyond)} rate was tried."
     return Found(SHORT_TRAININGS, *choice, words if read else f"{NOISY}, so short trainings alone decide. {words}")
 
 
