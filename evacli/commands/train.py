@@ -18,7 +18,7 @@ from evacli.commands.options import (
     with_settings,
 )
 from evacli.config import SETTINGS, check, over
-from evacli.devices import Device
+from evacli.devices import MOST, Device, Number, want
 from evacli.errors import ConfigError, NoSuggestion
 from evacli.run.directory import RunDir
 from evacli.run.summary import Summary
@@ -60,6 +60,9 @@ def train_command(  # noqa: PLR0913 - each parameter is an option
     deterministic: Annotated[
         bool, Option("--deterministic", help="On a GPU too, the same bits each time; slower.", metavar="")
     ] = False,
+    devices: Annotated[
+        str, Option("--devices", help="How many share each batch; all: every GPU.", metavar="N|all", show_default=True)
+    ] = "1",
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -70,6 +73,7 @@ def train_command(  # noqa: PLR0913 - each parameter is an option
     Example: evacli train --epochs 100 --run runs/first
     """
     configure_output(json, quiet)
+    want(device, deterministic=deterministic, number=(number := _number(devices)))
     if max_lr is not None:
         check(settings := _with_peak(settings, max_lr))
     if find_lr:
@@ -83,6 +87,7 @@ def train_command(  # noqa: PLR0913 - each parameter is an option
         log=log,
         device=device,
         deterministic=deterministic,
+        devices=number,
         **over(recipe, settings),
     )
     console.result(_outcome(summary))
@@ -92,6 +97,14 @@ def train_command(  # noqa: PLR0913 - each parameter is an option
         console.result("best.keras by itself evaluates images without their mirror images: see evacli report.")
     console.result(f"Best model: {console.printable(directory.best_model)}; next: {console.printable(following)}")
     console.json(summary)
+
+
+def _number(devices: str) -> Number:
+    if devices == "all":
+        return "all"
+    if not devices.isdecimal():
+        raise ConfigError(f"--devices {devices}: it is neither a number nor all.", f"Use 1 to {MOST}, or all.")
+    return int(devices)
 
 
 def _with_peak(settings: dict[str, Any], max_lr: float) -> dict[str, Any]:

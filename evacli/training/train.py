@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evacli import config, console, data, devices, memory, network_file
+from evacli import config, console, data, memory, network_file
 from evacli.catalogue.trackers import Log
 from evacli.config import Config, takes_settings
-from evacli.devices import Device
+from evacli.devices import Device, Number, want
 from evacli.errors import MemoryShort, RunError
 from evacli.formats import counted
 from evacli.notebook import drawn
@@ -40,6 +40,7 @@ def train(  # noqa: PLR0913 - each parameter is an option
     recipe: str | None = None,
     device: Device = "auto",
     deterministic: bool = False,
+    devices: Number = 1,
     **settings: Any,
 ) -> Summary:
     """Train the run's network, or go on where an interrupted training of it stopped.
@@ -55,6 +56,8 @@ def train(  # noqa: PLR0913 - each parameter is an option
         recipe: of this name, or in this file or run, settings that go under those that are given.
         device: "cpu", "gpu", or "auto": a GPU where TensorFlow can use one. A run may go on on another one.
         deterministic: whether a GPU shall give the same bits for the same steps, at the price of speed.
+        devices: how many of them share each batch, or "all" GPUs; what is learnt is the same but for rounding. A run may
+            go on with another number.
         settings: fields of `evacli.config.Config` that override what the run has stored; `data` may also be arrays,
             (x_train, y_train, x_test, y_test) or (x, y).
 
@@ -72,7 +75,7 @@ def train(  # noqa: PLR0913 - each parameter is an option
         MemoryShort: if there is not enough memory; the last checkpoint stays.
         EvacliError: if a setting, the data, the network or the run directory cannot be used.
     """
-    devices.want(device, deterministic=deterministic)
+    want(device, deterministic=deterministic, number=devices)
     directory, settings = RunDir(run), with_recipe(recipe, settings)
     refuse_if_busy(directory)
     progress = None if overwrite else load_progress(directory)

@@ -19,6 +19,7 @@ from evacli.engine.loss import SmoothedCrossEntropy
 from evacli.engine.replicas.layers import SHARED, showing, summed
 from evacli.engine.single import SingleEngine, Twin
 from evacli.errors import ConfigError
+from evacli.formats import counted
 from evacli.models.nested import all_layers, with_wrapped
 
 
@@ -49,8 +50,9 @@ class Means:
     @property
     def figures(self) -> EpochFigures:
         """The means so far."""
-        _, _, right, seen, nats, _ = (float(variable.numpy()) for variable in self.variables)
-        return EpochFigures(nats / seen, right / seen) if seen else EpochFigures(0.0, 0.0)
+        _, _, right, seen, nats, _ = (variable.numpy() for variable in self.variables)
+        # In float32, as Keras divides.
+        return EpochFigures(float(nats / seen), float(right / seen)) if seen else EpochFigures(0.0, 0.0)
 
 
 class ReplicaEngine(SingleEngine):
@@ -85,12 +87,26 @@ class ReplicaEngine(SingleEngine):
             ConfigError: if a batch or a layer cannot be divided.
             PrecisionError: if a network of the user's cannot be trained in less than float32.
         """
+        size, count = plan.config.largest_batch, self._strategy.num_replicas_in_sync
+        smallest = len(plan.images) if size == "full" else min(size, len(plan.images))
+        if smallest < count:
+            raise ConfigError(
+                f"A batch of {counted(smallest, 'image')} cannot be divided among {count} devices.",
+                f"Use larger batches, or at most --devices {smallest}.",
+            )
         super().prepare(network, plan)
         self._take: Any = None
 
     def _make(self, network: keras.Model, only: Any = None) -> None:
         with self._strategy.scope():
             super()._make(network, only)
+        for layer in with_wrapped(all_layers(self._twin)):
+            if hasattr(layer, "seed_generator") and not isinstance(layer, tuple(SHARED.values())):
+                raise ConfigError(
+                    f"The layer {layer.name} ({type(layer).__name__}) draws random numbers for a whole batch, which "
+                    "cannot be divided among devices.",
+                    f"Of Keras' own, evacli divides {', '.join(kind.__name__ for kind in SHARED)}; or use one device.",
+                )
 
     def _compile(self) -> None:
         loss = SmoothedCrossEntropy(self._plan.config.label_smoothing)
@@ -132,15 +148,19 @@ class ReplicaEngine(SingleEngine):
         number, count = self._replica()
         whole = tf.shape(batch[1])[0]
         first, end = number * whole // count, (number + 1) * whole // count
+        # TensorFlow's convolutions fail at no images: where a batch has fewer than there are devices, some are shown
+        # another one's, which then does not count.
+        counts, first = tf.cast(end > first, tf.float32), tf.minimum(first, whole - 1)
+        end = tf.maximum(end, first + 1)
         images, own, *rest = [part[first:end] if part.shape.rank else part for part in batch]
-        with showing(first, whole), tf.GradientTape() as tape:
+        with showing(first, whole, counts), tf.GradientTape() as tape:
             scores = twin(images, training=True)
             penalties = tf.add_n(twin.losses) / count if twin.losses else 0.0
-            loss = self._sum_of_losses(scores, own, rest) / tf.cast(whole, tf.float32) + penalties
+            loss = counts * self._sum_of_losses(scores, own, rest) / tf.cast(whole, tf.float32) + penalties
             scaled = optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, twin.trainable_variables)
-        right = tf.reduce_sum(keras.metrics.sparse_categorical_accuracy(own, scores))
-        nats = tf.reduce_sum(keras.losses.sparse_categorical_crossentropy(own, scores, from_logits=True))
+        right = counts * tf.reduce_sum(keras.metrics.sparse_categorical_accuracy(own, scores))
+        nats = counts * tf.reduce_sum(keras.losses.sparse_categorical_crossentropy(own, scores, from_logits=True))
         *known, sums = summed([*(g for g in gradients if g is not None), tf.stack([loss, right, nats])])
         left = iter(known)
         return [None if gradient is None else next(left) for gradient in gradients], sums

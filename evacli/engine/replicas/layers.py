@@ -17,24 +17,26 @@ class _Part(threading.local):
 
     first: Any = 0
     whole: Any = None
+    counts: Any = 1.0
 
 
 _part = _Part()
 
 
 @contextmanager
-def showing(first: Any, whole: Any) -> Iterator[None]:
+def showing(first: Any, whole: Any, counts: Any) -> Iterator[None]:
     """Say for the time of a block which part of a batch a network is shown.
 
     Args:
         first: how many images of the batch come before that part.
         whole: how many images the batch has.
+        counts: 1, or 0 where the part is none of the batch's.
     """
-    _part.first, _part.whole = first, whole
+    _part.first, _part.whole, _part.counts = first, whole, counts
     try:
         yield
     finally:
-        _part.first, _part.whole = 0, None
+        _part.first, _part.whole, _part.counts = 0, None, 1.0
 
 
 def _whole(inputs: Any) -> Any:
@@ -64,10 +66,10 @@ class SharedBatchNormalization(keras.layers.BatchNormalization):
         axes, shape = self._reduction_axes, tf.shape(inputs)
         per_image = tf.reduce_prod([shape[axis] for axis in axes[1:]])
         count = tf.cast(_whole(inputs) * per_image, inputs.dtype)
-        mean = summed(tf.reduce_sum(inputs, axes)) / count
+        mean = summed(_part.counts * tf.reduce_sum(inputs, axes)) / count
         to_channels = [1 if axis in axes else size for axis, size in enumerate(inputs.shape)]
         squares = tf.math.squared_difference(inputs, tf.reshape(mean, to_channels))
-        return mean, summed(tf.reduce_sum(squares, axes)) / count
+        return mean, summed(_part.counts * tf.reduce_sum(squares, axes)) / count
 
 
 class SharedDropout(FastDropout):
