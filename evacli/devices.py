@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from evacli import console
 from evacli.errors import ConfigError
 from evacli.formats import counted
+from evacli.workers import Place, by_slurm
 
 Device = Literal["auto", "cpu", "gpu"]
 Number = int | Literal["all"]
@@ -44,15 +45,20 @@ class _Process:
     card: Card | None = None
     number: Number = 1
     there = 1  # devices that TensorFlow has started with
+    place: Place | None = None
+    strategy: Any = None
 
 
-def want(device: Device = "auto", *, deterministic: bool = False, number: Number | None = None) -> None:
+def want(
+    device: Device = "auto", *, deterministic: bool = False, number: Number | None = None, place: Place | None = None
+) -> None:
     """Say on what this process is to compute; to be called before TensorFlow starts.
 
     Args:
         device: "auto" takes a card where TensorFlow can use one.
         deterministic: whether the same steps shall give the same bits on a card too; they always do on a processor.
         number: of devices that share each batch; "all": of the cards there are; None: as was said before.
+        place: of this process among several that share each batch; each computes on its processor, or on all its cards.
 
     Raises:
         ConfigError: if there is no such choice, or this process has already settled on another one.
@@ -60,7 +66,13 @@ def want(device: Device = "auto", *, deterministic: bool = False, number: Number
     Example:
         want("gpu", number=2)
     """
-    if number is not None:
+    if place is not None and number not in (1, "all", None):
+        raise ConfigError(f"--devices {number}: with several processes, each takes all that it has.", "Leave it out.")
+    if place is not None and _Process.strategy is None:
+        if _Process.started:
+            raise ConfigError("TensorFlow has started in this process.", "Start evacli train by itself.")
+        _Process.place, number = place, "all"
+    if number is not None and _Process.strategy is None:
         _want_number(number)
     if device not in get_args(Device):
         raise ConfigError(
@@ -83,6 +95,16 @@ def _want_number(number: Number) -> None:
     if _Process.started and number != "all" and number > _Process.there:
         raise ConfigError(f"TensorFlow has started on {counted(_Process.there, 'device')} in this process.", "Restart it.")
     _Process.number = number
+
+
+def place() -> Place | None:
+    """Return the place of this process among those that share each batch, None where it trains alone."""
+    return _Process.place
+
+
+def strategy() -> Any:
+    """Return TensorFlow's strategy of several processes, None where this one trains alone."""
+    return _Process.strategy
 
 
 def number() -> int:
@@ -161,7 +183,17 @@ def start(tensorflow: Any) -> None:
         _Process.there = len(found)
     elif _Process.number not in (1, "all"):
         _divide_processor(config, int(_Process.number))
+    if _Process.place:
+        _join(tensorflow)
     _Process.started = True
+
+
+def _join(tensorflow: Any) -> None:
+    """Meet the other processes, as the first that TensorFlow does."""
+    distribute = tensorflow.distribute
+    resolver = distribute.cluster_resolver.SlurmClusterResolver() if by_slurm() else None
+    _Process.strategy = distribute.MultiWorkerMirroredStrategy(resolver)
+    _Process.there = _Process.strategy.num_replicas_in_sync
 
 
 def _chosen(cards: list[Any]) -> list[Any]:

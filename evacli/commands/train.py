@@ -1,12 +1,13 @@
 """`evacli train`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 from rich.text import Text
-from typer import Option
+from typer import Exit, Option
 
-from evacli import console
+from evacli import console, workers
 from evacli.catalogue.trackers import Log
 from evacli.commands.options import (
     RUN,
@@ -63,6 +64,10 @@ def train_command(  # noqa: PLR0913 - each parameter is an option
     devices: Annotated[
         str, Option("--devices", help="How many share each batch; all: every GPU.", metavar="N|all", show_default=True)
     ] = "1",
+    processes: Annotated[
+        int | None,
+        Option("--workers", help="Start so many processes here that train together, to try that.", min=2, metavar="N"),
+    ] = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -73,7 +78,11 @@ def train_command(  # noqa: PLR0913 - each parameter is an option
     Example: evacli train --epochs 100 --run runs/first
     """
     configure_output(json, quiet)
-    want(device, deterministic=deterministic, number=(number := _number(devices)))
+    if processes:
+        raise Exit(workers.launch(processes, sys.argv[1:]))
+    if find_lr and workers.place():
+        raise ConfigError("--find-lr is for one process.", "Run evacli lr-find before, or give --lr.")
+    want(device, deterministic=deterministic, number=(number := _number(devices)), place=workers.place())
     if max_lr is not None:
         check(settings := _with_peak(settings, max_lr))
     if find_lr:
@@ -90,6 +99,8 @@ def train_command(  # noqa: PLR0913 - each parameter is an option
         devices=number,
         **over(recipe, settings),
     )
+    if (place := workers.place()) and not place.is_chief:
+        return  # the chief says it
     console.result(_outcome(summary))
     directory = RunDir(run)
     following = f"evacli report{directory.option}, evacli gradcam{directory.option}"

@@ -27,6 +27,12 @@ def _computes() -> Engine:
     from evacli.engine.gpu import GpuEngine
     from evacli.engine.single import SingleEngine
 
+    if devices.strategy() is not None:
+        from evacli.engine.replicas.processes import ChiefEngine, WorkerEngine
+        from evacli.engine.replicas.crew import crew
+
+        found = crew()
+        return ChiefEngine(found) if found.place.is_chief else WorkerEngine(found)
     if devices.number() > 1:
         from evacli.engine.replicas.engine import ReplicaEngine
 

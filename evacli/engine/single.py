@@ -240,6 +240,10 @@ class SingleEngine:
         skipped = getattr(self._twin.optimizer, "skipped", None)
         return 0 if skipped is None else int(skipped.numpy())
 
+    def asked_to_stop(self) -> int | None:
+        """There is no other process."""
+        return None
+
     # -- its state -------------------------------------------------------------------------------------------------
 
     def _variables(self) -> dict[str, list[Any]]:
@@ -259,6 +263,9 @@ class SingleEngine:
         for group, values in found.items():
             for variable, value in zip(variables[group], values, strict=True):
                 variable.assign(value)
+        self._reset_metrics()
+
+    def _reset_metrics(self) -> None:
         self._twin.reset_metrics()
 
     def _restore_metrics(self) -> None:

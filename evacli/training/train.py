@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evacli import config, console, data, memory, network_file
+import msgspec
+
+from evacli import config, console, data, memory, network_file, workers
 from evacli.catalogue.trackers import Log
 from evacli.config import Config, takes_settings
 from evacli.devices import Device, Number, want
@@ -26,6 +28,7 @@ from evacli.training.trackers.choice import chosen
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from evacli.engine.replicas.crew import Crew
     from evacli.training.hooks import Reached
 
 
@@ -75,8 +78,41 @@ def train(  # noqa: PLR0913 - each parameter is an option
         MemoryShort: if there is not enough memory; the last checkpoint stays.
         EvacliError: if a setting, the data, the network or the run directory cannot be used.
     """
-    want(device, deterministic=deterministic, number=devices)
+    place = workers.place()
+    want(device, deterministic=deterministic, number=devices, place=place)
     directory, settings = RunDir(run), with_recipe(recipe, settings)
+    training = partial(_train, directory, settings, overwrite, checkpoint_minutes, stop_when, log)
+    if place is None:
+        return training(None)
+    if place.is_chief:
+        # Before TensorFlow starts. What else is wrong with the run, the others shall hear of, too.
+        with suppress(RunError):
+            if not overwrite and (progress := load_progress(directory)):
+                keep_threads(progress.versions)
+        console.note(f"Waiting for the other {counted(place.count - 1, 'process')} of this training.")
+    from evacli.engine.replicas.crew import crew
+
+    found = crew()
+    assert found
+    if not place.is_chief:
+        from evacli.training.serving import serve
+
+        return serve(found, directory, settings)
+    with found.leading() as told:
+        reached = training(found)
+        told["summary"] = msgspec.to_builtins(reached)
+    return reached
+
+
+def _train(  # noqa: PLR0913 - each parameter is an option
+    directory: RunDir,
+    settings: dict[str, Any],
+    overwrite: bool,
+    checkpoint_minutes: float,
+    stop_when: Callable[["Reached"], bool] | None,
+    log: Log | None,
+    crew: "Crew | None",
+) -> Summary:
     refuse_if_busy(directory)
     progress = None if overwrite else load_progress(directory)
     if progress:
@@ -106,6 +142,10 @@ def train(  # noqa: PLR0913 - each parameter is an option
     if progress and progress.pretrained:
         fix = f"Put the file back as it was, or start anew: evacli train{directory.option} --overwrite"
         require_same(settled, progress.pretrained, fix)
+    if crew:
+        from evacli.training.serving import introduce
+
+        introduce(crew, settled, loaded)
     with _keeping_what_is_reached(directory, settled):
         learner = assemble(settled, loaded)
         with exclusive(directory):

@@ -69,10 +69,13 @@ class ReplicaEngine(SingleEngine):
         card = devices.card()
         self.device = devices.several(card.name if card else PROCESSOR)
         self._layers = {**(ON_CARD if card else FAST), **SHARED}
-        # TensorFlow's own choice for processors refuses a second strategy in a process.
-        across = None if card else tf.distribute.ReductionToOneDevice()
-        self._strategy = tf.distribute.MirroredStrategy(devices.places(), across)
+        self._strategy = self._make_strategy()
         self._means = Means()
+
+    def _make_strategy(self) -> tf.distribute.Strategy:
+        # TensorFlow's own choice for processors refuses a second strategy in a process.
+        across = None if devices.card() else tf.distribute.ReductionToOneDevice()
+        return tf.distribute.MirroredStrategy(devices.places(), across)
 
     def precision(self, wanted: str) -> Precision:
         """Measure for "auto" which is fastest on one of the devices."""
@@ -114,13 +117,15 @@ class ReplicaEngine(SingleEngine):
 
     def run(self, batches: Batches, hooks: Sequence[Hook]) -> EpochFigures:
         """Take a step for each batch, and ask the hooks after every one."""
-        self._means.reset()
+        self._reset_metrics()
         self._restore_metrics()
         data = self._dataset(batches)
         if self._take is None:
             # Of any number of images, so that the smaller last batch is traced no second time.
             self._take = tf.function(self._step, input_signature=[data.element_spec], autograph=False)
         for batch, controls in zip(data, batches.controls, strict=True):
+            if not self._go_on():
+                break
             self._steer(controls)
             images = int(batch[1].shape[0])
             loss, *sums = self._take(batch).numpy()
@@ -129,6 +134,10 @@ class ReplicaEngine(SingleEngine):
             for hook in hooks:
                 hook.after(figures)
         return self._means.figures
+
+    def _go_on(self) -> bool:
+        """Tell whether the next step shall be taken."""
+        return True
 
     def _step(self, batch: tuple[tf.Tensor, ...]) -> Any:
         """Take a step on all devices.
@@ -183,3 +192,6 @@ class ReplicaEngine(SingleEngine):
     def _variables(self) -> dict[str, list[Any]]:
         twin = self._twin
         return {"network": twin.variables, "optimizer": twin.optimizer.variables, "metrics": self._means.variables}
+
+    def _reset_metrics(self) -> None:
+        self._means.reset()
