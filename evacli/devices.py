@@ -66,12 +66,8 @@ def want(
     Example:
         want("gpu", number=2)
     """
-    if place is not None and number not in (1, "all", None):
-        raise ConfigError(f"--devices {number}: with several processes, each takes all that it has.", "Leave it out.")
-    if place is not None and _Process.strategy is None:
-        if _Process.started:
-            raise ConfigError("TensorFlow has started in this process.", "Start evacli train by itself.")
-        _Process.place, number = place, "all"
+    if place is not None:
+        number = _want_place(place, number)
     if number is not None and _Process.strategy is None:
         _want_number(number)
     if device not in get_args(Device):
@@ -89,11 +85,22 @@ def want(
         raise ConfigError("TensorFlow has started without deterministic operations in this process.", "Restart it.")
 
 
+def _want_place(place: Place, number: Number | None) -> Number:
+    if number not in (1, "all", None):
+        raise ConfigError(f"--devices {number}: with several processes, each takes all that it has.", "Leave it out.")
+    if _Process.started and _Process.strategy is None:
+        raise ConfigError("TensorFlow has started in this process.", "Start evacli train by itself.")
+    _Process.place = place
+    return "all"
+
+
 def _want_number(number: Number) -> None:
     if number != "all" and not 1 <= number <= MOST:
         raise ConfigError(f"--devices {number}: there is no such number of devices.", f"Use 1 to {MOST}, or all.")
     if _Process.started and number != "all" and number > _Process.there:
-        raise ConfigError(f"TensorFlow has started on {counted(_Process.there, 'device')} in this process.", "Restart it.")
+        raise ConfigError(
+            f"TensorFlow has started on {counted(_Process.there, 'device')} in this process.", "Restart it."
+        )
     _Process.number = number
 
 

@@ -28,8 +28,8 @@ def _computes() -> Engine:
     from evacli.engine.single import SingleEngine
 
     if devices.strategy() is not None:
-        from evacli.engine.replicas.processes import ChiefEngine, WorkerEngine
         from evacli.engine.replicas.crew import crew
+        from evacli.engine.replicas.processes import ChiefEngine, WorkerEngine
 
         found = crew()
         return ChiefEngine(found) if found.place.is_chief else WorkerEngine(found)

@@ -127,7 +127,9 @@ class Mirrored:
     them. To be mixed into an optimizer, which is then called once for all devices.
     """
 
-    def _backend_update_step(self, grads: Sequence[Any], trainable_variables: Sequence[Any], learning_rate: Any) -> None:
+    def _backend_update_step(
+        self, grads: Sequence[Any], trainable_variables: Sequence[Any], learning_rate: Any
+    ) -> None:
         pairs = zip(grads, [variable.value for variable in trainable_variables], strict=True)
         self._distributed_tf_update_step(tf.distribute.get_strategy(), pairs, learning_rate)  # type: ignore[attr-defined]
 

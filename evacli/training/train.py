@@ -59,8 +59,8 @@ def train(  # noqa: PLR0913 - each parameter is an option
         recipe: of this name, or in this file or run, settings that go under those that are given.
         device: "cpu", "gpu", or "auto": a GPU where TensorFlow can use one. A run may go on on another one.
         deterministic: whether a GPU shall give the same bits for the same steps, at the price of speed.
-        devices: how many of them share each batch, or "all" GPUs; what is learnt is the same but for rounding. A run may
-            go on with another number.
+        devices: how many of them share each batch, or "all" GPUs; what is learnt is the same up to rounding. A
+            run may go on with another number.
         settings: fields of `evacli.config.Config` that override what the run has stored; `data` may also be arrays,
             (x_train, y_train, x_test, y_test) or (x, y).
 
@@ -104,7 +104,7 @@ def train(  # noqa: PLR0913 - each parameter is an option
     return reached
 
 
-def _train(  # noqa: PLR0913 - each parameter is an option
+def _train(
     directory: RunDir,
     settings: dict[str, Any],
     overwrite: bool,

@@ -44,9 +44,7 @@ class Crew:
     def __init__(self, place: Place, strategy: Any) -> None:
         self.place, self.strategy = place, strategy
         self._sums = {
-            size: tf.function(
-                self._sum, input_signature=[tf.TensorSpec([size], tf.int64)], autograph=False
-            )
+            size: tf.function(self._sum, input_signature=[tf.TensorSpec([size], tf.int64)], autograph=False)
             for size in (place.count, CHUNK)
         }
 

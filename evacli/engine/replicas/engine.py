@@ -17,7 +17,7 @@ from evacli.engine.base import Batches, EpochFigures, Figures, Hook, Plan, Preci
 from evacli.engine.fast.twin import FAST, ON_CARD
 from evacli.engine.loss import SmoothedCrossEntropy
 from evacli.engine.replicas.layers import SHARED, showing, summed
-from evacli.engine.single import SingleEngine, Twin
+from evacli.engine.single import SingleEngine
 from evacli.errors import ConfigError
 from evacli.formats import counted
 from evacli.models.nested import all_layers, with_wrapped

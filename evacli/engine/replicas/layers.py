@@ -124,7 +124,9 @@ def _own_part(draw: Callable[[Any], Any], neutral: Callable[..., Any], inputs: A
     """Return what a layer draws for the part of the batch that `inputs` are, from what it draws for the whole."""
     shape = tf.shape(inputs)
     # Of the static shape but for the number of images, which layers ask for.
-    blank = tf.ensure_shape(neutral(tf.concat([[_whole(inputs)], shape[1:]], 0), inputs.dtype), [None, *inputs.shape[1:]])
+    blank = tf.ensure_shape(
+        neutral(tf.concat([[_whole(inputs)], shape[1:]], 0), inputs.dtype), [None, *inputs.shape[1:]]
+    )
     return draw(blank)[_part.first : _part.first + shape[0]]
 
 
