@@ -9,8 +9,8 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from types import FrameType
-from typing import NamedTuple
 
 from evacli.errors import ConfigError
 
@@ -21,7 +21,8 @@ _EXPECTED = (
 )
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True)
+class Place:
     """The place of a process among those that train together.
 
     Attributes:

@@ -27,11 +27,12 @@ def _computes() -> Engine:
     from evacli.engine.gpu import GpuEngine
     from evacli.engine.single import SingleEngine
 
-    if devices.strategy() is not None:
+    if devices.place() is not None:
         from evacli.engine.replicas.crew import crew
         from evacli.engine.replicas.processes import ChiefEngine, WorkerEngine
 
         found = crew()
+        assert found
         return ChiefEngine(found) if found.place.is_chief else WorkerEngine(found)
     if devices.number() > 1:
         from evacli.engine.replicas.engine import ReplicaEngine

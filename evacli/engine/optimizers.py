@@ -139,7 +139,7 @@ class Mirrored:
 
     def _apply_weight_decay(self, variables: Sequence[Any]) -> None:
         if isinstance(self, keras.optimizers.Muon):  # whose decay is one for all devices already
-            super()._apply_weight_decay(variables)
+            super()._apply_weight_decay(variables)  # type: ignore[misc]
             return
         for variable in variables if self.weight_decay else ():  # type: ignore[attr-defined]
             if self._use_weight_decay(variable):  # type: ignore[attr-defined]

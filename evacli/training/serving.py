@@ -63,7 +63,7 @@ def serve(crew: Crew, run: RunDir, given: Mapping[str, Any]) -> Summary:
             elif told["do"] == "prepare":
                 with suppress(PrecisionError):  # the chief, which has the same, then decides
                     learner = assemble(msgspec.convert(told["config"], Config), loaded)
-                    engine: WorkerEngine = getattr(learner.engine, "tails", learner.engine)  # type: ignore[assignment]
+                    engine: WorkerEngine = getattr(learner.engine, "tails", learner.engine)  # type: ignore[arg-type]
                     engine.asked = lambda: request.signum
             elif told["do"] == "end":
                 return _end(told)

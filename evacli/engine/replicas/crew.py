@@ -79,7 +79,7 @@ class Crew:
         """Tell the others what to do."""
         written = io.BytesIO()
         told = np.frombuffer(json.dumps({"do": do, **document}).encode(), np.uint8)
-        np.savez(written, document=told, **(arrays or {}))
+        np.savez(written, allow_pickle=False, document=told, **(arrays or {}))
         self.exchange(written.getvalue())
 
     def hear(self) -> Order:
@@ -139,6 +139,7 @@ _crew: list[Crew] = []
 
 def crew() -> Crew | None:
     """Return this process' crew, None where it trains alone."""
-    if not _crew and devices.strategy() is not None:
-        _crew.append(Crew(devices.place(), devices.strategy()))
+    place = devices.place()
+    if not _crew and place is not None:
+        _crew.append(Crew(place, devices.strategy()))
     return _crew[0] if _crew else None
