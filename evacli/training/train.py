@@ -89,7 +89,7 @@ def train(  # noqa: PLR0913 - each parameter is an option
         with suppress(RunError):
             if not overwrite and (progress := load_progress(directory)):
                 keep_threads(progress.versions)
-        console.note(f"Waiting for the other {counted(place.count - 1, 'process')} of this training.")
+        console.note(f"Waiting until all {place.count} processes of this training are there.")
     from evacli.engine.replicas.crew import crew
 
     found = crew()
