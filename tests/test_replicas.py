@@ -14,6 +14,8 @@ import pytest
 CASES: dict[str, dict[str, Any]] = {
     "everything": {"label_smoothing": 0.1, "gradient_noise": 0.01, "input_noise": 0.1, "class_weights": "balanced"},
     "momentum": {"optimizer": "sgdw", "mixup": 0.4, "spatial_dropout": True, "dropout": 0.3},
+}
+MORE: dict[str, dict[str, Any]] = {
     "full": {"batch_size": "full", "optimizer": "adamw", "lr": 0.001},
     "muon": {"optimizer": "muon", "lr": 0.001},
     "lion": {"optimizer": "lion", "lr": 0.0003},
@@ -73,12 +75,16 @@ print(json.dumps({"found": found, "refused": refused}))
 """
 
 
-@pytest.fixture(scope="module")
-def measured() -> dict[str, Any]:
-    command = [sys.executable, "-c", SCRIPT, json.dumps(CASES)]
+def measure(cases: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    command = [sys.executable, "-c", SCRIPT, json.dumps(cases)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)
+
+
+@pytest.fixture(scope="module")
+def measured() -> dict[str, Any]:
+    return measure(CASES)
 
 
 @pytest.mark.tensorflow
@@ -86,7 +92,17 @@ def measured() -> dict[str, Any]:
 @pytest.mark.parametrize("number", [2, 3])
 @pytest.mark.parametrize("case", CASES)
 def test_several_devices_learn_what_one_does(case: str, number: int, measured: dict[str, Any]) -> None:
-    found = measured["found"][f"{case} {number}"]
+    agree(case, measured["found"][f"{case} {number}"])
+
+
+@pytest.mark.tensorflow
+@pytest.mark.long
+def test_other_optimizers_learn_nearly_what_one_device_does() -> None:
+    for case, found in measure(MORE)["found"].items():
+        agree(case.split()[0], found)
+
+
+def agree(case: str, found: dict[str, Any]) -> None:
     assert found["engine"] == "ReplicaEngine"
     # A sign amplifies the rounding of a gradient near zero.
     near = {"lion": 1e-3, "muon": 1e-4}.get(case, 1e-5)

@@ -104,7 +104,8 @@ class ReplicaEngine(SingleEngine):
         with self._strategy.scope():
             super()._make(network, only)
         for layer in with_wrapped(all_layers(self._twin)):
-            if hasattr(layer, "seed_generator") and not isinstance(layer, tuple(SHARED.values())):
+            draws = any(isinstance(one, keras.random.SeedGenerator) for one in vars(layer).values())
+            if draws and not isinstance(layer, tuple(SHARED.values())):
                 raise ConfigError(
                     f"The layer {layer.name} ({type(layer).__name__}) draws random numbers for a whole batch, which "
                     "cannot be divided among devices.",
