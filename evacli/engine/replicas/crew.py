@@ -96,8 +96,9 @@ class Crew:
         """
         for number, said in enumerate(self.exchange(refusal.encode())):
             if said:
-                who = "This process" if number == self.place.index else f"Process {number}"
-                raise EvacliError(f"{who} cannot take part: {said.decode()}", "Start all with the same.")
+                who = "This process" if number == self.place.index else f"Process {number + 1} of {self.place.count}"
+                reason = said.decode().rstrip(".")
+                raise EvacliError(f"{who} cannot take part: {reason}.", "Start all with the same.")
 
     @contextmanager
     def leading(self) -> Iterator[dict[str, Any]]:
