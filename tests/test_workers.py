@@ -86,7 +86,7 @@ def test_the_others_of_a_killed_process_end_and_the_pair_goes_on_exactly(
 ) -> None:
     everything = (*arguments, "--run", tmp_path, "--checkpoint-minutes", 0)
     both = pair(evacli, *everything)
-    both[0].until(lambda: steps(tmp_path) > 8)
+    both[0].until(lambda: steps(tmp_path) > 8, patience=600)
     both[victim].kill()
     left = both[1 - victim]
     ended = left.wait()
@@ -105,7 +105,7 @@ def test_a_signal_to_any_stops_all_at_one_step_and_one_device_goes_on(
     evacli: Evacli, arguments: Any, tmp_path: Path
 ) -> None:
     chief, worker = pair(evacli, *arguments, "--run", tmp_path, "--checkpoint-minutes", 0)
-    chief.until(lambda: steps(tmp_path) > 3)
+    chief.until(lambda: steps(tmp_path) > 3, patience=600)
     worker.send(signal.SIGTERM)
     ended, other = chief.wait(), worker.wait()
     assert ended.code == other.code == 128 + signal.SIGTERM, ended.err + other.err
