@@ -45,9 +45,10 @@ test-versions:  ## all tests with each Python from 3.11 to 3.13 that can be had
 		fi; \
 	done; echo "Passed with Python$${ran:- none}. Not to be had:$${missing:- none}."
 
-torture: $(VENV)/installed  ## kills trainings at random moments, 300 times, and sweeps, 20 times; counts what is lost; half an hour
+torture: $(VENV)/installed  ## kills trainings at random moments, 300 times, sweeps, 20 times, and one of two that train together, 10 times; counts what is lost; half an hour
 	$(BIN)/python tests/torture.py
 	$(BIN)/python tests/sweep_torture.py
+	$(BIN)/python tests/worker_torture.py
 
 starve: $(VENV)/installed  ## runs every command with five sizes of ulimit -v, and tells what is lost; ten minutes
 	$(BIN)/python tests/starve.py

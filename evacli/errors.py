@@ -11,6 +11,7 @@ EvacliError                 exit code 1; one line, with the way on
 ├── RunError           1    a run directory that lacks or garbles what a command needs
 │   └── RunBusy        1    another process is training in it
 ├── Diverged           1    the loss is not finite
+├── WorkerLost         1    another process of the training is gone
 └── Stopped            1    a training that its caller stopped, after saving
     └── Interrupted 128+n   stopped by signal n, after saving: 130 after Ctrl-C
 """
@@ -77,6 +78,10 @@ class RunBusy(RunError):
 
 class Diverged(EvacliError):
     """The training loss became infinite or NaN."""
+
+
+class WorkerLost(EvacliError):
+    """Another process of the same training has died or cannot be reached any more."""
 
 
 class Stopped(EvacliError):

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ if order["max_file_bytes"] is not None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (order["max_file_bytes"], resource.RLIM_INFINITY))
 if order["gigabytes"] is not None:
     resource.setrlimit(resource.RLIMIT_AS, (int(order["gigabytes"] * 1e9),) * 2)
+os.environ.update(order["environment"])
 sys.argv = ["evacli", *order["arguments"]]
 try:
     evacli.__main__.main()
@@ -140,6 +141,7 @@ class Evacli:
         cwd: Path | None = None,
         max_file_bytes: int | None = None,
         gigabytes: float | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> Running:
         """Starts `evacli ARGUMENTS`; `max_file_bytes` fit into each of its files, and `gigabytes` into its memory."""
         self._count += 1
@@ -151,6 +153,7 @@ class Evacli:
             "err": str(err),
             "max_file_bytes": max_file_bytes,
             "gigabytes": gigabytes,
+            "environment": dict(environment or {}),
         }
         out.touch()
         err.touch()

@@ -45,3 +45,10 @@ def wide(input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
     inputs = keras.Input(input_shape)
     x = layers.Dense(20_000, activation="relu")(layers.Flatten()(inputs))
     return keras.Model(inputs, layers.Dense(num_classes)(x))
+
+
+def shuffled(input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
+    """A layer that draws random numbers for a whole batch."""
+    inputs = keras.Input(input_shape)
+    x = layers.RandomZoom(0.1, name="zoom")(inputs)
+    return keras.Model(inputs, layers.Dense(num_classes)(layers.Flatten()(x)))

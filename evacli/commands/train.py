@@ -1,12 +1,13 @@
 """`evacli train`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 from rich.text import Text
-from typer import Option
+from typer import Exit, Option
 
-from evacli import console
+from evacli import console, workers
 from evacli.catalogue.trackers import Log
 from evacli.commands.options import (
     RUN,
@@ -18,7 +19,7 @@ from evacli.commands.options import (
     with_settings,
 )
 from evacli.config import SETTINGS, check, over
-from evacli.devices import Device
+from evacli.devices import MOST, Device, Number, want
 from evacli.errors import ConfigError, NoSuggestion
 from evacli.run.directory import RunDir
 from evacli.run.summary import Summary
@@ -60,6 +61,13 @@ def train_command(  # noqa: PLR0913 - each parameter is an option
     deterministic: Annotated[
         bool, Option("--deterministic", help="On a GPU too, the same bits each time; slower.", metavar="")
     ] = False,
+    devices: Annotated[
+        str, Option("--devices", help="How many share each batch; all: every GPU.", metavar="N|all", show_default=True)
+    ] = "1",
+    processes: Annotated[
+        int | None,
+        Option("--workers", help="Start so many processes here that train together, to try that.", min=2, metavar="N"),
+    ] = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -70,6 +78,11 @@ def train_command(  # noqa: PLR0913 - each parameter is an option
     Example: evacli train --epochs 100 --run runs/first
     """
     configure_output(json, quiet)
+    if processes:
+        raise Exit(workers.launch(processes, sys.argv[1:]))
+    if find_lr and workers.place():
+        raise ConfigError("--find-lr is for one process.", "Run evacli lr-find before, or give --lr.")
+    want(device, deterministic=deterministic, number=(number := _number(devices)), place=workers.place())
     if max_lr is not None:
         check(settings := _with_peak(settings, max_lr))
     if find_lr:
@@ -83,8 +96,11 @@ def train_command(  # noqa: PLR0913 - each parameter is an option
         log=log,
         device=device,
         deterministic=deterministic,
+        devices=number,
         **over(recipe, settings),
     )
+    if (place := workers.place()) and not place.is_chief:
+        return  # the chief says it
     console.result(_outcome(summary))
     directory = RunDir(run)
     following = f"evacli report{directory.option}, evacli gradcam{directory.option}"
@@ -92,6 +108,14 @@ def train_command(  # noqa: PLR0913 - each parameter is an option
         console.result("best.keras by itself evaluates images without their mirror images: see evacli report.")
     console.result(f"Best model: {console.printable(directory.best_model)}; next: {console.printable(following)}")
     console.json(summary)
+
+
+def _number(devices: str) -> Number:
+    if devices == "all":
+        return "all"
+    if not devices.isdecimal():
+        raise ConfigError(f"--devices {devices}: it is neither a number nor all.", f"Use 1 to {MOST}, or all.")
+    return int(devices)
 
 
 def _with_peak(settings: dict[str, Any], max_lr: float) -> dict[str, Any]:

@@ -153,6 +153,9 @@ class Engine(Protocol):
     def skipped(self) -> int:
         """Count the steps that were left out because their gradients overflowed, as they may in float16."""
 
+    def asked_to_stop(self) -> int | None:
+        """Return the signal with which another process of the training was asked to stop, if one was."""
+
     def is_sound(self) -> bool:
         """Tell whether all weights, and what the network makes of some images, are finite."""
 

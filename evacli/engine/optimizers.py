@@ -10,7 +10,12 @@ from evacli.engine.hyperparameters import cycled, hyperparameters
 
 
 def make(
-    config: Config, variables: list[Any], accumulated: int = 1, factors: Sequence[float] = ()
+    config: Config,
+    variables: list[Any],
+    accumulated: int = 1,
+    factors: Sequence[float] = (),
+    *,
+    mirrored: bool = False,
 ) -> keras.optimizers.Optimizer:
     """Return the configured optimizer, built for `variables`.
 
@@ -20,11 +25,12 @@ def make(
             BatchNorm, are spared by weight decay.
         accumulated: how many batches make one update: their mean gradient.
         factors: of the learning rate, one for each variable; by default, all learn by the same.
+        mirrored: whether each device has a copy of the variables, all of which take the same step.
     """
     spec = OPTIMIZERS[config.optimizer]
     rate = 1.0 if config.lr == "auto" else config.lr
     different = any(factor != 1 for factor in factors)
-    optimizer = _class(spec, config, different)(
+    optimizer = _class(spec, config, different, mirrored)(
         rate,
         weight_decay=(spec.weight_decay if config.weight_decay is None else config.weight_decay) or None,
         gradient_accumulation_steps=accumulated if accumulated > 1 else None,
@@ -44,8 +50,9 @@ def make(
     return optimizer
 
 
-def _class(spec: OptimizerSpec, config: Config, different: bool = False) -> Any:
+def _class(spec: OptimizerSpec, config: Config, different: bool = False, mirrored: bool = False) -> Any:
     found = globals().get(spec.keras_class) or getattr(keras.optimizers, spec.keras_class)
+    found = type(f"Mirrored{found.__name__}", (Mirrored, found), {}) if mirrored else found
     found = type(f"Discriminative{found.__name__}", (DiscriminativeRates, found), {}) if different else found
     found = type(f"Noisy{found.__name__}", (GradientNoise, found), {}) if config.gradient_noise else found
     return type(f"Scaled{found.__name__}", (LossScaling, found), {}) if config.precision == "float16" else found
@@ -111,6 +118,32 @@ class ConvolutionalMuon(keras.optimizers.Muon):
 
 def _as_matrix(x: Any) -> Any:
     return tf.reshape(x, [-1, x.shape[-1]])
+
+
+class Mirrored:
+    """Takes a step of the copies of the variables on all devices, from gradients that are those of the whole batch.
+
+    Keras' own wants to be called on each of the devices, where it sums up gradients by itself and cannot accumulate
+    them. To be mixed into an optimizer, which is then called once for all devices.
+    """
+
+    def _backend_update_step(
+        self, grads: Sequence[Any], trainable_variables: Sequence[Any], learning_rate: Any
+    ) -> None:
+        pairs = zip(grads, [variable.value for variable in trainable_variables], strict=True)
+        self._distributed_tf_update_step(tf.distribute.get_strategy(), pairs, learning_rate)  # type: ignore[attr-defined]
+
+    def _backend_increment_gradient_accumulators(self, grads: Sequence[Any], acc_grads: Sequence[Any]) -> None:
+        for gradient, accumulated in zip(grads, acc_grads, strict=True):
+            accumulated.assign(accumulated + gradient)
+
+    def _apply_weight_decay(self, variables: Sequence[Any]) -> None:
+        if isinstance(self, keras.optimizers.Muon):  # whose decay is one for all devices already
+            super()._apply_weight_decay(variables)  # type: ignore[misc]
+            return
+        for variable in variables if self.weight_decay else ():  # type: ignore[attr-defined]
+            if self._use_weight_decay(variable):  # type: ignore[attr-defined]
+                variable.assign(variable - variable * self.weight_decay * self.learning_rate)  # type: ignore[attr-defined]
 
 
 class GradientNoise:

@@ -79,6 +79,7 @@ class SingleEngine:
     device = PROCESSOR
     _layers = FAST  # what stands for which plain layers
     _twin_class: Any = Twin
+    _mirrored = False  # whether there are several copies of the network
 
     def __init__(self) -> None:
         self._resumed: list[NDArray[Any]] = []
@@ -144,7 +145,7 @@ class SingleEngine:
     def _compile(self) -> None:
         config, twin = self._plan.config, self._twin
         twin.compile(
-            optimizer=optimizers.make(config, twin.trainable_variables, self._plan.accumulated, self._rate_factors()),
+            optimizer=self._optimizer(),
             loss=SmoothedCrossEntropy(config.label_smoothing),
             metrics=[
                 keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
@@ -156,6 +157,12 @@ class SingleEngine:
         # The metrics get their variables when first used; a resumed epoch restores them before that.
         twin.compute_metrics(None, tf.zeros([1], tf.int32), tf.zeros([1, twin.output_shape[-1]]))
         twin.reset_metrics()
+
+    def _optimizer(self) -> keras.optimizers.Optimizer:
+        plan = self._plan
+        return optimizers.make(
+            plan.config, self._twin.trainable_variables, plan.accumulated, self._rate_factors(), mirrored=self._mirrored
+        )
 
     def _rate_factors(self) -> list[float]:
         """Return the factor of the rate for each variable that is trained."""
@@ -226,11 +233,16 @@ class SingleEngine:
         network.set_weights(self._twin.get_weights())
         # They have moved in the steps that were left out, too, where those are not parts of an update.
         left_out = self.skipped() if self._plan.accumulated == 1 else 0
-        self._statistics.unbias(int(self._twin.optimizer.iterations) * self._plan.accumulated + left_out)
+        self._statistics.unbias(int(self._twin.optimizer.iterations.numpy()) * self._plan.accumulated + left_out)
 
     def skipped(self) -> int:
         """Ask the optimizer, which scales the loss in float16."""
-        return int(getattr(self._twin.optimizer, "skipped", 0))
+        skipped = getattr(self._twin.optimizer, "skipped", None)
+        return 0 if skipped is None else int(skipped.numpy())
+
+    def asked_to_stop(self) -> int | None:
+        """There is no other process."""
+        return None
 
     # -- its state -------------------------------------------------------------------------------------------------
 
@@ -251,12 +263,15 @@ class SingleEngine:
         for group, values in found.items():
             for variable, value in zip(variables[group], values, strict=True):
                 variable.assign(value)
+        self._reset_metrics()
+
+    def _reset_metrics(self) -> None:
         self._twin.reset_metrics()
 
     def _restore_metrics(self) -> None:
         """Give the metrics back the running means that an interrupted stretch had."""
         if self._resumed:
-            for variable, value in zip(self._twin.metrics_variables, self._resumed, strict=True):
+            for variable, value in zip(self._variables()["metrics"], self._resumed, strict=True):
                 variable.assign(value)
         self._resumed = []
 

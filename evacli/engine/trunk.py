@@ -88,22 +88,23 @@ class TrunkEngine:
     """Trains the tail of a network with another engine; see `evacli.engine.base.Engine` for what its methods promise.
 
     Attributes:
+        tails: the other engine.
         is_chief: as the other engine's.
         device: as the other engine's.
     """
 
     def __init__(self, tails: Engine, frozen: Frozen) -> None:
-        self._tails, self._frozen, self.is_chief, self.device = tails, frozen, tails.is_chief, tails.device
+        self.tails, self._frozen, self.is_chief, self.device = tails, frozen, tails.is_chief, tails.device
         self._tested: dict[tuple[int, View], tuple[Images, Images]] = {}
 
     def precision(self, wanted: str) -> Precision:
         """Leave that to the other engine."""
-        return self._tails.precision(wanted)
+        return self.tails.precision(wanted)
 
     def need(self, network: keras.Model, plan: Plan) -> int:
         """Take the larger of what the tail needs and what the trunk needs."""
         trunk, tail = backbones.cut_at(network, self._frozen.until)
-        return max(self._tails.need(tail, plan), needs.predicting(trunk, batch_size(plan.images.shape)))
+        return max(self.tails.need(tail, plan), needs.predicting(trunk, batch_size(plan.images.shape)))
 
     def prepare(self, network: keras.Model, plan: Plan) -> None:
         """Send all views through the trunk, start the head from them, and let the other engine prepare for the tail."""
@@ -114,34 +115,38 @@ class TrunkEngine:
         labels = np.tile(plan.labels, self._frozen.views)
         self._plan = replace(plan, images=shown, labels=labels, fill=None)
         start_head(self._tail, shown, plan.labels)
-        self._tails.prepare(self._tail, self._plan)
+        self.tails.prepare(self._tail, self._plan)
 
     def run(self, batches: Batches, hooks: Sequence[Hook]) -> EpochFigures:
         """Show of each image another view in every epoch, all of them equally often."""
         count, views = len(self._plan.images), self._frozen.views
         first = np.random.default_rng([self._plan.config.seed, _VIEWS]).integers(0, views, count)
         view = (first[batches.indices] + batches.epoch) % views
-        return self._tails.run(replace(batches, indices=view * count + batches.indices), hooks)
+        return self.tails.run(replace(batches, indices=view * count + batches.indices), hooks)
 
     def sync(self, network: keras.Model) -> None:
         """Copy what was learnt into the tail, which shares it with the whole network."""
-        self._tails.sync(self._tail)
+        self.tails.sync(self._tail)
 
     def state(self) -> Arrays:
         """Copy the state of the tail: the trunk has none."""
-        return self._tails.state()
+        return self.tails.state()
 
     def restore(self, arrays: Arrays) -> None:
         """Give the tail what `state` gave."""
-        self._tails.restore(arrays)
+        self.tails.restore(arrays)
 
     def skipped(self) -> int:
         """Ask the other engine."""
-        return self._tails.skipped()
+        return self.tails.skipped()
+
+    def asked_to_stop(self) -> int | None:
+        """Ask the other engine."""
+        return self.tails.asked_to_stop()
 
     def is_sound(self) -> bool:
         """Look at the tail."""
-        return self._tails.is_sound()
+        return self.tails.is_sound()
 
     def predict(
         self,
@@ -154,12 +159,12 @@ class TrunkEngine:
         """Predict from activations that are kept, where the network is the one that is trained."""
         kept = [self._activations(images, view) for view in views] if network is self._network else [None]
         if not all(kept):
-            return self._tails.predict(network, images, views, watch, look)
-        return np.concatenate([self._tails.predict(self._tail, one, [as_it_is], watch) for one in kept if one])
+            return self.tails.predict(network, images, views, watch, look)
+        return np.concatenate([self.tails.predict(self._tail, one, [as_it_is], watch) for one in kept if one])
 
     def predictor(self, network: keras.Model, most: int | None = None) -> Predictor:
         """Leave that to the other engine: nothing is kept of images that are not known."""
-        return self._tails.predictor(network, most)
+        return self.tails.predictor(network, most)
 
     def _activations(self, images: Images, view: View) -> Images | None:
         """Return what the trunk makes of images as they are or mirrored, None if there is no room to keep that."""

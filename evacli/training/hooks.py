@@ -90,7 +90,7 @@ class HeedSignals:
 
     def heed(self) -> None:
         """Save everything and raise Interrupted, if a signal asked for it."""
-        signum = self._request.signum
+        signum = self._request.signum or self._state.learner.engine.asked_to_stop()
         if signum is not None:
             cause = "Ctrl-C" if signum == Signals.SIGINT else Signals(signum).name
             raise Interrupted(signum, *_stop(self._state, cause))

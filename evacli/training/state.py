@@ -59,7 +59,7 @@ class TrainingState:
     def due(self) -> bool:
         """Whether it is time to write the files of the finished epochs: on a processor after each."""
         so_far = time.monotonic() - self._began
-        return self.learner.engine.device == PROCESSOR or self._writing <= SHARE_OF_FILES * so_far
+        return self.learner.engine.device.endswith(PROCESSOR) or self._writing <= SHARE_OF_FILES * so_far
 
     def write(self) -> None:
         """Write the checkpoint, the best network if it is a new one, and what tells people of the training."""

@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evacli import config, console, data, devices, memory, network_file
+import msgspec
+
+from evacli import config, console, data, memory, network_file, workers
 from evacli.catalogue.trackers import Log
 from evacli.config import Config, takes_settings
-from evacli.devices import Device
+from evacli.devices import Device, Number, want
 from evacli.errors import MemoryShort, RunError
 from evacli.formats import counted
 from evacli.notebook import drawn
@@ -26,6 +28,7 @@ from evacli.training.trackers.choice import chosen
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from evacli.engine.replicas.crew import Crew
     from evacli.training.hooks import Reached
 
 
@@ -40,6 +43,7 @@ def train(  # noqa: PLR0913 - each parameter is an option
     recipe: str | None = None,
     device: Device = "auto",
     deterministic: bool = False,
+    devices: Number = 1,
     **settings: Any,
 ) -> Summary:
     """Train the run's network, or go on where an interrupted training of it stopped.
@@ -55,6 +59,8 @@ def train(  # noqa: PLR0913 - each parameter is an option
         recipe: of this name, or in this file or run, settings that go under those that are given.
         device: "cpu", "gpu", or "auto": a GPU where TensorFlow can use one. A run may go on on another one.
         deterministic: whether a GPU shall give the same bits for the same steps, at the price of speed.
+        devices: how many of them share each batch, or "all" GPUs; what is learnt is the same up to rounding. A
+            run may go on with another number.
         settings: fields of `evacli.config.Config` that override what the run has stored; `data` may also be arrays,
             (x_train, y_train, x_test, y_test) or (x, y).
 
@@ -72,8 +78,41 @@ def train(  # noqa: PLR0913 - each parameter is an option
         MemoryShort: if there is not enough memory; the last checkpoint stays.
         EvacliError: if a setting, the data, the network or the run directory cannot be used.
     """
-    devices.want(device, deterministic=deterministic)
+    place = workers.place()
+    want(device, deterministic=deterministic, number=devices, place=place)
     directory, settings = RunDir(run), with_recipe(recipe, settings)
+    training = partial(_train, directory, settings, overwrite, checkpoint_minutes, stop_when, log)
+    if place is None:
+        return training(None)
+    if place.is_chief:
+        # Before TensorFlow starts. What else is wrong with the run, the others shall hear of, too.
+        with suppress(RunError):
+            if not overwrite and (progress := load_progress(directory)):
+                keep_threads(progress.versions)
+        console.note(f"Waiting until all {place.count} processes of this training are there.")
+    from evacli.engine.replicas.crew import crew
+
+    found = crew()
+    assert found
+    if not place.is_chief:
+        from evacli.training.serving import serve
+
+        return serve(found, directory, settings)
+    with found.leading() as told:
+        reached = training(found)
+        told["summary"] = msgspec.to_builtins(reached)
+    return reached
+
+
+def _train(
+    directory: RunDir,
+    settings: dict[str, Any],
+    overwrite: bool,
+    checkpoint_minutes: float,
+    stop_when: Callable[["Reached"], bool] | None,
+    log: Log | None,
+    crew: "Crew | None",
+) -> Summary:
     refuse_if_busy(directory)
     progress = None if overwrite else load_progress(directory)
     if progress:
@@ -103,6 +142,10 @@ def train(  # noqa: PLR0913 - each parameter is an option
     if progress and progress.pretrained:
         fix = f"Put the file back as it was, or start anew: evacli train{directory.option} --overwrite"
         require_same(settled, progress.pretrained, fix)
+    if crew:
+        from evacli.training.serving import introduce
+
+        introduce(crew, settled, loaded)
     with _keeping_what_is_reached(directory, settled):
         learner = assemble(settled, loaded)
         with exclusive(directory):
