@@ -9,7 +9,7 @@ DEMO := demo
 .PHONY: demo test test-long test-fast test-lowest test-export test-gpu test-versions torture starve fuzz bad-inputs renew docs lint format clean
 
 demo: $(VENV)/installed  ## the four commands on the digits that come with scikit-learn; no network needed
-	$(BIN)/evacli lr-find --dataset digits --batch-size 32 --run $(DEMO)
+	$(BIN)/evacli lr-find --dataset digits --batch-size 32 --effort normal --run $(DEMO)
 	$(BIN)/evacli train --epochs 5 --run $(DEMO)
 	$(BIN)/evacli gradcam --n 25 --run $(DEMO)
 	$(BIN)/evacli report --run $(DEMO)

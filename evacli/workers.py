@@ -6,9 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
@@ -74,6 +75,23 @@ def by_slurm() -> bool:
 def _of_slurm() -> Place | None:
     count, index = os.environ.get("SLURM_STEP_NUM_TASKS", ""), os.environ.get("SLURM_PROCID", "")
     return Place(int(index), int(count)) if count.isdecimal() and index.isdecimal() and int(count) > 1 else None
+
+
+@contextmanager
+def ending_at_once() -> Iterator[None]:
+    """Let a signal end the process while it waits for the others, as TensorFlow's waiting cannot be interrupted.
+
+    Nothing has been begun that could be lost. Outside the main thread Python allows no handlers: nothing changes.
+    """
+    heeded: list[int] = []
+    if threading.current_thread() is threading.main_thread():
+        heeded = [s for s in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(s) is not signal.SIG_IGN]
+    before = {signum: signal.signal(signum, signal.SIG_DFL) for signum in heeded}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 PATIENCE = 60  # seconds that the others get to end once one has

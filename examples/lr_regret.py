@@ -1,8 +1,8 @@
 """How much accuracy does a suggested learning rate cost? python examples/lr_regret.py --data cifar-10-batches-py
 
 For each cell of lr_regret_cells.py: trainings at rates half a decade apart around the optimizer's customary one, and
-beyond, until the best is not among the outermost; a quarter decade on both sides of the best; the same with other seeds
-where the accuracy is within eight points of the best. Then range tests of each effort, with seeds that no training has.
+beyond, until both ends are hopeless, eight points behind the best; at a quarter decade on both sides of the best; the
+same with other seeds where it is not hopeless. Then range tests of each effort, with seeds that no training has.
 
     regret = best mean accuracy of all rates - mean accuracy at the suggested rate
     floor  = the same for the rate that is best by the other seeds: what noise alone costs
@@ -99,6 +99,8 @@ class Study:
         best = trainings.best
         for factor in (1 / QUARTER, QUARTER):
             trainings.at(best * factor)
+        while lr := trainings.beyond_hope():
+            trainings.at(lr)
 
     def ask(self, cell: Cell, seed: int) -> None:
         """Make the range tests of a cell with this seed."""
@@ -141,6 +143,14 @@ class Trainings:
         row = self.cell.name, self.seed, name, f"{self.accuracies[name]:.4f}"
         append(self.study.runs, RUN_COLUMNS, [row])
         print(*row, sep="  ", flush=True)
+
+    def beyond_hope(self) -> float | None:
+        """The next rate beyond an end that is not hopeless, None where both are."""
+        rates = sorted(self.accuracies, key=float)
+        enough = max(self.accuracies.values()) - HOPELESS
+        if self.accuracies[rates[0]] > enough and float(rates[0]) > LOWEST:
+            return float(rates[0]) / HALF
+        return float(rates[-1]) * HALF if self.accuracies[rates[-1]] > enough and float(rates[-1]) < HIGHEST else None
 
     @property
     def best(self) -> float:

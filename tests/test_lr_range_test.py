@@ -330,7 +330,7 @@ def _undrawn(monkeypatch):
 @pytest.fixture(scope="module")
 def found(settings, tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "new"
-    return RunDir(run), lr_find(run, min_lr=1e-5, **settings)
+    return RunDir(run), lr_find(run, min_lr=1e-5, effort="normal", **settings)
 
 
 def test_lr_find_writes_what_it_found(found, settings):
@@ -352,6 +352,20 @@ def test_lr_find_writes_what_it_found(found, settings):
     assert config_file.read(run) == config.make(settings)
     assert result.config.cutout == 4
     assert result.config.batch_size == settings["batch_size"]
+
+
+def test_unless_told_otherwise_the_effort_is_the_one_that_is_good_enough(monkeypatch, tmp_path, settings):
+    planned = []
+
+    def measured(learner, plan, swept):
+        planned.append(plan)
+        return range_test.sweep(learner, swept.learning_rates()), []
+
+    monkeypatch.setattr(range_test, "measure", measured)
+    result = lr_find(tmp_path, min_lr=1e-5, **settings)
+    assert result.effort == "thorough"
+    (plan,) = planned
+    assert (plan.steps + plan.most * plan.updates, plan.updates) == (1000, 100)
 
 
 def test_a_batch_that_will_grow_does_not_grow_in_a_sweep(tmp_path, settings):

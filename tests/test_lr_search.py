@@ -137,7 +137,7 @@ def test_a_sweep_alone_is_taken_halfway_to_what_is_customary():
 def test_a_sweep_that_does_not_tell_leaves_what_is_customary_and_says_so():
     found = conclude(FLAT, SWEPT, config.make({"optimizer": "adam"}), "quick")
     assert (found.rule, found.lr, found.low, found.problem) == ("customary", 0.002, None, None)
-    assert "--effort normal looks closer" in found.certainty
+    assert "--effort thorough looks closer" in found.certainty
 
 
 def test_nothing_is_suggested_only_where_nothing_is_learnt():

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,18 @@ def undisturbed(evacli: Evacli, arguments: Any, tmp_path_factory: pytest.TempPat
     assert "Process 2 of 2; the first one tells how the training goes." in other.err
     assert "Peak learning rate" not in other.err
     return run
+
+
+@pytest.mark.tensorflow
+@pytest.mark.long
+def test_one_that_waits_for_the_others_in_vain_can_be_stopped(evacli: Evacli, arguments: Any, tmp_path: Path) -> None:
+    told = {"cluster": {"worker": workers._free_addresses(2)}, "task": {"type": "worker", "index": 0}}
+    run = tmp_path / "run"
+    alone = evacli.start("train", *arguments, "--run", run, environment={"TF_CONFIG": json.dumps(told)})
+    time.sleep(20)  # until it waits; if it does not yet, it ends as well
+    alone.send(signal.SIGTERM)
+    assert alone.wait().code != 0
+    assert not run.exists()
 
 
 @pytest.mark.tensorflow

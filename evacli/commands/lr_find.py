@@ -31,7 +31,7 @@ def lr_find_command(  # noqa: PLR0913 - each parameter is an option
     max_lr: Annotated[float, Option(help="Last learning rate.")] = 10.0,
     effort: Annotated[
         Effort | None,
-        Option(help="quick: 100 steps, normal: 300, thorough: 1,000. [dim](normal)[/]", show_default=False),
+        Option(help="quick: 100 steps, normal: 300, thorough: 1,000. [dim](thorough)[/]", show_default=False),
     ] = None,
     steps: Annotated[
         int | None,

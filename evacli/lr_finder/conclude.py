@@ -92,7 +92,7 @@ def _from_sweep(read: float | None, swept: Range, made_with: Config) -> Found | 
         return Found(BOTTOM, lr, min(read, customary), max(read, customary), words)
     if lr != customary:
         return None
-    return Found(CUSTOMARY, lr, None, None, f"{NOISY}, so this is {told}. --effort normal looks closer.")
+    return Found(CUSTOMARY, lr, None, None, f"{NOISY}, so this is {told}. --effort thorough looks closer.")
 
 
 def _nothing(swept: Range) -> str:

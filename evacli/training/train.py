@@ -90,9 +90,10 @@ def train(  # noqa: PLR0913 - each parameter is an option
             if not overwrite and (progress := load_progress(directory)):
                 keep_threads(progress.versions)
         console.note(f"Waiting until all {place.count} processes of this training are there.")
-    from evacli.engine.replicas.crew import crew
+    with workers.ending_at_once():  # TensorFlow meets the others as soon as it starts
+        from evacli.engine.replicas.crew import crew
 
-    found = crew()
+        found = crew()
     assert found
     if not place.is_chief:
         from evacli.training.serving import serve
