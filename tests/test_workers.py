@@ -71,7 +71,7 @@ def test_one_that_waits_for_the_others_in_vain_can_be_stopped(evacli: Evacli, ar
 
 
 @pytest.mark.tensorflow
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_launcher_starts_two_of_which_one_shows(evacli: Evacli, arguments: Any, tmp_path: Path) -> None:
     ended = evacli("train", *arguments, "--epochs", 1, "--workers", 2, "--run", tmp_path)
     assert ended.code == 0, ended.err
