@@ -3,7 +3,8 @@
 python benchmarks/advice.py --data cifar-10-batches-py --photos clothing-dataset-small --work runs/advice
 
 The first eight decided the rules and thresholds of evacli.reporting.advice. They were judged by the second eight, on
-other data and networks, and mended by them, and again by the third; the fourth eight judge the rules as they are now.
+other data and networks, and mended by them, and again by the third and, in one rule, the fourth; the fifth eight judge the
+rules as they are now.
 Trained runs are kept in --work and not trained again.
 """
 
@@ -21,8 +22,13 @@ from evacli.errors import Diverged
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 BATCHNORM, PLAIN = (f"{EXAMPLES / name}.py:build" for name in ("my_network", "plain_network"))
+GROUPNORM, LAYERNORM, DEPTHWISE, RESIDUAL = (
+    f"{EXAMPLES / 'lr_regret_networks.py'}:{name}"
+    for name in ("conv_groupnorm", "conv_layernorm", "depthwise", "residual")
+)
 TINY = f"{Path(__file__).parent / 'tiny_network.py'}:build"
 FEW = {"limit_train": 4000, "limit_test": 1000, "image_size": "16", "batch_size": 64}
+FEW_IMAGES = {"limit_train": 90, "batch_size": 10}
 BARE = {"cutout": 0, "crop": 0, "flip": False}
 
 
@@ -83,6 +89,16 @@ SETS = {
         Wrong("too much dropout", "digits", DIGITS | {"model": "eva", "lr": 0.02, "dropout": 0.7}),
         Wrong("too few epochs", "vehicles", VEHICLES | {"model": "resnet20", "epochs": 2}),
     ),
+    "fifth": (
+        Wrong("underfit", "vehicles", VEHICLES | {"model": TINY, "optimizer": "adam", "lr": 0.01}),
+        Wrong("overfit", "animals", ANIMALS | BARE | {"model": GROUPNORM, "optimizer": "momentum", "epochs": 25}),
+        Wrong("rate too high", "vehicles", VEHICLES | {"model": LAYERNORM, "optimizer": "sgd", "lr": 3.0}),
+        Wrong("rate too low", "animals", ANIMALS | {"model": RESIDUAL, "optimizer": "lion", "lr": 3e-6}),
+        Wrong("tiny data", "animals", ANIMALS | {"model": LAYERNORM, "optimizer": "adam", "lr": 0.002, **FEW_IMAGES}),
+        Wrong("noisy labels", "noisy animals", ANIMALS | {"model": DEPTHWISE, "optimizer": "nesterov"}),
+        Wrong("too much dropout", "animals", ANIMALS | {"model": "eva", "optimizer": "momentum", "dropout": 0.7}),
+        Wrong("too few epochs", "digits", DIGITS | {"model": RESIDUAL, "optimizer": "momentum", "epochs": 2}),
+    ),
 }
 
 
@@ -96,6 +112,7 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     console.configure(quiet=True)
     whole = data.load(Config(data=options.data, image_size="16"))
+    animals = some(options.work / "animals.npz", whole, (2, 3, 4, 5, 6, 7))
     sources = {
         "cifar": {"data": options.data},
         "photos": {"data": options.photos},
@@ -105,7 +122,8 @@ def main() -> None:
         "noisy photos": {
             "data": noisy(options.work / "photos.npz", data.load(Config(data=options.photos, image_size="32")))
         },
-        "animals": {"data": some(options.work / "animals.npz", whole, (2, 3, 4, 5, 6, 7))},
+        "animals": {"data": animals},
+        "noisy animals": {"data": noisy(options.work / "noisy-animals.npz", data.load(Config(data=animals)))},
         "vehicles": {"data": some(options.work / "vehicles.npz", whole, (0, 1, 8, 9))},
     }
     print("| wrong | data | first line |\n| --- | --- | --- |")
