@@ -3,7 +3,7 @@
 python benchmarks/advice.py --data cifar-10-batches-py --photos clothing-dataset-small --work runs/advice
 
 The first eight decided the rules and thresholds of evacli.reporting.advice. They were judged by the second eight, on
-other data and networks, and mended by them, and again by the third and, in one rule, the fourth; the fifth eight judge the
+other data and networks, and mended by them, by the third and, in one rule, by the fourth; the fifth eight judge the
 rules as they are now.
 Trained runs are kept in --work and not trained again.
 """
