@@ -58,7 +58,8 @@ def _sweep(
             _mark(axes, rule, rates[rule], _height(rates[rule], curve.learning_rates, smoothed), look)
     axes.set(title="Range test: one batch at each learning rate", ylabel="loss", xscale="log")
     axes.set_ylim(limits(curve.losses, smoothed))
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    # Below the flat start of the curve there is room, but not for many rules.
+    axes.legend(loc="lower left") if running is None else axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def _short_trainings(axes: Axes, result: LrFindResult) -> None:
@@ -73,7 +74,7 @@ def _short_trainings(axes: Axes, result: LrFindResult) -> None:
     if result.lr is not None:
         axes.axvline(result.lr, color="black", linewidth=1.5, zorder=1)
     axes.set(title=f"Short trainings of {steps} steps", ylabel="loss")
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.legend(loc="best")
 
 
 def _range(axes: Axes, result: LrFindResult) -> None:
