@@ -61,7 +61,13 @@ def test_nothing_is_advised_where_nothing_stands_out():
         ("rate too high", {"accuracies": (0.12,), "lr": 0.5}, "Nothing was learnt", "--lr 0.05"),
         ("rate too high", {"suggested": 0.01}, "far above the 0.01", "--lr 0.01"),
         ("rate too low", {"suggested": 0.2}, "far below the 0.2", "--lr 0.2"),
-        ("rate too low", {"lr": 0.01, "train": 0.6, "test": 0.6}, "fell steadily", "--lr 0.05"),
+        ("rate too low", {"lr": 0.01, "train": 0.6, "test": 0.6}, "fell, but not far", "--lr 0.05"),
+        (
+            "rate too low",
+            {"lr": 0.0025, "train": 0.3, "test": 0.3, "train_losses": (1.9, 1.92, 1.88)},
+            "fell, but not far",
+            "--lr 0.05",
+        ),
         ("rate too low", {"lr": 0.04, "accuracies": (0.1,)}, "Nothing was learnt", "--lr 0.05"),
         (
             "tiny data",

@@ -140,11 +140,16 @@ def _rate_too_high(s: Signs) -> Advice | None:
     return Advice(cause="rate too high", reason=why, command=s.otherwise(lr=f"{lower:.3g}"))
 
 
+def _hardly_rose(s: Signs) -> bool:
+    """Tell whether the training loss only fell; at a tiny rate it may fall by less than it jumps."""
+    return s.rises <= 0.05 or s.lr <= s.customary / 20
+
+
 def _rate_too_low(s: Signs) -> Advice | None:
     if s.suggested and s.lr < s.suggested / 3:
         why = f"The learning rate {s.lr:.3g} is far below the {s.suggested:.3g} that the range test suggests."
-    elif s.lr <= s.customary / 5 and s.train < 0.9 and s.epochs > 1 and s.rises <= 0.05:
-        why = f"The loss fell steadily and not far, at a learning rate of {s.lr:.3g}; {s.customary:.3g} is customary."
+    elif s.lr <= s.customary / 5 and s.train < 0.9 and s.epochs > 1 and _hardly_rose(s):
+        why = f"The loss fell, but not far, at a learning rate of {s.lr:.3g}; {s.customary:.3g} is customary."
     elif s.has_learnt_nothing and s.lr < s.customary:
         why = f"Nothing was learnt at a learning rate of {s.lr:.3g}; {s.customary:.3g} is customary."
     else:
