@@ -86,7 +86,10 @@ def test_a_run_remembers_its_optimizer_and_refuses_another(tmp_path: Path, digit
 
 
 @pytest.mark.tensorflow
-def test_a_new_run_looks_for_its_rate_first_where_it_is_told_to(tmp_path: Path, digits: Path) -> None:
+def test_a_new_run_looks_for_its_rate_first_where_it_is_told_to(
+    tmp_path: Path, digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evacli.lr_finder.range_test.DEFAULT", "quick")
     run = RunDir(tmp_path)
     assert train(tmp_path, digits, "--find-lr --batch-size 50")[0] == 0
     found, progress = run.lr_find_json.read_bytes(), load_progress(run)

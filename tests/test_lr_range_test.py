@@ -479,13 +479,17 @@ def test_what_was_decided_for_one_network_does_not_bind_another(tmp_path, settin
 
 def test_the_next_command_inherits_the_settings_and_prints_nothing_but_json(found):
     run, result = found
-    printed = CliRunner().invoke(app, ["lr-find", "--run", str(run.path), "--min-lr", "1e-5", "--json"])
+    printed = CliRunner().invoke(
+        app, ["lr-find", "--run", str(run.path), "--min-lr", "1e-5", "--effort", "normal", "--json"]
+    )
     assert msgspec.json.decode(printed.stdout, type=type(result)) == result
     assert not printed.stderr
 
 
 def test_an_explicit_rate_is_not_said_to_be_replaced(tmp_path, settings):
-    printed = CliRunner().invoke(app, ["lr-find", "--run", str(tmp_path), "--lr", "0.3", *options(settings)])
+    printed = CliRunner().invoke(
+        app, ["lr-find", "--run", str(tmp_path), "--lr", "0.3", "--effort", "quick", *options(settings)]
+    )
     assert printed.exit_code == 0
     assert "takes this" not in printed.stdout
     assert "--lr 0.3" in printed.stderr
