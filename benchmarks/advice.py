@@ -3,8 +3,8 @@
 python benchmarks/advice.py --data cifar-10-batches-py --photos clothing-dataset-small --work runs/advice
 
 The first eight decided the rules and thresholds of evacli.reporting.advice. They were judged by the second eight, on
-other data and networks, and mended by them, by the third and, in one rule, by the fourth; the fifth eight judge the
-rules as they are now.
+other data and networks, and mended by them, by the third and, in one rule each, by the fourth and fifth; the sixth eight
+judge the rules as they are now.
 Trained runs are kept in --work and not trained again.
 """
 
@@ -29,6 +29,7 @@ GROUPNORM, LAYERNORM, DEPTHWISE, RESIDUAL = (
 TINY = f"{Path(__file__).parent / 'tiny_network.py'}:build"
 FEW = {"limit_train": 4000, "limit_test": 1000, "image_size": "16", "batch_size": 64}
 FEW_IMAGES = {"limit_train": 90, "batch_size": 10}
+FEW_EPOCHS, DROPPED = {"epochs": 2}, {"dropout": 0.7}
 BARE = {"cutout": 0, "crop": 0, "flip": False}
 
 
@@ -98,6 +99,20 @@ SETS = {
         Wrong("noisy labels", "noisy animals", ANIMALS | {"model": DEPTHWISE, "optimizer": "nesterov"}),
         Wrong("too much dropout", "animals", ANIMALS | {"model": "eva", "optimizer": "momentum", "dropout": 0.7}),
         Wrong("too few epochs", "digits", DIGITS | {"model": RESIDUAL, "optimizer": "momentum", "epochs": 2}),
+    ),
+    "sixth": (
+        Wrong("underfit", "cifar", CIFAR | {"model": TINY, "optimizer": "muon", "lr": 0.01}),
+        Wrong("overfit", "vehicles", VEHICLES | BARE | {"model": RESIDUAL, "optimizer": "adam", "lr": 0.003}),
+        Wrong("rate too high", "animals", ANIMALS | {"model": GROUPNORM, "optimizer": "adam", "lr": 0.05}),
+        Wrong("rate too low", "photos", PHOTOS | {"model": LAYERNORM, "optimizer": "momentum", "lr": 0.001}),
+        Wrong("tiny data", "digits", DIGITS | {"model": GROUPNORM, "limit_train": 70, "batch_size": 10}),
+        Wrong("noisy labels", "noisy animals", ANIMALS | {"model": RESIDUAL, "optimizer": "momentum"}),
+        Wrong(
+            "too much dropout", "vehicles", VEHICLES | {"model": "eva", "optimizer": "adamw", "lr": 0.002, **DROPPED}
+        ),
+        Wrong(
+            "too few epochs", "photos", PHOTOS | {"model": GROUPNORM, "optimizer": "momentum", "lr": 0.02, **FEW_EPOCHS}
+        ),
     ),
 }
 
