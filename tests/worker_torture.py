@@ -51,7 +51,10 @@ def end_one_or_both(both: list[subprocess.Popen[str]], seconds: float, victim: i
         both[victim].kill()
         since = time.monotonic()
         said = both[1 - victim].communicate()[1]
-        wrong = [] if "Another process of this training is gone" in said else [f"the one that was left said {said}"]
+        code = both[1 - victim].returncode
+        # The worker is done when the chief has told it so, which then still writes.
+        told = "Another process of this training is gone" in said or (code == 0 and victim == 0)
+        wrong = [] if told else [f"process {2 - victim} was left, ended with {code} and said {said!r}"]
         return True, time.monotonic() - since, wrong
     said = [process.communicate()[1] for process in both]
     return False, 0.0, [f"the pair ended with {said}"] if any(process.returncode for process in both) else []
@@ -79,6 +82,7 @@ def main() -> None:
                         break
                 again, seconds, found = end_one_or_both(both, chance.uniform(0, length), chance.randrange(2))
                 killed, slowest, wrong = killed + again, max(slowest, seconds), wrong + found
+                sys.stderr.write("".join(f"{one}\n" for one in found))
             if state(run) != state(folder / "undisturbed"):
                 wrong.append(f"{run.name} has come to something else")
             sys.stderr.write(f"{killed} killed, {len(wrong)} wrong\n")
