@@ -19,7 +19,6 @@ Interrupt at will: what is in runs.csv and suggestions.csv is not repeated. Two 
 import argparse
 import csv
 import math
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -176,11 +175,9 @@ def accuracy(learner: Learner, lr: float) -> float:
     if not learner.engine.is_sound():
         return GUESSING
     learner.engine.sync(learner.network)
-    images, labels = learner.data.test.images, learner.data.test.labels
-    watch = partial(lambda done: None)
-    return Predictions(
-        evaluation.predict(learner.engine, learner.network, images, tta=False, watch=watch), labels
-    ).accuracy
+    test = learner.data.test
+    said = evaluation.predict(learner.engine, learner.network, test.images, tta=False)
+    return Predictions(said, test.labels).accuracy
 
 
 def others(curve: Curve, ours: dict[str, float | None], cell: Cell) -> dict[str, float]:

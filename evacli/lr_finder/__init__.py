@@ -1,1 +1,1 @@
-"""The learning-rate range test."""
+"""The search for a learning rate: a range test, and short trainings near what it suggests."""

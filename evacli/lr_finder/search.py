@@ -81,7 +81,7 @@ def choose(trainings: Sequence[ShortTraining]) -> Choice | None:
     Example:
         >>> losses = 2.0, 1.52, 1.5, 1.8
         >>> choose([ShortTraining(lr=lr, steps=33, began=2.3, loss=l) for lr, l in zip((0.1, 0.2, 0.4, 0.8), losses)])
-        Choice(lr=0.282842712474619, low=0.2, high=0.4)
+        Choice(lr=0.28284271247461906, low=0.2, high=0.4)
     """
     best = _best(trainings)
     if best is None or best.loss is None or best.began is None:

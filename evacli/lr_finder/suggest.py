@@ -207,7 +207,8 @@ def halfway(read: float | None, customary: float, limits: tuple[float, float]) -
         customary: the optimizer's own rate.
         limits: the lowest and highest rate of the sweep, between which it stays.
     """
-    return min(max(math.sqrt((read or customary) * customary), limits[0]), limits[1])
+    wanted = customary if read is None else math.sqrt(read * customary)
+    return min(max(wanted, limits[0]), limits[1])
 
 
 def onset(learning_rates: Sequence[float], losses: Sequence[float], share: float = 0.1) -> float | None:
