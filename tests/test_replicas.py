@@ -52,12 +52,28 @@ def trained(devices_, epochs, settings):
 def furthest(ours, theirs):
     return max(float(np.abs(one.astype(float) - other).max()) for one, other in zip(ours, theirs, strict=True))
 
+def one_step(devices_, settings):
+    # The gradients, as plain SGD at a rate of 1 takes them off the weights, and BatchNorm's statistics.
+    learned = learner(devices_, 13, **settings | {"optimizer": "sgd"})
+    network = learned.network
+    before = [np.array(w) for w in network.trainable_variables]
+    learned.engine.run(dealt(learned, 0, lr=1.0), [Asked()])
+    learned.engine.sync(network)
+    gradients = [b.astype(float) - np.array(w) for b, w in zip(before, network.trainable_variables, strict=True)]
+    moved = [10 * np.array(w) for w in network.non_trainable_variables if "moving" in w.path]  # momentum is 0.9
+    return gradients, moved
+
 found = {}
 for name, settings in json.loads(sys.argv[1]).items():
     _, losses, means, state, weights = trained(1, 4, settings)
+    gradients, statistics = one_step(1, settings)
     for number in (2, 3):
         engine, *others, there, network = trained(number, 4, settings)
+        step = one_step(number, settings)
         found[f"{name} {number}"] = {
+            "largest gradient": max(float(np.abs(g).max()) for g in gradients),
+            "gradients": furthest(gradients, step[0]),
+            "statistics": furthest(statistics, step[1]),
             "engine": engine,
             "losses": furthest([np.array(losses)], [np.array(others[0])]),
             "means": furthest([np.array(means)], [np.array(others[1])]),
@@ -106,6 +122,9 @@ def agree(case: str, found: dict[str, Any]) -> None:
     assert found["engine"] == "ReplicaEngine"
     # A sign amplifies the rounding of a gradient near zero.
     near = {"lion": 1e-3, "muon": 1e-4}.get(case, 1e-5)
+    assert found["largest gradient"] > 0.01
+    assert found["gradients"] < 1e-5  # each of them, of one batch of 13 images, whatever the optimizer makes of them
+    assert found["statistics"] < 1e-5
     assert found["moved"] > 100 * near
     assert found["losses"] < near
     assert found["means"] < near
