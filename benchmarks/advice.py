@@ -3,8 +3,8 @@
 python benchmarks/advice.py --data cifar-10-batches-py --photos clothing-dataset-small --work runs/advice
 
 The first eight decided the rules and thresholds of evacli.reporting.advice. They were judged by the second eight, on
-other data and networks, and mended by them and by the third; one rule each was mended by the fourth and the fifth. The
-sixth eight judge the rules as they are now.
+other data and networks, and mended by them and by the third; one rule each was mended by the fourth and the fifth, and
+three by the sixth. The seventh eight judge the rules as they are now.
 Trained runs are kept in --work and not trained again.
 """
 
@@ -29,7 +29,7 @@ GROUPNORM, LAYERNORM, DEPTHWISE, RESIDUAL = (
 TINY = f"{Path(__file__).parent / 'tiny_network.py'}:build"
 FEW = {"limit_train": 4000, "limit_test": 1000, "image_size": "16", "batch_size": 64}
 FEW_IMAGES = {"limit_train": 90, "batch_size": 10}
-FEW_EPOCHS, DROPPED = {"epochs": 2}, {"dropout": 0.7}
+FEW_EPOCHS, LONGER, DROPPED = {"epochs": 2}, {"epochs": 30}, {"dropout": 0.7}
 BARE = {"cutout": 0, "crop": 0, "flip": False}
 
 
@@ -112,6 +112,18 @@ SETS = {
         ),
         Wrong(
             "too few epochs", "photos", PHOTOS | FEW_EPOCHS | {"model": GROUPNORM, "optimizer": "momentum", "lr": 0.02}
+        ),
+    ),
+    "seventh": (
+        Wrong("underfit", "digits", DIGITS | {"model": TINY, "optimizer": "adamw", "lr": 0.005, "epochs": 20}),
+        Wrong("overfit", "photos", PHOTOS | BARE | {"model": RESIDUAL, "optimizer": "nesterov", "lr": 0.02, **LONGER}),
+        Wrong("rate too high", "photos", PHOTOS | {"model": GROUPNORM, "optimizer": "lion", "lr": 0.006}),
+        Wrong("rate too low", "vehicles", VEHICLES | {"model": DEPTHWISE, "optimizer": "rmsprop", "lr": 5e-5}),
+        Wrong("tiny data", "cifar", CIFAR | {"model": LAYERNORM, "optimizer": "momentum", "epochs": 15, **FEW_IMAGES}),
+        Wrong("noisy labels", "noisy cifar", CIFAR | {"model": LAYERNORM, "optimizer": "adamw", "lr": 0.003}),
+        Wrong("too much dropout", "cifar", CIFAR | {"model": "eva", "optimizer": "lion", "lr": 0.0003, **DROPPED}),
+        Wrong(
+            "too few epochs", "animals", ANIMALS | FEW_EPOCHS | {"model": DEPTHWISE, "optimizer": "adam", "lr": 0.002}
         ),
     ),
 }

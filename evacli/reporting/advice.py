@@ -102,6 +102,11 @@ class Signs:
         return (self.test - guessing) / (1 - guessing)
 
     @property
+    def is_as_suggested(self) -> bool:
+        """Whether a range test found about this rate."""
+        return bool(self.suggested) and self.suggested / 3 <= self.lr <= 3 * self.suggested
+
+    @property
     def rises(self) -> float:
         """How far the training loss rose on its way, as a share of how far it came down."""
         steps = np.diff(self.train_losses)
@@ -132,6 +137,8 @@ def _rate_too_high(s: Signs) -> Advice | None:
         why = f"The training loss rose in between, at rates of up to {s.lr:.3g}; {s.customary:.3g} is customary."
     elif s.has_learnt_nothing and s.lr >= s.customary:
         why = f"Nothing was learnt at a learning rate of up to {s.lr:.3g}; {s.customary:.3g} is customary."
+    elif s.lr >= 10 * s.customary and s.train < 0.9 and not s.is_as_suggested:
+        why = f"Little was learnt at a learning rate of up to {s.lr:.3g}, where {s.customary:.3g} is customary."
     elif s.suggested and s.lr > 3 * s.suggested:
         why = f"The learning rate {s.lr:.3g} is far above the {s.suggested:.3g} that the range test suggests."
     else:
@@ -148,7 +155,7 @@ def _hardly_rose(s: Signs) -> bool:
 def _rate_too_low(s: Signs) -> Advice | None:
     if s.suggested and s.lr < s.suggested / 3:
         why = f"The learning rate {s.lr:.3g} is far below the {s.suggested:.3g} that the range test suggests."
-    elif s.lr <= s.customary / 5 and s.train < 0.9 and s.epochs > 1 and _hardly_rose(s):
+    elif s.lr <= s.customary / 5 and s.train < 0.9 and s.epochs > 1 and _hardly_rose(s) and not s.is_as_suggested:
         why = f"The loss fell, but not far, at a learning rate of {s.lr:.3g}; {s.customary:.3g} is customary."
     elif s.has_learnt_nothing and s.lr < s.customary:
         why = f"Nothing was learnt at a learning rate of {s.lr:.3g}; {s.customary:.3g} is customary."
@@ -158,7 +165,7 @@ def _rate_too_low(s: Signs) -> Advice | None:
 
 
 def _tiny_data(s: Signs) -> Advice | None:
-    if s.images_per_class >= 50 or s.gap < 0.1:
+    if s.images_per_class >= 50 or (s.gap < 0.1 and (s.images_per_class >= 20 or s.test >= 0.9)):
         return None
     why = f"There are {s.images_per_class:.0f} training images a class, which say little about others{_apart(s)}."
     return Advice(
@@ -176,7 +183,8 @@ def _noisy_labels(s: Signs) -> Advice | None:
     if len(s.mistakes) < 4 or wrong < max(20, 0.05 * s.confusions.sum()):
         return None
     # What a good network confuses is alike, so that the label is mostly its second choice; a wrong label is any.
-    if s.epochs < FEW_EPOCHS or s.is_by_heart or s.skill < 0.2 or s.rank < 0.3:
+    # The less it has learnt, the less alike is what it confuses.
+    if s.epochs < FEW_EPOCHS or s.is_by_heart or s.skill < 0.15 or s.rank < (0.3 if s.skill >= 0.2 else 0.4):
         return None
     why = f"Of the {wrong:,} mistakes the labels are hardly likelier than other classes, as wrong labels are."
     return Advice(cause="noisy labels", reason=why, command=f"evacli labels{s.run}")
