@@ -42,7 +42,7 @@ for line in sys.stdin:
         break
 else:
     sys.exit()
-for descriptor, name in (0, os.devnull), (1, order["out"]), (2, order["err"]):
+for descriptor, name in (0, order["stdin"]), (1, order["out"]), (2, order["err"]):
     os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_APPEND), descriptor)
 os.close(int(sys.argv[1]))
 os.chdir(order["cwd"])
@@ -142,6 +142,7 @@ class Evacli:
         max_file_bytes: int | None = None,
         gigabytes: float | None = None,
         environment: Mapping[str, str] | None = None,
+        stdin: Path | str = os.devnull,
     ) -> Running:
         """Starts `evacli ARGUMENTS`; `max_file_bytes` fit into each of its files, and `gigabytes` into its memory."""
         self._count += 1
@@ -149,6 +150,7 @@ class Evacli:
         order = {
             "arguments": [str(argument) for argument in arguments],
             "cwd": str(cwd or self.folder),
+            "stdin": str(stdin),
             "out": str(out),
             "err": str(err),
             "max_file_bytes": max_file_bytes,

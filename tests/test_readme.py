@@ -3,32 +3,20 @@
 import ast
 import inspect
 import re
-import shlex
 import subprocess
-from collections.abc import Iterator
 from importlib.metadata import version
-from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
 import pytest
-import typer
 from cogapp import Cog
-from evacli_processes import Evacli
-from tiny_data import TINY
+from pages import COMMANDS, DOCS, README, ROOT, TEXTS, commands, typed
 
 import evacli as package
-from evacli import cli
 from evacli.config import SETTINGS, Config, check
 
-ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
-DOCS = sorted((ROOT / "docs").glob("*.md"))
 EXAMPLES = sorted((ROOT / "examples").iterdir())
-PAGES = [README, *DOCS, ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
-TEXTS = [*PAGES, *(ROOT / "examples").glob("*/README.md")]
 PINNED = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-COMMANDS = typer.main.get_command(cli.app).commands
 WORKFLOWS = {name: getattr(package, name) for name in package.__all__ if name not in ("__version__", "recipe")}
 
 
@@ -68,27 +56,6 @@ def test_the_house_names_every_room_and_only_modules_that_exist() -> None:
     assert {path.name for path in (ROOT / "evacli").iterdir() if (path / "__init__.py").exists()} == set(folders)
 
 
-def shown(page: Path) -> Iterator[str]:
-    """The lines of a page that stand in a block of code; those that go on with a backslash as one."""
-    fenced = False
-    for line in page.read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
-        if line.lstrip().startswith("```"):
-            fenced = not fenced
-        elif fenced or line.startswith("    "):
-            yield line.strip()
-
-
-def commands(line: str) -> Iterator[tuple[str, list[str]]]:
-    """Those of evacli in a line for a shell, each with its words."""
-    if re.match(r"(?:[$] |!)?(?:\w+=\S+ |.*\| )?evacli [a-z]", line):
-        words = shlex.shlex(line, posix=True, punctuation_chars=True)
-        words.whitespace_split = True
-        for part in " ".join(map(shlex.quote, words)).split(" '|' "):
-            name, *rest = shlex.split(part.partition("evacli ")[2]) or [""]
-            if name in COMMANDS:
-                yield name, rest
-
-
 def understood(name: str, words: list[str]) -> dict[str, Any]:
     """What evacli understands of a command line; it is refused as it would be by evacli."""
     values = COMMANDS[name].make_context(name, list(words)).params
@@ -98,7 +65,7 @@ def understood(name: str, words: list[str]) -> dict[str, Any]:
 
 
 def test_evacli_understands_the_commands_of_the_pages() -> None:
-    given = [(page.name, *each) for page in TEXTS for line in shown(page) for each in commands(line)]
+    given = [(page.name, *each) for page in TEXTS for line in typed(page) for each in commands(line)]
     assert len(given) > 60
     assert {name for _, name, _ in given} == set(COMMANDS)
     for page, name, words in given:
@@ -114,20 +81,6 @@ def test_options_that_pages_and_scripts_name_are_options_of_their_commands() -> 
     for name, words in known:
         options = {option for p in COMMANDS[name].params for option in (*p.opts, *p.secondary_opts)}
         assert set(re.findall(r"(?<!\S)--[a-z][a-z0-9-]*", words)) <= options | {"--help"}, (name, words)
-
-
-@pytest.mark.long
-def test_the_first_five_minutes_of_the_readme(evacli: Evacli, tmp_path: Path) -> None:
-    text = README.read_text(encoding="utf-8").partition("## Five minutes with handwritten digits")[2]
-    given = [each for line in text.split("```")[1].splitlines() for each in commands(line)]
-    assert [name for name, _ in given] == ["lr-find", "train", "gradcam", "report"]
-    few = ["--limit-train", "320", "--limit-test", "80", "--model", TINY, "--precision", "float32"]
-    for name, words in given:
-        done = evacli(name, *words, *(few if name == "lr-find" else []), cwd=tmp_path)
-        assert done.code == 0, done.err
-    for file in ("gradcam.png", "report.html"):
-        assert f"runs/digits/{file}" in text
-        assert (tmp_path / "runs" / "digits" / file).exists()
 
 
 def test_the_scripts_are_scripts() -> None:
