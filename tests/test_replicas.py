@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 # Trains on one device and on others from equal beginnings; prints by how much they differ.
@@ -155,6 +156,33 @@ def test_a_run_goes_on_with_another_number_of_devices_and_says_so(evacli: Any, d
     ended = evacli("train", "--run", tmp_path, "--epochs", 2)
     assert ended.code == 0, ended.err
     assert "device 2 x CPU -> CPU" in " ".join(ended.err.split())
+
+
+@pytest.mark.tensorflow
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "rates"),
+    [
+        # So slow that no epoch brings a new low once BatchNorm knows its images: the rate is cut.
+        (("--schedule", "plateau", "--lr", 1e-9, "--epochs", 14), {1e-9, 5e-10}),
+        (("--schedule", "step", "--grow-batch", 100, "--lr", 0.05, "--epochs", 4), {0.05, 0.015625, 0.0015625}),
+    ],
+)
+def test_schedules_decide_alike(
+    settings: tuple[Any, ...], rates: set[float], evacli: Any, digits: Path, tmp_path: Path
+) -> None:
+    from tiny_data import TINY
+
+    rows = []
+    for number in (1, 2):
+        run = tmp_path / str(number)
+        common = ("--data", digits, "--model", TINY, "--batch-size", 32, "--precision", "float32", "--devices", number)
+        ended = evacli("train", *common, *settings, "--run", run)
+        assert ended.code == 0, ended.err
+        rows.append(pd.read_csv(run / "history.csv").drop(columns="seconds"))
+    assert rows[0]["lr"].tolist() == rows[1]["lr"].tolist()
+    assert sorted(rows[0]["lr"].unique()) == pytest.approx(sorted(rates), rel=1e-6, abs=0)
+    assert np.allclose(rows[0], rows[1], atol=1e-5)
 
 
 @pytest.mark.parametrize(("number", "said"), [("x", "neither a number nor all"), ("0", "no such number")])
