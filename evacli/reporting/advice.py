@@ -104,7 +104,7 @@ class Signs:
     @property
     def is_as_suggested(self) -> bool:
         """Whether a range test found about this rate."""
-        return bool(self.suggested) and self.suggested / 3 <= self.lr <= 3 * self.suggested
+        return self.suggested is not None and self.suggested / 3 <= self.lr <= 3 * self.suggested
 
     @property
     def rises(self) -> float:
