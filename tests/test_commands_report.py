@@ -41,7 +41,7 @@ def test_it_ends_with_what_to_try_next_on_lines_of_their_own(tmp_path, monkeypat
     _, _, end = done.stdout.partition("What to try next:\n")
     reason, command, *_ = end.splitlines()
     assert reason.startswith("1. ")
-    assert command.startswith(f"   evacli train --run {run.path}-next --recipe {run.path} --")
+    assert command.startswith(f"   evacli train --run {run.path}-next --")
 
 
 def test_it_says_if_images_were_evaluated_with_their_mirror_images(tmp_path, monkeypatch):
