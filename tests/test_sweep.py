@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import Mock, PropertyMock
 
 import msgspec
 import pandas as pd
@@ -28,8 +28,9 @@ from evacli.commands.sweep import folded
 from evacli.config import command, options
 from evacli.errors import ConfigError, Contradiction, DataError, EvacliError, ModelError
 from evacli.run import locking
+from evacli.run.directory import RunDir
 from evacli.sweeping import plan, training
-from evacli.sweeping.driver import PAUSE
+from evacli.sweeping.driver import PAUSE, Driver
 from evacli.sweeping.files import SweepDir
 from evacli.sweeping.result import SweepResult
 from evacli.sweeping.training import environments
@@ -242,6 +243,26 @@ def test_a_sweep_of_which_nothing_can_be_trained_ends_with_the_words_of_its_tria
 def test_test_images_are_no_judges(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="only test images could judge the trials"):
         evacli.sweep(tmp_path / "new", search=SEARCH, **SHARED, val_split=0)
+
+
+def test_what_goes_wrong_while_it_stops_leaves_no_training_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training may end another epoch, of which the same is to be said, before it heeds that it should stop."""
+    monkeypatch.setattr("evacli.sweeping.driver.PAUSE", 0)
+    working = Driver(SweepDir(tmp_path), 1, Mock())
+    (slot,) = working._slots
+    slot.job, slot.training = Mock(run=RunDir(tmp_path)), Mock()
+    slot.job.goes_on.side_effect = ConfigError("No such thing.")
+    slot.training.rows.side_effect = [make_rows(1), make_rows(2), make_rows(2)]
+    type(slot.training).code = PropertyMock(side_effect=[None, None, 0, 0])
+    job, process = slot.job, slot.training
+    with pytest.raises(ConfigError):
+        working._look_at_all()
+    working._stop()
+    assert process.stop.called
+    assert slot.training is None
+    job.is_over.assert_called_once()
 
 
 def begun(process: "subprocess.Popen[str]", until: Callable[[], Any]) -> None:

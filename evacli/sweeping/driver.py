@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
-from evacli.errors import Interrupted, RunBusy
+from evacli.errors import EvacliError, Interrupted, RunBusy
 from evacli.run.directory import RunDir
 from evacli.run.history import Row
 from evacli.run.locking import refuse_if_busy
@@ -100,7 +101,9 @@ class Driver:
             for slot in self._slots:
                 if slot.training:
                     slot.training.stop()
-            self._look_at_all()
+            # Why it stops is being told; what else is wrong by then must leave no training behind.
+            with suppress(EvacliError):
+                self._look_at_all()
             time.sleep(PAUSE)
         self._stopping = False
 
