@@ -265,6 +265,22 @@ def test_what_goes_wrong_while_it_stops_leaves_no_training_behind(
     job.is_over.assert_called_once()
 
 
+def test_what_the_end_of_one_training_makes_known_does_not_leave_another_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the third trial in a row has failed while the sweep stops."""
+    monkeypatch.setattr("evacli.sweeping.driver.PAUSE", 0)
+    working = Driver(SweepDir(tmp_path), 2, Mock())
+    jobs = [Mock(run=RunDir(tmp_path / str(number))) for number in range(2)]
+    jobs[0].is_over.side_effect = EvacliError("3 trials failed and none was trained.")
+    for slot, job, codes in zip(working._slots, jobs, ([1, 1], [None, 0, 0]), strict=True):
+        slot.job, slot.training = job, Mock(**{"rows.return_value": []})
+        type(slot.training).code = PropertyMock(side_effect=codes)
+    working._stop()
+    for job in jobs:
+        job.is_over.assert_called_once()
+
+
 def begun(process: "subprocess.Popen[str]", until: Callable[[], Any]) -> None:
     end = time.monotonic() + 120
     while not until():
