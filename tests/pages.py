@@ -12,8 +12,8 @@ from evacli import cli
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
-PAGES = [README, *DOCS, ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
-TEXTS = [*PAGES, *sorted((ROOT / "examples").glob("*/README.md"))]
+OTHERS = [ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md", *sorted((ROOT / "examples").glob("*/README.md"))]
+TEXTS = [README, *DOCS, *OTHERS]
 COMMANDS = typer.main.get_command(cli.app).commands
 
 

@@ -83,6 +83,15 @@ def test_options_that_pages_and_scripts_name_are_options_of_their_commands() -> 
         assert set(re.findall(r"(?<!\S)--[a-z][a-z0-9-]*", words)) <= options | {"--help"}, (name, words)
 
 
+def test_the_first_five_minutes_are_four_commands_and_say_what_they_leave() -> None:
+    """What tests/test_typed_commands.py runs, and looks for."""
+    text = README.read_text(encoding="utf-8").partition("## Five minutes with handwritten digits")[2]
+    given = [each for line in text.split("```")[1].splitlines() for each in commands(line)]
+    assert [name for name, _ in given] == ["lr-find", "train", "gradcam", "report"]
+    for file in ("gradcam.png", "report.html"):
+        assert f"runs/digits/{file}" in text
+
+
 def test_the_scripts_are_scripts() -> None:
     for path in EXAMPLES:
         if path.suffix == ".sh":
