@@ -102,11 +102,6 @@ class Signs:
         return (self.test - guessing) / (1 - guessing)
 
     @property
-    def is_as_suggested(self) -> bool:
-        """Whether a range test found about this rate."""
-        return self.suggested is not None and self.suggested / 3 <= self.lr <= 3 * self.suggested
-
-    @property
     def rises(self) -> float:
         """How far the training loss rose on its way, as a share of how far it came down."""
         steps = np.diff(self.train_losses)
@@ -137,7 +132,7 @@ def _rate_too_high(s: Signs) -> Advice | None:
         why = f"The training loss rose in between, at rates of up to {s.lr:.3g}; {s.customary:.3g} is customary."
     elif s.has_learnt_nothing and s.lr >= s.customary:
         why = f"Nothing was learnt at a learning rate of up to {s.lr:.3g}; {s.customary:.3g} is customary."
-    elif s.lr >= 10 * s.customary and s.train < 0.9 and not s.is_as_suggested:
+    elif s.lr >= 10 * s.customary and s.train < 0.9 and not s.suggested:
         why = f"Little was learnt at a learning rate of up to {s.lr:.3g}, where {s.customary:.3g} is customary."
     elif s.suggested and s.lr > 3 * s.suggested:
         why = f"The learning rate {s.lr:.3g} is far above the {s.suggested:.3g} that the range test suggests."
@@ -155,7 +150,7 @@ def _hardly_rose(s: Signs) -> bool:
 def _rate_too_low(s: Signs) -> Advice | None:
     if s.suggested and s.lr < s.suggested / 3:
         why = f"The learning rate {s.lr:.3g} is far below the {s.suggested:.3g} that the range test suggests."
-    elif s.lr <= s.customary / 5 and s.train < 0.9 and s.epochs > 1 and _hardly_rose(s) and not s.is_as_suggested:
+    elif s.lr <= s.customary / 5 and s.train < 0.9 and s.epochs > 1 and _hardly_rose(s) and not s.suggested:
         why = f"The loss fell, but not far, at a learning rate of {s.lr:.3g}; {s.customary:.3g} is customary."
     elif s.has_learnt_nothing and s.lr < s.customary:
         why = f"Nothing was learnt at a learning rate of {s.lr:.3g}; {s.customary:.3g} is customary."
